@@ -1,0 +1,94 @@
+#pragma once
+// Merkle hash tree of static content (RFC 7574 section 5.1), SHA-256. Nodes are numbered by bins (RFC 7574 section 4.2): leaf i is
+// bin 2i, the parent of two bins is their middle. The tree does not own its nodes: an mmap'd file or a vector holds them.
+#include <span>
+#include <vector>
+
+#include "content/geometry.hpp"
+#include "crypto/hash.hpp"
+
+namespace sealcast::content {
+
+using crypto::Digest;
+using Bin = std::uint64_t;
+
+namespace bin {
+constexpr Bin leaf(std::uint32_t chunk) { return Bin{chunk} * 2; }
+constexpr int layer(Bin b) { return __builtin_ctzll(~b); }
+constexpr Bin at(int layer, std::uint64_t offset) { return (offset << (layer + 1)) + (Bin{1} << layer) - 1; }
+constexpr std::uint64_t offset(Bin b) { return b >> (layer(b) + 1); }
+constexpr Bin parent(Bin b) { return at(layer(b) + 1, offset(b) >> 1); }
+constexpr Bin sibling(Bin b) { return at(layer(b), offset(b) ^ 1); }
+constexpr Bin left(Bin b) { return at(layer(b) - 1, offset(b) * 2); }
+constexpr Bin right(Bin b) { return at(layer(b) - 1, offset(b) * 2 + 1); }
+constexpr std::uint64_t first_chunk(Bin b) { return (b & (b + 1)) >> 1; }
+constexpr std::uint64_t width(Bin b) { return std::uint64_t{1} << layer(b); }
+}  // namespace bin
+
+// A node as INTEGRITY carries it.
+struct NodeHash {
+  Bin bin = 0;
+  Digest hash{};
+};
+
+// View over the nodes. All-zero means "not known yet"; nodes wholly past the last chunk are empty (all-zero) by definition.
+class MerkleTree {
+ public:
+  // Octets that the nodes of `chunks` leaves need: 32 * (2 * 2^ceil(log2(chunks)) - 1). A sparse file fits: unknown nodes are zeros.
+  static std::uint64_t octets(std::uint32_t chunks);
+  // nodes.size() == octets(chunks) / 32; it must outlive the tree. The root is trusted (from the signed description) and stored.
+  MerkleTree(std::span<Digest> nodes, std::uint32_t chunks, const Digest& root);
+
+  std::uint32_t chunks() const { return chunks_; }
+  Bin root_bin() const { return root_bin_; }
+  const Digest& root() const { return nodes_[root_bin_]; }
+  bool in_tree(Bin b) const { return b < nodes_.size(); }
+  bool empty(Bin b) const;  // covers no chunk of the object
+  bool known(Bin b) const;  // verified up to the root, or empty
+  const Digest& hash(Bin b) const { return nodes_[b]; }
+
+  // Nodes that a receiver who knows `known_to_receiver` (a predicate on bins) needs to check `target`: siblings from target
+  // up to the first known ancestor, highest first (RFC 7574 section 5.3). Stops at the root.
+  template <class Known>
+  std::vector<NodeHash> uncles(Bin target, Known known_to_receiver) const;
+
+  // Is `hash` the hash of `target`, given the uncles in `offered` (any order, others ignored)? If so, target and
+  // the uncles used are stored and true is returned. Nothing unverified is ever kept. Cost: at most `depth` hashes.
+  bool verify(Bin target, const Digest& hash, std::span<const NodeHash> offered);
+
+  // Hash of subtree `target` computed from the hashes of its chunks (leaf order; chunks past the end are left out).
+  static Digest fold(std::span<const Digest> leaves, int layer);
+  // Stores the inner nodes of a verified subtree, so that single chunks can be served with their uncles.
+  void store_subtree(Bin target, std::span<const Digest> leaves);
+
+ private:
+  std::span<Digest> nodes_;
+  std::uint32_t chunks_;
+  Bin root_bin_;
+};
+
+// Writes every node of an object's tree whose leaves come in order, in constant memory beside the nodes themselves.
+class MerkleTreeBuilder {
+ public:
+  // nodes as for MerkleTree, all zero.
+  MerkleTreeBuilder(std::span<Digest> nodes, std::uint32_t chunks);
+  void add(const Digest& leaf);  // exactly `chunks` times
+  Digest finish();               // the root
+
+ private:
+  std::span<Digest> nodes_;
+  std::uint32_t chunks_;
+  std::uint32_t next_ = 0;
+};
+
+template <class Known>
+std::vector<NodeHash> MerkleTree::uncles(Bin target, Known known_to_receiver) const {
+  std::vector<NodeHash> out;
+  for (Bin b = target; b != root_bin_ && !known_to_receiver(b); b = bin::parent(b)) {
+    Bin s = bin::sibling(b);
+    if (!empty(s) && !known_to_receiver(s)) out.push_back({s, nodes_[s]});
+  }
+  return {out.rbegin(), out.rend()};
+}
+
+}  // namespace sealcast::content

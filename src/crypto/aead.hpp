@@ -1,0 +1,34 @@
+#pragma once
+// AES-GCM (NIST SP 800-38D) for records and documents, and AES key wrap (RFC 3394). SRTP has its own batch interface in packet_cipher.hpp.
+#include <memory>
+#include <optional>
+
+#include "base/secret.hpp"
+
+namespace sealcast::crypto {
+
+inline constexpr std::size_t k_gcm_tag = 16;
+inline constexpr std::size_t k_gcm_nonce = 12;
+
+// One key, many records; the key schedule is kept. Not for use by two threads at once.
+class AesGcm {
+ public:
+  explicit AesGcm(ByteView key);  // 16 or 32 octets (asserted)
+  ~AesGcm();
+  AesGcm(AesGcm&&) noexcept;
+  AesGcm& operator=(AesGcm&&) noexcept;
+  // out: plaintext size + 16 octets. Never reuse a nonce (12 octets) with one key.
+  void seal(ByteView nonce, ByteView aad, ByteView plaintext, MutableByteView out);
+  // out: sealed size - 16 octets; false when the tag is wrong (out is wiped then) or sealed is shorter than a tag.
+  bool open(ByteView nonce, ByteView aad, ByteView sealed, MutableByteView out);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// RFC 3394; key 16 or 32 octets, plaintext a multiple of 8, at least 16.
+Bytes wrap_key(ByteView key, ByteView plaintext);
+std::optional<SecretBytes> unwrap_key(ByteView key, ByteView wrapped);
+
+}  // namespace sealcast::crypto

@@ -1,0 +1,25 @@
+#pragma once
+// X.509 for the laboratory: a CA of our own and what it issues (P-256, SHA-256). Checking is the TLS library's work.
+#include <vector>
+
+#include "base/time.hpp"
+#include "crypto/ec.hpp"
+
+namespace sealcast::crypto {
+
+struct Certificate {
+  std::string certificate_pem;
+  std::string key_pem;
+};
+struct CertificateRequest {
+  std::string common_name;
+  // SubjectAltName entries: "DNS:…", "IP:…", "URI:…". An IP address should be given as DNS too: sofia-sip does not match IP SANs.
+  std::vector<std::string> alternative_names;
+  UnixSeconds not_before = 0;
+  UnixSeconds not_after = 0;
+};
+Result<Certificate> make_ca(const CertificateRequest& request, RandomSource& random);
+// Server and client authentication.
+Result<Certificate> issue(const CertificateRequest& request, const Certificate& ca, RandomSource& random);
+
+}  // namespace sealcast::crypto
