@@ -55,7 +55,7 @@ Expected<MediaDescription, Refusal> parse(std::string_view text);
 struct Agreement {
   MediaDescription answer;         // to send back (answerer) or as received (offerer)
   Endpoint remote;
-  std::uint32_t remote_ssrc = 0;
+  std::uint32_t local_ssrc = 0, remote_ssrc = 0;
   Transport transport = Transport::savpf;
   std::size_t max_datagram = 1204; // largest RTP payload the partner takes
   bool runs = true;

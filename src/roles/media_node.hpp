@@ -1,0 +1,56 @@
+#pragma once
+// The media side of a cache or UE: one engine, one UDP port, and the associations that SDP offers and answers make on it.
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+
+#include "io/media_driver.hpp"
+#include "sdp/offer_answer.hpp"
+#include "swarm/engine.hpp"
+
+namespace sealcast::roles {
+
+// An offer that is out and waits for its answer.
+struct PendingOffer {
+  sdp::MediaDescription offer;
+  std::string text;
+};
+
+// An association as signalling made it. Moved away or removed with MediaNode::drop.
+struct NegotiatedAssociation {
+  swarm::AssociationId id = 0;
+  std::string answer;  // SDP to send back (answerer)
+  bool secured = false;
+  std::string suite;   // "AEAD_AES_128_GCM" or empty
+};
+
+class MediaNode {
+ public:
+  MediaNode(io::Loop& loop, RandomSource& random, swarm::EngineOptions options, std::function<void(const swarm::Event&)> on_event);
+  Status open(const std::string& listen);  // "127.0.0.1:0"
+  void close();
+
+  swarm::Engine& engine() { return engine_; }
+  const swarm::Engine& engine() const { return engine_; }
+  void pump() { driver_.pump(); }
+
+  PendingOffer offer(bool secured);
+  // Offerer: the answer is checked, the association made. Errors carry rule and side.
+  Result<NegotiatedAssociation> accept_answer(const PendingOffer& pending, std::string_view answer, bool secured_required, swarm::PartnerKind partner);
+  // Answerer. Refusal: answer 488 with its warning().
+  Expected<NegotiatedAssociation, sdp::Refusal> answer_offer(std::string_view offer, const sdp::Policy& policy, swarm::PartnerKind partner);
+  void drop(swarm::AssociationId id);
+
+ private:
+  Result<NegotiatedAssociation> add(sdp::Agreement agreement, bool initiator, swarm::PartnerKind partner);
+
+  RandomSource& random_;
+  swarm::Engine engine_;
+  io::MediaDriver driver_;
+};
+
+// rule and side into the Error of a command: exit code 10.
+Error negotiation_error(const sdp::Refusal& refusal, std::string side);
+
+}  // namespace sealcast::roles
