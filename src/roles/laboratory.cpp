@@ -17,7 +17,7 @@ constexpr std::int64_t k_day = 86400;
 // The last file written: a directory without it is an attempt that was interrupted.
 constexpr const char* k_mark = "laboratory.json";
 
-std::string quoted(const std::string& text) { return json::Value(text).text(); }
+std::string toml_text(const std::string& text) { return json::Value(text).text(); }
 
 // What making the files needs; one object, so that each step says only what it adds.
 struct Maker {
@@ -60,13 +60,13 @@ struct Maker {
 
   Status make_core(const std::string& tracker, const std::vector<std::string>& caches, std::string& ue, std::string& tcp, std::string& service) {
     ue = listener(), tcp = listener(), service = listener();
-    std::string text = "# The embedded IMS core of this laboratory.\nrole = \"core\"\nstate = \"core\"\ndomain = " + quoted(options.domain) +
-                       "\ninsecure_signalling = " + (options.insecure_signalling ? "true" : "false") + "\n\n[listen]\nue = " + quoted(ue) +
-                       "  # TLS\nue_tcp = " + quoted(tcp) + "  # what carries no key\nservice = " + quoted(service) +
+    std::string text = "# The embedded IMS core of this laboratory.\nrole = \"core\"\nstate = \"core\"\ndomain = " + toml_text(options.domain) +
+                       "\ninsecure_signalling = " + (options.insecure_signalling ? "true" : "false") + "\n\n[listen]\nue = " + toml_text(ue) +
+                       "  # TLS\nue_tcp = " + toml_text(tcp) + "  # what carries no key\nservice = " + toml_text(service) +
                        "  # TLS with client certificates\n";
     auto add = [&](const std::string& user, bool domain, const std::string& address, const std::string& certificate) {
-      text += "\n[[service]]\n" + std::string(domain ? "domain" : "user") + " = " + quoted(user) + "\naddress = " + quoted(address) +
-              "\ncertificate = " + quoted(host(certificate)) + "\n";
+      text += "\n[[service]]\n" + std::string(domain ? "domain" : "user") + " = " + toml_text(user) + "\naddress = " + toml_text(address) +
+              "\ncertificate = " + toml_text(host(certificate)) + "\n";
     };
     add("tracker", false, tracker, "tracker");
     add("peers." + options.domain, true, tracker, "tracker");
@@ -76,8 +76,8 @@ struct Maker {
   }
 
   std::string service_text(const std::string& role, const std::string& listen, const std::string& core) const {
-    return "role = \"" + role + "\"\ndomain = " + quoted(options.domain) + "\nlisten = " + quoted(listen) +
-           "  # SIP over TLS, for the core\ncore = " + quoted(core) + "\ncore_name = " + quoted(host("core")) + "\ntrust = \"trust.json\"\n";
+    return "role = \"" + role + "\"\ndomain = " + toml_text(options.domain) + "\nlisten = " + toml_text(listen) +
+           "  # SIP over TLS, for the core\ncore = " + toml_text(core) + "\ncore_name = " + toml_text(host("core")) + "\ntrust = \"trust.json\"\n";
   }
 
   Status make_tracker(const std::string& listen, const std::string& core) {
@@ -89,8 +89,8 @@ struct Maker {
     bool keys = name != options.keyless;
     SEALCAST_TRY(make_tls(lab.directory / name / "tls", host(name)));
     return write(lab.cache_config(name),
-                 "# A content cache server.\nstate = " + quoted(name) + "\nname = " + quoted(name) + "\n" + service_text("cache", listen, core) +
-                     "media = " + quoted(media()) + "  # UDP\nkey_service = \"" + (keys ? "key-service.pem" : "key-service.jwk") +
+                 "# A content cache server.\nstate = " + toml_text(name) + "\nname = " + toml_text(name) + "\n" + service_text("cache", listen, core) +
+                     "media = " + toml_text(media()) + "  # UDP\nkey_service = \"" + (keys ? "key-service.pem" : "key-service.jwk") +
                      "\"\nholds_keys = " + (keys ? "true" : "false") + "\ninsecure_signalling = " +
                      (options.insecure_signalling ? "true" : "false") + "\n",
                  0644);
@@ -117,9 +117,9 @@ struct Maker {
     SEALCAST_TRY(make_tracker(tracker, service));
     for (std::size_t i = 0; i < caches.size(); ++i) SEALCAST_TRY(make_cache(options.caches[i], caches[i], service));
     SEALCAST_TRY(write(lab.ue_config(),
-                       "# What a subscriber's device needs.\nrole = \"ue\"\ndomain = " + quoted(options.domain) + "\ncore = " +
-                           quoted(options.insecure_signalling ? tcp : ue) + "\nca = \"ca/ca.pem\"\ntrust = \"trust.json\"\nmedia = " +
-                           quoted(media()) + "\ninsecure_signalling = " + (options.insecure_signalling ? "true" : "false") + "\n",
+                       "# What a subscriber's device needs.\nrole = \"ue\"\ndomain = " + toml_text(options.domain) + "\ncore = " +
+                           toml_text(options.insecure_signalling ? tcp : ue) + "\nca = \"ca/ca.pem\"\ntrust = \"trust.json\"\nmedia = " +
+                           toml_text(media()) + "\ninsecure_signalling = " + (options.insecure_signalling ? "true" : "false") + "\n",
                        0644));
     json::Array names(options.caches.begin(), options.caches.end());
     return write(lab.directory / k_mark, json::Value(json::Object{{"v", 1}, {"domain", options.domain}, {"caches", names}}).pretty() + "\n", 0644);

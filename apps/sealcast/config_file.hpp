@@ -1,0 +1,21 @@
+#pragma once
+// TOML configuration files. Unknown keys and wrong types are errors that name file, line and key; paths are relative to the file.
+#include <filesystem>
+
+#include "roles/config.hpp"
+
+namespace sealcast::app {
+
+// Value of "role" in a file, to say early that it is the wrong one.
+Result<roles::CoreConfig> read_core_config(const std::filesystem::path& file);
+Result<roles::TrackerConfig> read_tracker_config(const std::filesystem::path& file);
+Result<roles::CacheConfig> read_cache_config(const std::filesystem::path& file);
+
+// A UE file is for any subscriber: name and state are added by the caller.
+struct UeFile {
+  roles::UeConfig ue;
+  std::filesystem::path ca;
+};
+Result<UeFile> read_ue_config(const std::filesystem::path& file);
+
+}  // namespace sealcast::app

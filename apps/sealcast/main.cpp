@@ -1,0 +1,73 @@
+#include <cstdlib>
+
+#include "command.hpp"
+#include "logging.hpp"
+#include "rtp/srtp.hpp"
+
+namespace sealcast::app {
+namespace {
+
+std::filesystem::path default_directory() {
+  if (auto* given = std::getenv("SEALCAST_DIR"); given && *given) return given;
+  if (auto* state = std::getenv("XDG_STATE_HOME"); state && *state) return std::filesystem::path(state) / "sealcast";
+  if (auto* home = std::getenv("HOME"); home && *home) return std::filesystem::path(home) / ".local/state/sealcast";
+  return "/var/lib/sealcast";
+}
+
+Status choose_crypto() {
+  auto* given = std::getenv("SEALCAST_CRYPTO");
+  std::string wanted = given ? given : "";
+  if (wanted.empty()) return {};
+  if (wanted == "openssl") rtp::set_crypto_backend(rtp::CryptoBackend::openssl);
+  else if (wanted == "ipsec-mb") rtp::set_crypto_backend(rtp::CryptoBackend::ipsec_mb);
+  else return fail(ErrorCode::usage, "SEALCAST_CRYPTO is \"" + wanted + "\"; it may be openssl or ipsec-mb");
+  return {};
+}
+
+// Environment switches of the SIP library that would write keys to a file.
+void silence_sip_library() {
+  for (auto* name : {"TPORT_LOG", "TPORT_DUMP", "TPORT_DEBUG", "NUA_DEBUG", "NTA_DEBUG", "SOFIA_DEBUG"}) ::unsetenv(name);
+}
+
+constexpr const char* k_footer =
+    "Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 not entitled, 5 network, 6 integrity, 7 interrupted (resume with get -c), "
+    "8 key not released yet, 9 disk full, 10 negotiation failed, 11 authentication refused.\n";
+
+int run(int argc, char** argv) {
+  CLI::App app{"Secure peer-to-peer content distribution over IMS.", "sealcast"};
+  Globals globals;
+  globals.directory = default_directory();
+  app.set_version_flag("--version", "sealcast " SEALCAST_VERSION);
+  app.require_subcommand(1);
+  app.fallthrough();
+  app.option_defaults()->always_capture_default(false);
+  app.add_option("--dir", globals.directory, "directory of the laboratory or node (default: $SEALCAST_DIR, or the user's state directory)");
+  app.add_option("--log", globals.log_level, "what is logged on stderr: debug, info, warning, error, off")
+      ->check(CLI::IsMember({"debug", "info", "warning", "error", "off"}));
+  app.add_flag("--json", globals.json, "one JSON document on stdout");
+  app.footer(k_footer);
+  add_node_commands(app, globals);
+  add_subscriber_commands(app, globals);
+  add_publish_command(app, globals);
+  add_transfer_commands(app, globals);
+  add_query_commands(app, globals);
+  add_key_commands(app, globals);
+  add_config_commands(app, globals);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& done) {
+    return app.exit(done);  // --help, --version
+  } catch (const CLI::ParseError& error) {
+    app.exit(error);
+    return static_cast<int>(ErrorCode::usage);
+  }
+  silence_sip_library();
+  start_logging(globals.log_level);
+  if (auto chosen = choose_crypto(); !chosen) return report(chosen.error());
+  return globals.action ? globals.action() : static_cast<int>(ErrorCode::usage);
+}
+
+}  // namespace
+}  // namespace sealcast::app
+
+int main(int argc, char** argv) { return sealcast::app::run(argc, argv); }

@@ -1,0 +1,89 @@
+#include "roles/announcer.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+#include "base/log.hpp"
+
+namespace sealcast::roles {
+namespace {
+
+constexpr Duration k_first_pause = 1s, k_longest_pause = 30s;
+
+int number(const std::vector<std::string>& values) {
+  int out = 0;
+  if (!values.empty()) std::from_chars(values.front().data(), values.front().data() + values.front().size(), out);
+  return out;
+}
+
+}  // namespace
+
+Announcer::Announcer(io::Loop& loop, sip::Agent& agent, std::string tracker, int expires)
+    : loop_(loop), agent_(agent), tracker_(std::move(tracker)), expires_(expires) {}
+
+Announcer::~Announcer() {
+  *alive_ = false;
+  loop_.cancel(timer_);
+}
+
+void Announcer::update(std::string body) {
+  if (withdrawn_) return;
+  body_ = std::move(body);
+  changed_ = true;
+  if (!under_way_) send(expires_);
+}
+
+void Announcer::withdraw() {
+  withdrawn_ = true;
+  loop_.cancel(timer_);
+  if (!etag_.empty()) send(0);
+}
+
+void Announcer::send(int expires) {
+  loop_.cancel(timer_);
+  sip::Request request;
+  request.method = "PUBLISH";
+  request.uri = tracker_;
+  request.event = "p2pcds-peer";
+  request.expires = expires;
+  if (!etag_.empty()) request.headers.push_back({"SIP-If-Match", etag_});
+  // A refresh has no body (RFC 3903 section 4.1).
+  if (expires > 0 && (etag_.empty() || changed_)) {
+    request.content_type = "application/vnd.p2pcds.peer+json";
+    request.body = body_;
+  }
+  under_way_ = true;
+  changed_ = false;
+  agent_.send(std::move(request), [this, alive = alive_](const sip::Response& response) {
+    if (*alive) answered(response);
+  });
+}
+
+void Announcer::answered(const sip::Response& response) {
+  under_way_ = false;
+  if (withdrawn_) return;
+  if (response.ok()) {
+    auto etag = response.values("SIP-ETag");
+    etag_ = etag.empty() ? std::string() : etag.front();
+    pause_ = k_first_pause;
+    if (on_answer) on_answer(response);
+    if (changed_) return send(expires_);
+    return again_after(std::chrono::seconds(std::max(1, expires_ / 2)));
+  }
+  if (response.status == 412 && !etag_.empty()) {  // the tracker has forgotten us: once more, whole
+    etag_.clear();
+    return send(expires_);
+  }
+  if (response.status == 423) expires_ = std::max(expires_, number(response.values("Min-Expires")));
+  log(LogLevel::warning, "announce", "tracker refuses the announcement: " + std::to_string(response.status) + " " + response.reason);
+  if (on_answer) on_answer(response);
+  changed_ = true;
+  again_after(pause_);
+  pause_ = std::min(pause_ * 2, k_longest_pause);
+}
+
+void Announcer::again_after(Duration delay) {
+  timer_ = loop_.after(delay, [this] { send(expires_); });
+}
+
+}  // namespace sealcast::roles
