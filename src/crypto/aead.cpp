@@ -1,0 +1,93 @@
+#include "crypto/aead.hpp"
+
+#include <openssl/evp.h>
+
+#include "base/assert.hpp"
+
+namespace sealcast::crypto {
+namespace {
+
+using Cipher = std::unique_ptr<EVP_CIPHER_CTX, decltype(&EVP_CIPHER_CTX_free)>;
+
+Cipher make_cipher() {
+  Cipher out(EVP_CIPHER_CTX_new(), &EVP_CIPHER_CTX_free);
+  SEALCAST_ASSERT(out != nullptr);
+  return out;
+}
+
+}  // namespace
+
+struct AesGcm::Impl {
+  Cipher sealer = make_cipher(), opener = make_cipher();
+};
+
+AesGcm::AesGcm(ByteView key) : impl_(std::make_unique<Impl>()) {
+  SEALCAST_ASSERT(key.size() == 16 || key.size() == 32);
+  auto* method = key.size() == 16 ? EVP_aes_128_gcm() : EVP_aes_256_gcm();
+  SEALCAST_ASSERT(EVP_EncryptInit_ex(impl_->sealer.get(), method, nullptr, key.data(), nullptr) == 1);
+  SEALCAST_ASSERT(EVP_DecryptInit_ex(impl_->opener.get(), method, nullptr, key.data(), nullptr) == 1);
+}
+AesGcm::~AesGcm() = default;
+AesGcm::AesGcm(AesGcm&&) noexcept = default;
+AesGcm& AesGcm::operator=(AesGcm&&) noexcept = default;
+
+void AesGcm::seal(ByteView nonce, ByteView aad, ByteView plaintext, MutableByteView out) {
+  SEALCAST_ASSERT(nonce.size() == k_gcm_nonce && out.size() == plaintext.size() + k_gcm_tag);
+  auto* c = impl_->sealer.get();
+  int size = 0;
+  bool good = EVP_EncryptInit_ex(c, nullptr, nullptr, nullptr, nonce.data()) == 1 &&
+              (aad.empty() || EVP_EncryptUpdate(c, nullptr, &size, aad.data(), static_cast<int>(aad.size())) == 1) &&
+              (plaintext.empty() || EVP_EncryptUpdate(c, out.data(), &size, plaintext.data(), static_cast<int>(plaintext.size())) == 1) &&
+              EVP_EncryptFinal_ex(c, out.data() + plaintext.size(), &size) == 1 &&
+              EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_GET_TAG, k_gcm_tag, out.data() + plaintext.size()) == 1;
+  SEALCAST_ASSERT(good);
+}
+
+bool AesGcm::open(ByteView nonce, ByteView aad, ByteView sealed, MutableByteView out) {
+  if (sealed.size() < k_gcm_tag) return false;
+  auto text = sealed.first(sealed.size() - k_gcm_tag);
+  SEALCAST_ASSERT(nonce.size() == k_gcm_nonce && out.size() == text.size());
+  auto* c = impl_->opener.get();
+  int size = 0;
+  std::uint8_t tag[k_gcm_tag], last[k_gcm_tag];
+  std::copy_n(sealed.data() + text.size(), k_gcm_tag, tag);
+  bool good = EVP_DecryptInit_ex(c, nullptr, nullptr, nullptr, nonce.data()) == 1 &&
+              (aad.empty() || EVP_DecryptUpdate(c, nullptr, &size, aad.data(), static_cast<int>(aad.size())) == 1) &&
+              (text.empty() || EVP_DecryptUpdate(c, out.data(), &size, text.data(), static_cast<int>(text.size())) == 1) &&
+              EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_SET_TAG, k_gcm_tag, tag) == 1 && EVP_DecryptFinal_ex(c, last, &size) == 1;
+  if (!good) wipe(out);
+  return good;
+}
+
+namespace {
+
+const EVP_CIPHER* wrap_method(std::size_t key_size) { return key_size == 16 ? EVP_aes_128_wrap() : EVP_aes_256_wrap(); }
+
+}  // namespace
+
+Bytes wrap_key(ByteView key, ByteView plaintext) {
+  SEALCAST_ASSERT((key.size() == 16 || key.size() == 32) && plaintext.size() >= 16 && plaintext.size() % 8 == 0);
+  auto c = make_cipher();
+  EVP_CIPHER_CTX_set_flags(c.get(), EVP_CIPHER_CTX_FLAG_WRAP_ALLOW);
+  Bytes out(plaintext.size() + 8);
+  int size = 0;
+  bool good = EVP_EncryptInit_ex(c.get(), wrap_method(key.size()), nullptr, key.data(), nullptr) == 1 &&
+              EVP_EncryptUpdate(c.get(), out.data(), &size, plaintext.data(), static_cast<int>(plaintext.size())) == 1;
+  SEALCAST_ASSERT(good && static_cast<std::size_t>(size) == out.size());
+  return out;
+}
+
+std::optional<SecretBytes> unwrap_key(ByteView key, ByteView wrapped) {
+  SEALCAST_ASSERT(key.size() == 16 || key.size() == 32);
+  if (wrapped.size() < 24 || wrapped.size() % 8 != 0) return std::nullopt;
+  auto c = make_cipher();
+  EVP_CIPHER_CTX_set_flags(c.get(), EVP_CIPHER_CTX_FLAG_WRAP_ALLOW);
+  SecretBytes out(wrapped.size());  // the cipher wants the room of its input
+  int size = 0;
+  bool good = EVP_DecryptInit_ex(c.get(), wrap_method(key.size()), nullptr, key.data(), nullptr) == 1 &&
+              EVP_DecryptUpdate(c.get(), out.fill().data(), &size, wrapped.data(), static_cast<int>(wrapped.size())) == 1;
+  if (!good || static_cast<std::size_t>(size) != wrapped.size() - 8) return std::nullopt;
+  return SecretBytes(out.expose().first(wrapped.size() - 8));
+}
+
+}  // namespace sealcast::crypto
