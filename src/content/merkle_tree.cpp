@@ -1,0 +1,112 @@
+#include "content/merkle_tree.hpp"
+
+#include <algorithm>
+#include <bit>
+
+#include "base/assert.hpp"
+
+namespace sealcast::content {
+namespace {
+
+constexpr Digest k_empty{};
+constexpr int k_deepest = 33;
+
+int root_layer(std::uint32_t chunks) { return chunks <= 1 ? 0 : static_cast<int>(std::bit_width(chunks - 1)); }
+
+// RFC 7574 section 5.1: two empty children give an empty parent.
+Digest parent_hash(const Digest& left, const Digest& right) {
+  if (left == k_empty && right == k_empty) return k_empty;
+  return crypto::sha256(left, right);
+}
+
+}  // namespace
+
+std::uint64_t MerkleTree::octets(std::uint32_t chunks) { return ((std::uint64_t{2} << root_layer(chunks)) - 1) * sizeof(Digest); }
+
+MerkleTree::MerkleTree(std::span<Digest> nodes, std::uint32_t chunks, const Digest& root)
+    : nodes_(nodes), chunks_(chunks), root_bin_(bin::at(root_layer(chunks), 0)) {
+  SEALCAST_ASSERT(nodes.size() * sizeof(Digest) == octets(chunks));
+  nodes_[root_bin_] = root;
+}
+
+bool MerkleTree::empty(Bin b) const { return bin::first_chunk(b) >= chunks_; }
+bool MerkleTree::known(Bin b) const { return in_tree(b) && (empty(b) || nodes_[b] != k_empty); }
+
+bool MerkleTree::verify(Bin target, const Digest& hash, std::span<const NodeHash> offered) {
+  if (!in_tree(target) || empty(target)) return false;
+  std::array<NodeHash, 2 * k_deepest> path;
+  std::size_t length = 0;
+  NodeHash at{target, hash};
+  while (!known(at.bin)) {
+    path[length++] = at;
+    Bin sibling = bin::sibling(at.bin);
+    Digest other = k_empty;
+    if (empty(sibling)) {
+    } else if (known(sibling)) {
+      other = nodes_[sibling];
+    } else {
+      auto found = std::find_if(offered.begin(), offered.end(), [&](const NodeHash& n) { return n.bin == sibling; });
+      if (found == offered.end()) return false;
+      other = found->hash;
+      path[length++] = *found;
+    }
+    bool is_left = bin::offset(at.bin) % 2 == 0;
+    at = {bin::parent(at.bin), is_left ? parent_hash(at.hash, other) : parent_hash(other, at.hash)};
+  }
+  if (at.hash != nodes_[at.bin]) return false;
+  for (std::size_t i = 0; i < length; ++i) nodes_[path[i].bin] = path[i].hash;
+  // Inner nodes between are in the path already: each step's own node was put there.
+  return true;
+}
+
+Digest MerkleTree::fold(std::span<const Digest> leaves, int layer) {
+  SEALCAST_ASSERT(layer >= 0 && layer <= 10 && !leaves.empty() && leaves.size() <= (std::size_t{1} << layer));
+  std::vector<Digest> level(leaves.begin(), leaves.end());
+  for (; layer > 0; --layer) {
+    std::size_t parents = (level.size() + 1) / 2;
+    for (std::size_t i = 0; i < parents; ++i) level[i] = parent_hash(level[2 * i], 2 * i + 1 < level.size() ? level[2 * i + 1] : k_empty);
+    level.resize(parents);
+  }
+  return level.front();
+}
+
+void MerkleTree::store_subtree(Bin target, std::span<const Digest> leaves) {
+  auto first = bin::first_chunk(target);
+  for (std::size_t i = 0; i < leaves.size(); ++i) nodes_[bin::leaf(static_cast<std::uint32_t>(first + i))] = leaves[i];
+  for (int layer = 1; layer < bin::layer(target); ++layer)
+    for (auto offset = first >> layer; (offset << layer) < first + leaves.size(); ++offset) {
+      auto b = bin::at(layer, offset);
+      nodes_[b] = parent_hash(nodes_[bin::left(b)], nodes_[bin::right(b)]);
+    }
+}
+
+MerkleTreeBuilder::MerkleTreeBuilder(std::span<Digest> nodes, std::uint32_t chunks) : nodes_(nodes), chunks_(chunks) {
+  SEALCAST_ASSERT(nodes.size() * sizeof(Digest) == MerkleTree::octets(chunks));
+}
+
+void MerkleTreeBuilder::add(const Digest& leaf) {
+  SEALCAST_ASSERT(next_ < chunks_);
+  Bin b = bin::leaf(next_++);
+  nodes_[b] = leaf;
+  // A right child completes its parent.
+  while (b < nodes_.size() && bin::offset(b) % 2 == 1) {
+    auto parent = bin::parent(b);
+    nodes_[parent] = parent_hash(nodes_[bin::sibling(b)], nodes_[b]);
+    b = parent;
+  }
+}
+
+Digest MerkleTreeBuilder::finish() {
+  SEALCAST_ASSERT(next_ == chunks_);
+  Bin root = bin::at(root_layer(chunks_), 0);
+  // The right edge: parents whose right child is empty or was finished here.
+  for (Bin b = bin::leaf(chunks_ - 1); b != root;) {
+    auto parent = bin::parent(b);
+    auto right = bin::right(parent);
+    nodes_[parent] = parent_hash(nodes_[bin::left(parent)], bin::first_chunk(right) >= chunks_ ? k_empty : nodes_[right]);
+    b = parent;
+  }
+  return nodes_[root];
+}
+
+}  // namespace sealcast::content
