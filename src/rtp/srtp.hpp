@@ -20,10 +20,6 @@ struct PacketSlot {
   bool ok = false;             // set by the call
 };
 
-enum class CryptoBackend { automatic, ipsec_mb, openssl };  // automatic: ipsec-mb where it works, unless SEALCAST_CRYPTO says otherwise (the caller reads that)
-void set_crypto_backend(CryptoBackend backend);              // before the first context; process-wide
-std::string_view crypto_backend_name();
-
 struct SrtpOptions {
   std::uint32_t window = 16384;                     // replay window in packets, a power of two, 64..32768 (RFC 4568 WSH)
   std::uint64_t lifetime = std::uint64_t{1} << 31;  // packets under one master key
