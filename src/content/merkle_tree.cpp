@@ -32,6 +32,15 @@ MerkleTree::MerkleTree(std::span<Digest> nodes, std::uint32_t chunks, const Dige
 bool MerkleTree::empty(Bin b) const { return bin::first_chunk(b) >= chunks_; }
 bool MerkleTree::known(Bin b) const { return in_tree(b) && (empty(b) || nodes_[b] != k_empty); }
 
+bool MerkleTree::provable(Bin target, std::span<const NodeHash> offered) const {
+  if (!in_tree(target) || empty(target)) return false;
+  for (Bin at = target; !known(at); at = bin::parent(at)) {
+    Bin sibling = bin::sibling(at);
+    if (!known(sibling) && std::none_of(offered.begin(), offered.end(), [&](const NodeHash& n) { return n.bin == sibling; })) return false;
+  }
+  return true;
+}
+
 bool MerkleTree::verify(Bin target, const Digest& hash, std::span<const NodeHash> offered) {
   if (!in_tree(target) || empty(target)) return false;
   std::array<NodeHash, 2 * k_deepest> path;

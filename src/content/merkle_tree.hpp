@@ -52,6 +52,8 @@ class MerkleTree {
   template <class Known>
   std::vector<NodeHash> uncles(Bin target, Known known_to_receiver) const;
 
+  // Are all uncles there that a check of `target` needs, known or offered? (If not, they may still be on their way.)
+  bool provable(Bin target, std::span<const NodeHash> offered) const;
   // Is `hash` the hash of `target`, given the uncles in `offered` (any order, others ignored)? If so, target and
   // the uncles used are stored and true is returned. Nothing unverified is ever kept. Cost: at most `depth` hashes.
   bool verify(Bin target, const Digest& hash, std::span<const NodeHash> offered);

@@ -190,6 +190,8 @@ void SrtpSender::protect_rtcp(PacketSlot& packet) {
 
 std::uint64_t SrtpSender::packets_left() const { return impl_->options.lifetime - impl_->sent; }
 
+std::size_t SrtpSender::overhead() const { return impl_->rtp.tag(); }
+
 struct SrtpReceiver::Impl {
   Impl(const SrtpKey& key, std::uint32_t ssrc_, SrtpOptions options)
       : rtp(key, 0, ssrc_), rtcp(key, 3, ssrc_), window(options.window), rtcp_window(128), ssrc(ssrc_) {}

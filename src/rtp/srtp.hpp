@@ -43,6 +43,7 @@ class SrtpSender {
   void protect(std::span<PacketSlot> packets);
   void protect_rtcp(PacketSlot& packet);  // E flag set, index appended
   std::uint64_t packets_left() const;     // of the lifetime
+  std::size_t overhead() const;           // octets that protect() adds to an RTP packet
 
  private:
   struct Impl;

@@ -1,0 +1,374 @@
+#include "swarm/engine.hpp"
+
+#include <gtest/gtest.h>
+
+#include <queue>
+
+#include "tests/support/seeded_random.hpp"
+
+namespace sealcast::swarm {
+namespace {
+
+using content::ChunkRange;
+using content::MerkleTree;
+using test::SeededRandom;
+
+class MemoryStorage final : public ChunkStorage {
+ public:
+  explicit MemoryStorage(std::uint64_t size) : octets(size) {}
+  Status read(std::uint64_t offset, MutableByteView out) override {
+    if (offset + out.size() > octets.size()) return fail("read outside");
+    std::copy_n(octets.begin() + static_cast<std::ptrdiff_t>(offset), out.size(), out.begin());
+    return {};
+  }
+  Status write(std::uint64_t offset, ByteView data) override {
+    if (full) return fail(ErrorCode::disk_full, "disk full");
+    if (offset + data.size() > octets.size()) return fail("write outside");
+    std::copy(data.begin(), data.end(), octets.begin() + static_cast<std::ptrdiff_t>(offset));
+    return {};
+  }
+  Bytes octets;
+  bool full = false;
+};
+
+// One content, whole.
+struct Content {
+  Bytes octets;
+  content::Geometry geometry;
+  std::vector<content::Digest> nodes;
+  SwarmId id{};
+  Content(std::uint64_t length, std::uint64_t seed, std::uint32_t chunk = 1152)
+      : octets(length), geometry(*content::Geometry::make(length, chunk)), nodes(MerkleTree::octets(geometry.chunks()) / 32) {
+    SeededRandom(seed).fill(octets);
+    content::MerkleTreeBuilder builder(nodes, geometry.chunks());
+    for (std::uint32_t i = 0; i < geometry.chunks(); ++i) builder.add(crypto::sha256(ByteView(octets).subspan(geometry.offset_of(i), geometry.size_of(i))));
+    id = builder.finish();
+  }
+};
+
+struct Node {
+  SeededRandom random;
+  Engine engine;
+  std::vector<content::Digest> nodes;
+  MemoryStorage storage;
+  Endpoint address;
+  std::vector<Event> events;
+
+  Node(std::uint16_t port, const Content& c, bool seed, bool secured_only, Appetite appetite = Appetite::all, EngineOptions options = {}, std::string keyinfo = {})
+      : random(port), engine(random, options), nodes(MerkleTree::octets(c.geometry.chunks()) / 32), storage(c.octets.size()),
+        address{IpAddress::v4(127, 0, 0, 1), port} {
+    if (seed) {
+      nodes = c.nodes;
+      storage.octets = c.octets;
+    }
+    SwarmConfig config{c.id, c.geometry, secured_only, nodes, content::Bitmap(c.geometry.chunks(), seed), &storage, appetite, keyinfo};
+    EXPECT_TRUE(engine.add_swarm(std::move(config)));
+  }
+  int count(EventKind kind) const {
+    return static_cast<int>(std::count_if(events.begin(), events.end(), [&](auto& e) { return e.kind == kind; }));
+  }
+};
+
+struct Link {
+  double loss = 0, duplicate = 0;
+  Duration delay = 5ms, jitter = 0us;
+};
+
+// Nodes, datagrams on their way, and virtual time.
+class World {
+ public:
+  explicit World(Link link, std::uint64_t seed = 1) : link_(link), random_(seed) {}
+  void add(Node& node) { nodes_[node.address] = &node; }
+  void cut(const Endpoint& address) { nodes_.erase(address); }
+
+  // Associations on both sides; `opener` opens a channel.
+  AssociationId connect(Node& opener, Node& other, const SwarmId& swarm, bool secured, bool admit = true, PartnerKind other_is = PartnerKind::cache) {
+    AssociationConfig mine, theirs;
+    mine.remote = other.address;
+    theirs.remote = opener.address;
+    mine.local_ssrc = theirs.remote_ssrc = random_.u32() | 1;
+    mine.remote_ssrc = theirs.local_ssrc = random_.u32() | 1;
+    mine.initiator = true;
+    mine.partner = other_is;
+    theirs.partner = PartnerKind::ue;
+    if (secured) {
+      rtp::SrtpKey a{rtp::CryptoSuite::aead_aes_128_gcm, SecretBytes(28)}, b{rtp::CryptoSuite::aead_aes_128_gcm, SecretBytes(28)};
+      random_.fill(a.key_and_salt.fill());
+      random_.fill(b.key_and_salt.fill());
+      mine.send_key = a.duplicate();
+      theirs.receive_key = a.duplicate();
+      mine.receive_key = b.duplicate();
+      theirs.send_key = b.duplicate();
+    }
+    auto here = *opener.engine.add_association(now, std::move(mine));
+    auto there = *other.engine.add_association(now, std::move(theirs));
+    if (admit) other.engine.admit(there, swarm);
+    (void)opener.engine.open_channel(now, here, swarm);
+    return here;
+  }
+
+  void run(Duration duration, std::function<bool()> done = [] { return false; }) {
+    for (auto end = now + duration; now < end && !done();) step(end);
+  }
+  Instant now{1s};
+  std::uint64_t datagrams = 0;
+  std::function<void(Bytes&, const Endpoint& from)> tamper;
+
+ private:
+  struct Flying {
+    Instant at;
+    std::uint64_t order;
+    Endpoint from, to;
+    Bytes octets;
+    bool operator>(const Flying& o) const { return std::tie(at, order) > std::tie(o.at, o.order); }
+  };
+
+  double chance() { return static_cast<double>(random_.u32()) / 4294967296.0; }
+
+  void launch(Node& node) {
+    while (auto batch = node.engine.output(now))
+      for (std::size_t at = 0; at < batch->data.size(); at += batch->segment) {
+        auto part = batch->data.subspan(at, std::min(batch->segment, batch->data.size() - at));
+        for (int copies = chance() < link_.duplicate ? 2 : 1; copies > 0; --copies) {
+          ++datagrams;
+          if (chance() < link_.loss) continue;
+          auto late = Duration(static_cast<std::int64_t>(chance() * static_cast<double>(link_.jitter.count())));
+          Flying flying{now + link_.delay + late, ++order_, node.address, batch->to, bytes_of(part)};
+          if (tamper) tamper(flying.octets, node.address);
+          air_.push(std::move(flying));
+        }
+      }
+    while (auto event = node.engine.poll_event()) node.events.push_back(std::move(*event));
+  }
+
+  void step(Instant end) {
+    for (auto& [address, node] : nodes_) launch(*node);
+    auto next = air_.empty() ? end : std::min(end, air_.top().at);
+    for (auto& [address, node] : nodes_) next = std::min(next, std::max(node->engine.deadline(), now + 100us));
+    now = std::max(now, next);
+    while (!air_.empty() && air_.top().at <= now) {
+      auto flying = air_.top();
+      air_.pop();
+      auto to = nodes_.find(flying.to);
+      if (to != nodes_.end()) to->second->engine.input(now, {flying.from, flying.octets.size(), flying.octets});
+    }
+    for (auto& [address, node] : nodes_)
+      if (node->engine.deadline() <= now) node->engine.on_deadline(now);
+  }
+
+  Link link_;
+  SeededRandom random_;
+  std::map<Endpoint, Node*> nodes_;
+  std::priority_queue<Flying, std::vector<Flying>, std::greater<>> air_;
+  std::uint64_t order_ = 0;
+};
+
+bool whole(const Node& node, const Content& c) { return node.engine.held(c.id)->full() && node.storage.octets == c.octets; }
+
+struct Case {
+  std::uint64_t length;
+  double loss;
+  bool secured;
+};
+class EveryLink : public testing::TestWithParam<Case> {};
+INSTANTIATE_TEST_SUITE_P(Sizes, EveryLink,
+                         testing::Values(Case{1, 0, true}, Case{1152, 0, false}, Case{1153, 0.05, true}, Case{7 * 1152, 0.1, true}, Case{33 * 1152, 0.1, false},
+                                         Case{1000000, 0, true}, Case{1000000, 0.02, false}, Case{3000001, 0.1, true}, Case{11520000, 0.01, true}));
+
+TEST_P(EveryLink, ContentArrivesWholeThroughLossReorderingAndDuplicates) {
+  auto [length, loss, secured] = GetParam();
+  Content c(length, 3);
+  Node cache(1, c, true, secured), ue(2, c, false, secured);
+  World world({loss, loss / 2, 5ms, loss > 0 ? Duration(3ms) : Duration(0)});
+  world.add(cache);
+  world.add(ue);
+  world.connect(ue, cache, c.id, secured);
+  world.run(300s, [&] { return ue.count(EventKind::swarm_complete) > 0; });
+  EXPECT_TRUE(whole(ue, c));
+  EXPECT_EQ(ue.engine.traffic(c.id).received_from_caches, length);
+  EXPECT_EQ(ue.count(EventKind::integrity_failure), 0);
+}
+
+TEST(Engine, WithoutAdmissionOrStrengthNothingIsAnswered) {
+  Content c(100000, 4);
+  for (bool admit : {true, false}) {
+    Node cache(1, c, true, admit /* wants SRTP */), ue(2, c, false, false);
+    World world({});
+    world.add(cache);
+    world.add(ue);
+    world.connect(ue, cache, c.id, !admit, admit);
+    world.run(30s);
+    EXPECT_EQ(ue.engine.held(c.id)->count(), 0u);
+    EXPECT_EQ(ue.count(EventKind::channel_open), 0);
+    EXPECT_EQ(cache.engine.traffic(c.id).sent, 0u);
+    EXPECT_EQ(ue.count(EventKind::channel_closed), 1);
+  }
+}
+
+TEST(Engine, AppetiteWaitsForTheKeyAndKeyinfoSurvivesLoss) {
+  Content c(500000, 5);
+  Node cache(1, c, true, true, Appetite::all, {}, "certificate~info"), ue(2, c, false, true, Appetite::none);
+  World world({0.2, 0, 5ms});
+  world.add(cache);
+  world.add(ue);
+  world.connect(ue, cache, c.id, true);
+  world.run(20s);
+  ASSERT_EQ(ue.count(EventKind::keyinfo), 1);
+  EXPECT_EQ(ue.engine.held(c.id)->count(), 0u);
+  EXPECT_EQ(cache.engine.traffic(c.id).sent, 0u);
+  ue.engine.set_appetite(world.now, c.id, Appetite::all);
+  world.run(120s, [&] { return whole(ue, c); });
+  EXPECT_TRUE(whole(ue, c));
+}
+
+TEST(Engine, SecondUeTakesFromTheFirstWhoHandsKeyinfoOn) {
+  Content c(3000000, 6);
+  Node cache(1, c, true, true), alice(2, c, true, true, Appetite::all, {}, "k~i"), bob(3, c, false, true);
+  World world({0.01, 0, 5ms, 2ms});
+  for (auto* n : {&cache, &alice, &bob}) world.add(*n);
+  world.connect(bob, cache, c.id, true);
+  world.connect(bob, alice, c.id, true, true, PartnerKind::ue);
+  world.run(120s, [&] { return whole(bob, c); });
+  ASSERT_TRUE(whole(bob, c));
+  EXPECT_GT(bob.engine.traffic(c.id).received_from_ues, c.octets.size() / 5);
+  EXPECT_GT(bob.engine.traffic(c.id).received_from_caches, c.octets.size() / 5);
+  EXPECT_EQ(bob.count(EventKind::keyinfo), 1);
+}
+
+TEST(Engine, ALyingPartnerNeverGetsAnOctetIntoStorage) {
+  Content c(300000, 7), lie(300000, 8);
+  Node honest(1, c, true, true), liar(2, c, true, true), ue(3, c, false, true);
+  liar.storage.octets = lie.octets;
+  // The liar's own check would stop it: give it a tree that fits its lie below the root.
+  auto root_bin = MerkleTree(liar.nodes, c.geometry.chunks(), c.id).root_bin();
+  for (std::size_t i = 0; i < liar.nodes.size(); ++i)
+    if (i != root_bin) liar.nodes[i] = lie.nodes[i];
+  World world({});
+  for (auto* n : {&honest, &liar, &ue}) world.add(*n);
+  world.connect(ue, liar, c.id, true, true, PartnerKind::ue);
+  world.run(5s);
+  EXPECT_EQ(ue.storage.octets, Bytes(300000));
+  EXPECT_GE(ue.count(EventKind::integrity_failure), 3);
+  EXPECT_EQ(ue.count(EventKind::channel_closed), 1);
+  world.connect(ue, honest, c.id, true);
+  world.run(60s, [&] { return whole(ue, c); });
+  EXPECT_TRUE(whole(ue, c));
+}
+
+TEST(Engine, TamperedPlainDatagramsAreAskedForAgainWithoutBlame) {
+  Content c(300000, 9);
+  Node cache(1, c, true, false), ue(2, c, false, false);
+  World world({});
+  int changed = 0;
+  world.tamper = [&](Bytes& octets, const Endpoint& from) {
+    if (from.port == 1 && octets.size() > 1000 && changed < 40 && octets[100]++ % 3 == 0) ++changed;
+  };
+  world.add(cache);
+  world.add(ue);
+  world.connect(ue, cache, c.id, false);
+  world.run(2s);
+  world.tamper = nullptr;
+  world.run(60s, [&] { return whole(ue, c); });
+  EXPECT_TRUE(whole(ue, c));
+  EXPECT_GT(ue.count(EventKind::integrity_failure), 0);
+  EXPECT_EQ(ue.count(EventKind::channel_closed), 0);
+}
+
+TEST(Engine, AFlippedBitOnDiskIsFoundNeverServedAndFetchedAgain) {
+  Content c(400000, 10);
+  Node cache(1, c, true, true), alice(2, c, true, true), bob(3, c, false, true);
+  cache.storage.octets[200000] ^= 4;
+  World world({});
+  for (auto* n : {&cache, &alice, &bob}) world.add(*n);
+  world.connect(cache, alice, c.id, true, true, PartnerKind::ue);
+  world.run(1s);
+  world.connect(bob, cache, c.id, true);
+  world.run(60s, [&] { return whole(bob, c); });
+  EXPECT_TRUE(whole(bob, c));
+  EXPECT_GE(cache.count(EventKind::storage_corrupt), 1);
+  EXPECT_EQ(bob.count(EventKind::integrity_failure), 0);
+  EXPECT_TRUE(whole(cache, c));
+}
+
+TEST(Engine, APartnerThatVanishesIsReportedAndReplaced) {
+  Content c(4000000, 11);
+  Node first(1, c, true, true), second(2, c, true, true), ue(3, c, false, true);
+  World world({0, 0, 20ms});
+  for (auto* n : {&first, &second, &ue}) world.add(*n);
+  world.connect(ue, first, c.id, true);
+  world.run(300ms);
+  auto before = ue.engine.held(c.id)->count();
+  EXPECT_GT(before, 0u);
+  EXPECT_FALSE(whole(ue, c));
+  world.cut(first.address);
+  world.run(15s);
+  EXPECT_EQ(ue.count(EventKind::stalled), 1);
+  world.connect(ue, second, c.id, true);
+  world.run(60s, [&] { return whole(ue, c); });
+  EXPECT_TRUE(whole(ue, c));
+}
+
+TEST(Engine, FullDiskStopsTheAppetite) {
+  Content c(400000, 12);
+  Node cache(1, c, true, true), ue(2, c, false, true);
+  ue.storage.full = true;
+  World world({});
+  world.add(cache);
+  world.add(ue);
+  world.connect(ue, cache, c.id, true);
+  world.run(5s);
+  ASSERT_GE(ue.count(EventKind::storage_failed), 1);
+  EXPECT_EQ(ue.engine.held(c.id)->count(), 0u);
+}
+
+TEST(Engine, DownloadLimitHolds) {
+  Content c(2000000, 13);
+  EngineOptions options;
+  options.download_limit = 200000;
+  Node cache(1, c, true, true), ue(2, c, false, true, Appetite::all, options);
+  World world({});
+  world.add(cache);
+  world.add(ue);
+  auto start = world.now;
+  world.connect(ue, cache, c.id, true);
+  world.run(60s, [&] { return whole(ue, c); });
+  ASSERT_TRUE(whole(ue, c));
+  auto seconds = std::chrono::duration<double>(world.now - start).count();
+  EXPECT_GT(seconds, 8);  // virtual time
+  EXPECT_LT(seconds, 14);
+}
+
+TEST(Engine, ClosingIsTold) {
+  Content c(1000, 14);
+  Node cache(1, c, true, true), ue(2, c, false, true);
+  World world({});
+  world.add(cache);
+  world.add(ue);
+  auto id = world.connect(ue, cache, c.id, true);
+  world.run(1s);
+  ue.engine.remove_association(world.now, id);
+  world.run(1s);
+  EXPECT_EQ(cache.count(EventKind::channel_closed), 1);
+  EXPECT_TRUE(ue.engine.associations().empty());
+}
+
+TEST(Engine, GarbageFromTheNetworkIsHarmless) {
+  Content c(100000, 15);
+  Node cache(1, c, true, false), ue(2, c, false, false);
+  World world({});
+  world.add(cache);
+  world.add(ue);
+  SeededRandom random(99);
+  world.tamper = [&](Bytes& octets, const Endpoint&) {
+    if (random.u32() % 3 == 0 && octets.size() > 13) octets[12 + random.u32() % (octets.size() - 12)] = static_cast<std::uint8_t>(random.u32());
+  };
+  world.connect(ue, cache, c.id, false);
+  world.run(20s);
+  world.tamper = nullptr;
+  world.connect(ue, cache, c.id, false);  // what a plain association lost in forged control, a new one brings
+  world.run(300s, [&] { return whole(ue, c); });
+  EXPECT_TRUE(whole(ue, c));
+}
+
+}  // namespace
+}  // namespace sealcast::swarm

@@ -1,0 +1,77 @@
+#include "swarm/swarm_state.hpp"
+
+#include <algorithm>
+#include <bit>
+
+namespace sealcast::swarm {
+
+using content::Bin;
+using content::ChunkRange;
+using content::Digest;
+namespace bin = content::bin;
+
+namespace {
+
+// Digests of the chunks of `data`, which begins with chunk `first`.
+std::vector<Digest> leaves_of(const content::Geometry& geometry, ChunkRange range, ByteView data) {
+  std::vector<ByteView> chunks;
+  for (std::uint64_t i = range.first; i <= range.last; ++i) {
+    auto size = geometry.size_of(static_cast<std::uint32_t>(i));
+    chunks.push_back(data.first(size));
+    data = data.subspan(size);
+  }
+  std::vector<Digest> out(chunks.size());
+  crypto::sha256_batch(chunks, out);
+  return out;
+}
+
+}  // namespace
+
+SwarmState::SwarmState(SwarmConfig c)
+    : config(std::move(c)), tree(config.nodes, config.geometry.chunks(), config.id), by_chunk(runs(), 0) {}
+
+ChunkRange SwarmState::cut(Bin node) const {
+  auto first = bin::first_chunk(node);
+  return {static_cast<std::uint32_t>(first),
+          static_cast<std::uint32_t>(std::min<std::uint64_t>(first + bin::width(node), geometry().chunks()) - 1)};
+}
+
+std::optional<Bin> SwarmState::piece_of(ChunkRange range) const {
+  if (range.last >= geometry().chunks() || range.size() > 32) return std::nullopt;
+  int layer = static_cast<int>(std::bit_width(range.size() - 1));
+  if (range.first % (1u << layer) != 0) return std::nullopt;
+  // A tree of few chunks has no higher node than its root.
+  auto node = bin::at(layer, range.first >> layer);
+  if (!tree.in_tree(node) || cut(node) != range) return std::nullopt;
+  return node;
+}
+
+std::optional<Bytes> SwarmState::read_checked(ChunkRange range, std::vector<std::uint32_t>& corrupt) {
+  Bytes out(geometry().size_of(range));
+  if (auto read = config.storage->read(geometry().offset_of(range.first), out); !read) {
+    for (auto i = range.first; i <= range.last; ++i) corrupt.push_back(i);
+  } else {
+    auto leaves = leaves_of(geometry(), range, out);
+    for (std::size_t i = 0; i < leaves.size(); ++i) {
+      auto chunk = range.first + static_cast<std::uint32_t>(i);
+      if (leaves[i] != tree.hash(bin::leaf(chunk))) corrupt.push_back(chunk);
+    }
+  }
+  if (corrupt.empty()) return out;
+  for (auto chunk : corrupt) config.held.reset(chunk);
+  completion_told = false;
+  return std::nullopt;
+}
+
+std::optional<Status> SwarmState::take_piece(Bin piece, ByteView data, std::span<const content::NodeHash> offered) {
+  auto range = cut(piece);
+  auto leaves = leaves_of(geometry(), range, data);
+  auto hash = content::MerkleTree::fold(leaves, bin::layer(piece));
+  if (tree.known(piece) ? tree.hash(piece) != hash : !tree.verify(piece, hash, offered)) return std::nullopt;
+  if (auto written = config.storage->write(geometry().offset_of(range.first), data); !written) return written;
+  tree.store_subtree(piece, leaves);
+  config.held.set(range);
+  return Status{};
+}
+
+}  // namespace sealcast::swarm

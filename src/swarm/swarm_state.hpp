@@ -1,0 +1,42 @@
+#pragma once
+// One swarm as this node sees it: tree, bitmap, storage, and which runs are asked for.
+#include <optional>
+#include <unordered_map>
+
+#include "swarm/engine.hpp"
+
+namespace sealcast::swarm {
+
+inline constexpr int k_run_layer = 5;  // 32 chunks
+
+class SwarmState {
+ public:
+  explicit SwarmState(SwarmConfig config);
+
+  const SwarmId& id() const { return config.id; }
+  const content::Geometry& geometry() const { return config.geometry; }
+  std::uint32_t runs() const { return (geometry().chunks() - 1) / 32 + 1; }
+  content::ChunkRange run_range(std::uint32_t run) const { return cut(content::bin::at(k_run_layer, run)); }
+  // Chunks of a node that exist.
+  content::ChunkRange cut(content::Bin node) const;
+  // The smallest aligned node that holds exactly `range` (cut at the end); nullopt when there is none of layer <= 5.
+  std::optional<content::Bin> piece_of(content::ChunkRange range) const;
+
+  // Reads held chunks and checks them against the tree. Chunks that do not verify are marked missing and given in `corrupt`.
+  // Empty: storage failed, or something was corrupt.
+  std::optional<Bytes> read_checked(content::ChunkRange range, std::vector<std::uint32_t>& corrupt);
+
+  // Checks a whole piece against root and offered hashes; if good, stores it. nullopt: it did not verify.
+  std::optional<Status> take_piece(content::Bin piece, ByteView data, std::span<const content::NodeHash> offered);
+
+  bool wants(std::uint32_t chunk) const { return !config.held.test(chunk); }
+
+  SwarmConfig config;
+  content::MerkleTree tree;
+  std::unordered_map<content::Bin, int> asked;  // pieces under way -> on how many channels
+  std::vector<std::uint8_t> by_chunk;           // runs that failed as a whole: fetched chunk by chunk
+  Traffic traffic;
+  bool completion_told = false;
+};
+
+}  // namespace sealcast::swarm
