@@ -1,5 +1,7 @@
 #pragma once
 // Our media profile in SDP (RFC 4566, RFC 3264, RFC 4568; docs/protocol.md section 5): making offers and answers, and saying why one fails.
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -29,6 +31,9 @@ struct MediaDescription {
   bool runs = true;
   std::vector<CryptoLine> crypto;  // an answer has one
   std::string cname;               // random, per association
+  std::string crypto_trouble;      // parse: why a crypto line was left out, as "rule: sentence"
+  // Media sections of an offer that are not ours, before and behind it: they are answered with port 0 (RFC 3264 section 6).
+  std::vector<std::string> media_before, media_behind;
 };
 
 // What an answerer insists on.
