@@ -1,0 +1,153 @@
+#include <gtest/gtest.h>
+
+#include "base/encoding.hpp"
+#include "keys/service.hpp"
+#include "tests/support/seeded_random.hpp"
+
+namespace sealcast::keys {
+namespace {
+
+constexpr UnixSeconds k_now = 1800000000;
+const std::string k_alice = "sip:alice@sealcast.test", k_cache = "sip:cache@sealcast.test";
+
+class Keys : public testing::Test, public KeyLookup {
+ protected:
+  Keys() {
+    random.fill(key.fill());
+    d.content_id = "urn:sealcast:" + base64url(Bytes(16, 1));
+    d.root[0] = 9;
+    d.plain_length = 5000000;
+    d.length = content::sealed_length(5000000);
+    d.header = content::make_sealed_header({}, key);
+    d.key_service = key_service.public_key();
+    d.expires_at = k_now + 1000;
+    certificate = make_holder_certificate(k_cache, holder.public_key(), k_now, 3600, key_service);
+    keyinfo = make_keyinfo(certificate, d, k_cache, k_now, 3600, holder);
+  }
+  std::optional<KeyRecord> find(const crypto::Digest& root, const std::string& subscriber) override {
+    if (root != d.root) return std::nullopt;
+    KeyRecord out;
+    out.description = d;
+    if (has_key) out.key = key.duplicate();
+    out.not_before = not_before;
+    out.entitled = subscriber == k_alice && entitled;
+    return out;
+  }
+  PendingRequest request() { return make_request(d, k_alice, *verify_keyinfo(keyinfo, d, k_now), k_now, device, random); }
+  KeyDecision decide(const PendingRequest& r, UnixSeconds now = k_now) { return service.decide(now, k_alice, device.public_key().thumbprint(), r.body, *this); }
+
+  test::SeededRandom random{31};
+  crypto::PrivateKey key_service = crypto::PrivateKey::generate(random), holder = crypto::PrivateKey::generate(random), device = crypto::PrivateKey::generate(random);
+  content::ContentKey key;
+  content::Description d;
+  std::string certificate, keyinfo;
+  KeyService service{k_cache, holder.duplicate(), random};
+  bool has_key = true, entitled = true;
+  UnixSeconds not_before = 0;
+};
+
+TEST_F(Keys, TheKeyReachesTheUeThatMayHaveIt) {
+  EXPECT_LE(keyinfo.size(), 1190u);
+  auto r = request();
+  auto decision = decide(r);
+  EXPECT_EQ(decision.audit.status, 200);
+  EXPECT_LE(decision.answer.size(), 1600u);
+  EXPECT_EQ(rid_of_answer(decision.answer), r.rid);
+  auto answer = check_answer(decision.answer, r, d, k_alice, k_now);
+  ASSERT_TRUE(answer) << answer.error().message;
+  EXPECT_EQ(answer->key, key);
+  EXPECT_EQ(decision.answer.find(base64url(key.expose())), std::string::npos);
+}
+
+TEST_F(Keys, EveryLinkOfKeyinfoIsChecked) {
+  EXPECT_TRUE(verify_keyinfo(keyinfo, d, k_now));
+  auto stranger = crypto::PrivateKey::generate(random);
+  EXPECT_FALSE(verify_keyinfo(make_keyinfo(make_holder_certificate(k_cache, holder.public_key(), k_now, 3600, stranger), d, k_cache, k_now, 3600, holder), d, k_now));
+  EXPECT_FALSE(verify_keyinfo(make_keyinfo(certificate, d, k_cache, k_now, 3600, stranger), d, k_now));
+  EXPECT_FALSE(verify_keyinfo(make_keyinfo(certificate, d, "sip:cache-x@sealcast.test", k_now, 3600, holder), d, k_now));
+  auto other = d;
+  other.root[0] = 1;
+  EXPECT_FALSE(verify_keyinfo(make_keyinfo(certificate, other, k_cache, k_now, 3600, holder), d, k_now));
+  EXPECT_FALSE(verify_keyinfo(keyinfo, d, k_now + 4000));
+  for (auto* bad : {"", "~", "a~b", "x"}) EXPECT_FALSE(verify_keyinfo(bad, d, k_now));
+}
+
+TEST_F(Keys, RefusalsHaveTheirStatus) {
+  auto status = [&] {
+    auto r = request();
+    auto decision = decide(r);
+    auto answer = check_answer(decision.answer, r, d, k_alice, k_now);
+    EXPECT_TRUE(answer);
+    EXPECT_EQ(decision.answer.find("jwe"), std::string::npos);
+    return answer ? answer->status : -1;
+  };
+  entitled = false;
+  EXPECT_EQ(status(), 403);
+  entitled = true;
+  has_key = false;
+  EXPECT_EQ(status(), 425);
+  has_key = true;
+  not_before = k_now + 5;
+  EXPECT_EQ(status(), 425);
+  not_before = 0;
+  d.expires_at = k_now - 1;
+  EXPECT_EQ(status(), 410);
+  auto r = request();
+  d.root[0] = 10;  // the holder knows another content only
+  EXPECT_EQ(decide(r).audit.status, 404);
+}
+
+TEST_F(Keys, IdentityKeyFreshnessAndReplay) {
+  auto r = request();
+  auto thumbprint = device.public_key().thumbprint();
+  auto none = [&](UnixSeconds now, const std::string& who, const std::string& which, const std::string& body) {
+    auto decision = service.decide(now, who, which, body, *this);
+    return decision.answer.empty() && decision.audit.status >= 400;
+  };
+  EXPECT_TRUE(none(k_now, "", thumbprint, r.body));
+  EXPECT_TRUE(none(k_now, "sip:mallory@sealcast.test", thumbprint, r.body));
+  EXPECT_TRUE(none(k_now, k_alice, "", r.body));
+  EXPECT_TRUE(none(k_now, k_alice, holder.public_key().thumbprint(), r.body));
+  EXPECT_TRUE(none(k_now + 300, k_alice, thumbprint, r.body));
+  EXPECT_TRUE(none(k_now, k_alice, thumbprint, "{\"jws\":\"a.b.c\"}"));
+  EXPECT_TRUE(none(k_now, k_alice, thumbprint, std::string(100000, 'x')));
+  auto first = decide(r);
+  EXPECT_EQ(decide(r).answer, first.answer);       // idempotent
+  EXPECT_TRUE(decide(r, k_now + 61).answer.empty());  // and then a replay
+}
+
+TEST_F(Keys, TooManyRequestsWait) {
+  int limited = 0;
+  for (int i = 0; i < 25; ++i) limited += decide(request()).audit.status == 429;
+  EXPECT_EQ(limited, 5);
+  auto r = request();
+  auto decision = service.decide(k_now + 60, k_alice, device.public_key().thumbprint(), r.body, *this);
+  EXPECT_EQ(decision.audit.status, 200);
+}
+
+TEST_F(Keys, AnswersAreBoundToTheirRequest) {
+  auto first = request(), second = request();
+  auto answer = decide(first).answer;
+  EXPECT_FALSE(check_answer(answer, second, d, k_alice, k_now));
+  EXPECT_FALSE(check_answer(answer, first, d, "sip:bob@sealcast.test", k_now));
+  EXPECT_FALSE(check_answer(answer, first, d, k_alice, k_now + 500));
+  auto other = d;
+  content::ContentKey wrong;
+  other.header = content::make_sealed_header({5}, wrong);
+  EXPECT_FALSE(check_answer(answer, first, other, k_alice, k_now));
+  for (std::size_t i = 0; i < answer.size(); i += 7) {
+    auto changed = answer;
+    changed[i] = changed[i] == 'A' ? 'B' : 'A';
+    EXPECT_FALSE(check_answer(changed, first, d, k_alice, k_now)) << i;
+  }
+}
+
+TEST_F(Keys, EnrolmentProvesTheKey) {
+  auto proof = make_enrolment(k_alice, k_now, device);
+  EXPECT_EQ(*verify_enrolment(proof, k_alice, k_now + 10), device.public_key().thumbprint());
+  EXPECT_FALSE(verify_enrolment(proof, "sip:bob@sealcast.test", k_now));
+  EXPECT_FALSE(verify_enrolment(proof, k_alice, k_now + 1000));
+}
+
+}  // namespace
+}  // namespace sealcast::keys

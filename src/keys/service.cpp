@@ -1,0 +1,139 @@
+#include "keys/service.hpp"
+
+#include <algorithm>
+
+#include "base/encoding.hpp"
+#include "content/uri.hpp"
+
+namespace sealcast::keys {
+namespace {
+
+constexpr std::size_t k_most_seen = 100000, k_most_buckets = 100000;
+constexpr UnixSeconds k_seen_life = 600, k_answer_life = 60, k_answer_validity = 86400;
+constexpr double k_burst = 20, k_per_second = 5.0 / 60;
+
+KeyDecision silent(AuditRecord audit, int status, std::string reason) {
+  audit.status = status;
+  audit.reason = std::move(reason);
+  return {{}, std::move(audit)};
+}
+
+// The key ids that the request names; the content's must be among them.
+bool names_key(const json::Value& payload, const std::string& id) {
+  auto* kid = payload.find("kid");
+  if (!kid || !kid->as_array() || kid->as_array()->size() > 8) return false;
+  return std::any_of(kid->as_array()->begin(), kid->as_array()->end(), [&](auto& each) { return each.as_string() && *each.as_string() == id; });
+}
+
+std::pair<int, std::string> verdict(const std::optional<KeyRecord>& record, const json::Value& payload, UnixSeconds now) {
+  if (!record || payload.string_or("cid") != record->description.content_id || !record->description.header || !names_key(payload, content::key_id(*record->description.header)))
+    return {404, "unknown content or key"};
+  if (!record->entitled) return {403, "not entitled"};
+  if (record->description.expires_at <= now) return {410, "the description has expired"};
+  if (!record->key) return {425, "the key has not reached this holder"};
+  if (record->not_before > now) return {425, "the release window has not begun"};
+  return {200, "released"};
+}
+
+}  // namespace
+
+KeyService::KeyService(std::string uri, crypto::PrivateKey holder, RandomSource& random) : uri_(std::move(uri)), holder_(std::move(holder)), random_(random) {}
+
+std::string KeyService::sign(json::Object payload) {
+  auto jws = crypto::jws_sign(std::move(payload), "sealcast-krsp+jwt", holder_);
+  return json::Value(json::Object{{"jws", jws}}).text();
+}
+
+std::string KeyService::check_before_signature(UnixSeconds now, const std::string& asserted, const json::Value& payload) const {
+  if (asserted.empty()) return "no identity was asserted by the core";
+  if (payload.int_or("v") != 1 || payload.string_or("sub") != asserted) return "the request is not from the asserted identity";
+  if (payload.string_or("aud") != uri_) return "the request is for another holder";
+  auto iat = payload.int_or("iat");
+  if (iat > now + content::k_clock_leeway || iat < now - content::k_clock_leeway) return "the request is not fresh (are the clocks right?)";
+  auto rid = parse_base64url(payload.string_or("rid"));
+  if (!rid || rid->size() != 16) return "the request has no id";
+  return {};
+}
+
+bool KeyService::take_token(UnixSeconds now, const std::string& subscriber) {
+  if (!buckets_.contains(subscriber) && buckets_.size() >= k_most_buckets) buckets_.erase(buckets_.begin());
+  auto& bucket = buckets_.try_emplace(subscriber, Bucket{k_burst, now}).first->second;
+  bucket.tokens = std::min(k_burst, bucket.tokens + static_cast<double>(std::max<UnixSeconds>(0, now - bucket.at)) * k_per_second);
+  bucket.at = now;
+  if (bucket.tokens < 1) return false;
+  bucket.tokens -= 1;
+  return true;
+}
+
+void KeyService::forget(UnixSeconds now) {
+  while (!seen_order_.empty()) {
+    auto at = seen_.find(seen_order_.front());
+    if (at != seen_.end() && at->second.at + k_seen_life > now && seen_order_.size() <= k_most_seen) return;
+    if (at != seen_.end()) seen_.erase(at);
+    seen_order_.pop_front();
+  }
+}
+
+KeyDecision KeyService::decide(UnixSeconds now, const std::string& asserted, const std::string& device, std::string_view body, KeyLookup& lookup) {
+  AuditRecord audit{now, asserted, {}, {}, 0, {}};
+  auto jws = jws_of_body(body);
+  auto peeked = jws ? crypto::jws_peek(*jws) : unexpected(crypto::JoseError::malformed);
+  if (!peeked || peeked->header.typ != "sealcast-kreq+jwt") return silent(std::move(audit), 400, "malformed request");
+  audit.root = peeked->payload.string_or("root").substr(0, 43);
+  audit.request = peeked->payload.string_or("rid").substr(0, 22);
+  if (auto why = check_before_signature(now, asserted, peeked->payload); !why.empty()) return silent(std::move(audit), 403, why);
+  forget(now);
+  auto name = asserted + " " + audit.request;
+  auto digest = crypto::sha256(view_of(*jws));
+  if (auto known = seen_.find(name); known != seen_.end()) {
+    if (known->second.request == digest && known->second.at + k_answer_life > now) {
+      audit.status = 200;
+      audit.reason = "repeated: same answer";
+      return {known->second.answer, std::move(audit)};
+    }
+    return silent(std::move(audit), 403, "replayed request id");
+  }
+  bool limited = !take_token(now, asserted);
+  if (device.empty() || peeked->header.kid != device) return silent(std::move(audit), 498, "the signing key is not the one enrolled for this subscriber");
+  auto verified = crypto::jws_verify_embedded(*jws, "sealcast-kreq+jwt");
+  if (!verified) return silent(std::move(audit), 498, std::string(crypto::text(verified.error())));
+  KeyDecision out;
+  if (limited) {
+    audit.status = 429;
+    audit.reason = "too many requests";
+    out = {sign({{"v", 1}, {"rid", audit.request}, {"cid", verified->payload.string_or("cid")}, {"root", audit.root}, {"st", 429}, {"ra", 12}, {"iss", uri_},
+                 {"sub", asserted}, {"iat", now}, {"exp", now}, {"apv", base64url(digest)}}),
+           audit};
+  } else {
+    out = answer(now, *verified, *jws, lookup);
+  }
+  seen_[name] = {now, digest, out.answer};
+  seen_order_.push_back(name);
+  return out;
+}
+
+KeyDecision KeyService::answer(UnixSeconds now, const crypto::Jws& request, std::string_view jws, KeyLookup& lookup) {
+  auto& p = request.payload;
+  auto subscriber = p.string_or("sub");
+  AuditRecord audit{now, subscriber, p.string_or("root"), p.string_or("rid"), 0, {}};
+  auto* epk = p.find("epk");
+  auto recipient = epk ? crypto::PublicKey::from_jwk(*epk) : std::nullopt;
+  if (!recipient) return silent(std::move(audit), 400, "the ephemeral key is not on the curve");
+  auto root = content::parse_root(p.string_or("root"));
+  auto record = root ? lookup.find(*root, subscriber) : std::nullopt;
+  auto [status, reason] = verdict(record, p, now);
+  auto apv = crypto::sha256(view_of(jws));
+  json::Object payload{{"v", 1},     {"rid", audit.request}, {"cid", p.string_or("cid")}, {"root", audit.root}, {"st", status},
+                       {"iss", uri_}, {"sub", subscriber},    {"iat", now},                {"exp", now + k_answer_validity}, {"apv", base64url(apv)}};
+  if (status == 200) {
+    json::Object key{{"kid", content::key_id(*record->description.header)}, {"k", base64url(record->key->expose())}, {"from", 0}, {"to", 0}};
+    auto plaintext = json::Value(json::Object{{"keys", json::Array{std::move(key)}}}).text();
+    payload["jwe"] = crypto::jwe_encrypt(view_of(plaintext), *recipient, view_of(holder_.public_key().thumbprint()), apv, random_);
+    wipe({reinterpret_cast<std::uint8_t*>(plaintext.data()), plaintext.size()});
+  }
+  audit.status = status;
+  audit.reason = reason;
+  return {sign(std::move(payload)), std::move(audit)};
+}
+
+}  // namespace sealcast::keys

@@ -1,0 +1,70 @@
+#pragma once
+// The key holder: decides about key requests. Pure: what is known about contents comes through KeyLookup, time is an argument.
+#include <deque>
+#include <map>
+#include <optional>
+#include <unordered_map>
+
+#include "keys/request.hpp"
+
+namespace sealcast::keys {
+
+// What the holder knows about one content.
+struct KeyRecord {
+  content::Description description;
+  std::optional<content::ContentKey> key;  // empty: it has not come yet
+  UnixSeconds not_before = 0;              // released from then on
+  bool entitled = false;                   // the subscriber that asks
+};
+class KeyLookup {
+ public:
+  virtual ~KeyLookup() = default;
+  // nullopt: unknown content.
+  virtual std::optional<KeyRecord> find(const crypto::Digest& root, const std::string& subscriber) = 0;
+};
+
+// One line of the audit log: who asked for what, and what was decided.
+struct AuditRecord {
+  UnixSeconds time = 0;
+  std::string subscriber, root, request;  // request: rid
+  int status = 0;
+  std::string reason;
+};
+
+struct KeyDecision {
+  std::string answer;  // body of the MESSAGE that goes back; empty: the request deserves none (reason in audit)
+  AuditRecord audit;
+};
+
+class KeyService {
+ public:
+  KeyService(std::string uri, crypto::PrivateKey holder, RandomSource& random);
+  // asserted: P-Asserted-Identity from the trusted side; device: thumbprint asserted with it. Checks in the order of docs/protocol.md section 7.
+  KeyDecision decide(UnixSeconds now, const std::string& asserted, const std::string& device, std::string_view body, KeyLookup& lookup);
+
+ private:
+  struct Parsed;
+  struct Remembered {
+    UnixSeconds at;
+    crypto::Digest request;
+    std::string answer;
+  };
+  struct Bucket {
+    double tokens;
+    UnixSeconds at;
+  };
+  std::string check_before_signature(UnixSeconds now, const std::string& asserted, const json::Value& payload) const;
+  bool take_token(UnixSeconds now, const std::string& subscriber);
+  void forget(UnixSeconds now);
+  KeyDecision answer(UnixSeconds now, const crypto::Jws& request, std::string_view jws, KeyLookup& lookup);
+  std::string sign(json::Object payload);
+
+  std::string uri_;
+  crypto::PrivateKey holder_;
+  RandomSource& random_;
+  std::unordered_map<std::string, Remembered> seen_;  // by subscriber and rid, 600 s, bounded
+  std::deque<std::string> seen_order_;
+  std::map<std::string, Bucket> buckets_;
+};
+
+}  // namespace sealcast::keys
