@@ -1,0 +1,84 @@
+#include "store/contents.hpp"
+
+#include <algorithm>
+
+namespace sealcast::store {
+namespace {
+
+ContentRow row_of(const Query& query) {
+  ContentRow out;
+  auto root = query.blob(0);
+  std::copy_n(root.begin(), std::min<std::size_t>(root.size(), 32), out.root.begin());
+  out.description = query.text(1);
+  out.access = query.text(2);
+  out.state = query.text(3);
+  out.wrapped_key = query.blob(4);
+  out.not_before = query.integer(5);
+  return out;
+}
+
+constexpr const char* k_schema =
+    "CREATE TABLE content (root BLOB PRIMARY KEY, description TEXT NOT NULL, access TEXT NOT NULL DEFAULT '', state TEXT NOT NULL DEFAULT 'described', "
+    "wrapped_key BLOB NOT NULL DEFAULT x'', not_before INTEGER NOT NULL DEFAULT 0) STRICT;"
+    "CREATE TABLE audit (sequence INTEGER PRIMARY KEY AUTOINCREMENT, time INTEGER NOT NULL, subscriber TEXT NOT NULL, root TEXT NOT NULL, request TEXT NOT NULL, "
+    "status INTEGER NOT NULL, reason TEXT NOT NULL) STRICT";
+
+}  // namespace
+
+Result<Contents> Contents::open(const std::filesystem::path& file) {
+  SEALCAST_TRY_ASSIGN(auto database, Database::open(file, {k_schema}));
+  return Contents(std::move(database));
+}
+
+Status Contents::put_description(const crypto::Digest& root, std::string_view description) {
+  return database_.query("INSERT INTO content (root, description) VALUES (?, ?) ON CONFLICT (root) DO UPDATE SET description = excluded.description")
+      .bind(ByteView(root)).bind(description).run();
+}
+Status Contents::put_access(const crypto::Digest& root, std::string_view access) {
+  return database_.query("UPDATE content SET access = ? WHERE root = ?").bind(access).bind(ByteView(root)).run();
+}
+Status Contents::put_state(const crypto::Digest& root, std::string_view state) {
+  return database_.query("UPDATE content SET state = ? WHERE root = ?").bind(state).bind(ByteView(root)).run();
+}
+Status Contents::put_key(const crypto::Digest& root, ByteView wrapped, std::int64_t not_before) {
+  static const std::uint8_t none = 0;
+  ByteView blob = wrapped.empty() ? ByteView(&none, 0) : wrapped;
+  return database_.query("UPDATE content SET wrapped_key = ?, not_before = ? WHERE root = ?").bind(blob).bind(not_before).bind(ByteView(root)).run();
+}
+
+Result<std::optional<ContentRow>> Contents::find(const crypto::Digest& root) {
+  auto query = database_.query("SELECT root, description, access, state, wrapped_key, not_before FROM content WHERE root = ?");
+  SEALCAST_TRY_ASSIGN(bool found, query.bind(ByteView(root)).step());
+  if (!found) return std::nullopt;
+  return row_of(query);
+}
+
+Result<std::vector<ContentRow>> Contents::list() {
+  std::vector<ContentRow> out;
+  auto query = database_.query("SELECT root, description, access, state, wrapped_key, not_before FROM content ORDER BY root");
+  for (;;) {
+    SEALCAST_TRY_ASSIGN(bool found, query.step());
+    if (!found) return out;
+    out.push_back(row_of(query));
+  }
+}
+
+Status Contents::remove(const crypto::Digest& root) { return database_.query("DELETE FROM content WHERE root = ?").bind(ByteView(root)).run(); }
+
+Status Contents::append_audit(const AuditRow& row) {
+  return database_.query("INSERT INTO audit (time, subscriber, root, request, status, reason) VALUES (?, ?, ?, ?, ?, ?)")
+      .bind(row.time).bind(row.subscriber).bind(row.root).bind(row.request).bind(std::int64_t{row.status}).bind(row.reason).run();
+}
+
+Result<std::vector<AuditRow>> Contents::audit(std::int64_t after, std::size_t most) {
+  std::vector<AuditRow> out;
+  auto query = database_.query("SELECT sequence, time, subscriber, root, request, status, reason FROM audit WHERE sequence > ? ORDER BY sequence LIMIT ?");
+  query.bind(after).bind(static_cast<std::int64_t>(most));
+  for (;;) {
+    SEALCAST_TRY_ASSIGN(bool found, query.step());
+    if (!found) return out;
+    out.push_back({query.integer(0), query.integer(1), query.text(2), query.text(3), query.text(4), static_cast<int>(query.integer(5)), query.text(6)});
+  }
+}
+
+}  // namespace sealcast::store

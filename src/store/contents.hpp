@@ -1,0 +1,44 @@
+#pragma once
+// Contents as a tracker (catalogue) or a cache knows them: description, entitlement, and at a cache the wrapped key and the state of the object; and the audit log.
+#include "crypto/hash.hpp"
+#include "store/database.hpp"
+
+namespace sealcast::store {
+
+struct ContentRow {
+  crypto::Digest root{};
+  std::string description;  // JWS
+  std::string access;       // JSON of docs/protocol.md section 8 ("acl"); empty: nobody yet
+  std::string state;        // cache: "described", "importing", "offered", "damaged"
+  Bytes wrapped_key;        // cache: under the master key; empty: none
+  std::int64_t not_before = 0;
+};
+
+struct AuditRow {
+  std::int64_t sequence = 0, time = 0;
+  std::string subscriber, root, request;
+  int status = 0;
+  std::string reason;
+};
+
+class Contents {
+ public:
+  static Result<Contents> open(const std::filesystem::path& file);
+  // A new row, or a new description for a known root.
+  Status put_description(const crypto::Digest& root, std::string_view description);
+  Status put_access(const crypto::Digest& root, std::string_view access);
+  Status put_state(const crypto::Digest& root, std::string_view state);
+  Status put_key(const crypto::Digest& root, ByteView wrapped, std::int64_t not_before);  // empty: revoked
+  Result<std::optional<ContentRow>> find(const crypto::Digest& root);
+  Result<std::vector<ContentRow>> list();
+  Status remove(const crypto::Digest& root);
+
+  Status append_audit(const AuditRow& row);  // its sequence is given by the log
+  Result<std::vector<AuditRow>> audit(std::int64_t after, std::size_t most);
+
+ private:
+  explicit Contents(Database database) : database_(std::move(database)) {}
+  Database database_;
+};
+
+}  // namespace sealcast::store

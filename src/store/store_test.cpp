@@ -1,0 +1,85 @@
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <fstream>
+
+#include "store/contents.hpp"
+#include "store/subscribers.hpp"
+#include "tests/support/temporary_directory.hpp"
+
+namespace sealcast::store {
+namespace {
+
+TEST(Subscribers, KnowHa1AndTheFirstDevice) {
+  test::TemporaryDirectory directory;
+  auto file = directory.path() / "subscribers.db";
+  {
+    auto store = Subscribers::open(file);
+    ASSERT_TRUE(store) << store.error().message;
+    EXPECT_TRUE(store->add("alice", "sealcast.test", "secret"));
+    EXPECT_FALSE(store->add("alice", "sealcast.test", "other"));
+    EXPECT_TRUE(store->add("bob", "sealcast.test", "secret"));
+    EXPECT_TRUE(*store->enrol("alice", "t1"));
+    EXPECT_FALSE(*store->enrol("alice", "t2"));
+  }
+  auto store = Subscribers::open(file);
+  auto alice = *store->find("alice");
+  ASSERT_TRUE(alice);
+  // printf 'alice@sealcast.test:sealcast.test:secret' | md5sum, sha256sum
+  EXPECT_EQ(alice->ha1_md5.size(), 32u);
+  EXPECT_EQ(alice->ha1_sha256.size(), 64u);
+  EXPECT_NE(alice->ha1_sha256, (*store->find("bob"))->ha1_sha256);
+  EXPECT_EQ(alice->device, "t1");
+  EXPECT_EQ(store->list()->size(), 2u);
+  EXPECT_TRUE(store->remove("bob"));
+  EXPECT_EQ(store->remove("bob").error().code, ErrorCode::not_found);
+  struct stat status{};
+  ASSERT_EQ(::stat(file.c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777, 0600u);
+}
+
+TEST(Database, ForeignTruncatedAndNewerFilesAreNamed) {
+  test::TemporaryDirectory directory;
+  auto file = directory.path() / "x.db";
+  std::ofstream(file) << std::string(5000, 'x');
+  auto foreign = Subscribers::open(file);
+  ASSERT_FALSE(foreign);
+  EXPECT_NE(foreign.error().message.find("x.db"), std::string::npos);
+  std::filesystem::remove(file);
+  {
+    auto good = Database::open(file, {"SELECT 1", "SELECT 1"});
+    ASSERT_TRUE(good);
+  }
+  auto newer = Subscribers::open(file);
+  ASSERT_FALSE(newer);
+  EXPECT_EQ(newer.error().code, ErrorCode::usage);
+  EXPECT_FALSE(Subscribers::open(directory.path() / "none" / "x.db"));
+}
+
+TEST(Contents, KeepWhatTheyAreTold) {
+  test::TemporaryDirectory directory;
+  auto store = Contents::open(directory.path() / "c.db");
+  ASSERT_TRUE(store) << store.error().message;
+  crypto::Digest root{7};
+  EXPECT_TRUE(store->put_description(root, "jws"));
+  EXPECT_TRUE(store->put_access(root, "{}"));
+  EXPECT_TRUE(store->put_key(root, Bytes{1, 2, 3}, 5));
+  EXPECT_TRUE(store->put_state(root, "offered"));
+  EXPECT_TRUE(store->put_description(root, "jws2"));
+  auto row = *store->find(root);
+  ASSERT_TRUE(row);
+  EXPECT_EQ(row->description, "jws2");
+  EXPECT_EQ(row->wrapped_key, (Bytes{1, 2, 3}));
+  EXPECT_EQ(row->state, "offered");
+  EXPECT_TRUE(store->put_key(root, {}, 0));
+  EXPECT_TRUE((*store->find(root))->wrapped_key.empty());
+  EXPECT_FALSE(*store->find(crypto::Digest{8}));
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(store->append_audit({0, 100 + i, "sip:a", "root", "rid", 200, "released"}));
+  auto lines = *store->audit(2, 2);
+  ASSERT_EQ(lines.size(), 2u);
+  EXPECT_EQ(lines[0].sequence, 3);
+  EXPECT_EQ(lines[0].time, 102);
+}
+
+}  // namespace
+}  // namespace sealcast::store
