@@ -5,8 +5,12 @@
 #include <functional>
 
 #include "base/result.hpp"
+#include "base/json.hpp"
 #include "config_file.hpp"
+#include "io/loop.hpp"
+#include "progress.hpp"
 #include "roles/laboratory.hpp"
+#include "tracking/messages.hpp"
 
 namespace sealcast::app {
 
@@ -35,7 +39,21 @@ Result<roles::Laboratory> find_laboratory(const Globals& globals);
 Result<std::filesystem::path> find_admin_socket(const Globals& globals, const std::filesystem::path& socket);
 // What `name` needs to act as a subscriber of the laboratory, or of the node that `config` describes.
 Result<roles::UeConfig> subscriber_config(const Globals& globals, const std::filesystem::path& config, const std::string& name);
-// Lower-case name as docs/protocol.md section 1 wants it.
+// `given`, or the only subscriber that is kept in --dir.
+Result<std::string> subscriber_name(const Globals& globals, const std::string& given);
+// Lower-case name as docs/protocol.md section 1 wants it, and none that a service has.
 Status check_subscriber_name(const std::string& name);
+// "alice" or "sip:alice@domain" as a public identity of `domain`.
+Result<std::string> identity_of(const std::string& name, const std::string& domain);
+
+// GET /api/v1/<what> of the node: its document, or the error that it gives.
+Result<json::Value> ask_node(const Globals& globals, const std::filesystem::path& socket, const std::string& what);
+Result<std::string> domain_of_node(const std::filesystem::path& socket);
+std::string access_body(const tracking::AccessList& access);
+
+ProgressStyle progress_style(const std::string& name);
+// Octets a second: "500K", "20M", "1G", plain digits; 0 = no limit.
+Result<std::uint64_t> parse_rate(const std::string& text);
+std::string joined(const std::vector<std::string>& words);  // with blanks
 
 }  // namespace sealcast::app

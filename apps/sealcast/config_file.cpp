@@ -45,6 +45,14 @@ class Table {
       else wrong(*node, key, "must be an address and port like \"127.0.0.1:5061\"");
     }
   }
+  void choice(const char* key, std::string& into, std::initializer_list<const char*> allowed) {
+    auto* node = take(key, false, "");
+    if (!node) return;
+    auto value = node->value_exact<std::string>();
+    for (auto* each : allowed)
+      if (value && *value == each) into = *value;
+    if (!value || into != *value) wrong(*node, key, "must be one of " + joined(allowed));
+  }
   void path(const char* key, fs::path& into, bool required = true) {
     std::string value;
     text(key, value, required);
@@ -66,6 +74,11 @@ class Table {
   }
 
  private:
+  static std::string joined(std::initializer_list<const char*> words) {
+    std::string out;
+    for (auto* word : words) out += std::string(out.empty() ? "\"" : ", \"") + word + "\"";
+    return out;
+  }
   std::string at(const toml::node& node) const { return file_.string() + ":" + std::to_string(node.source().begin.line); }
   const fs::path& file_;
   const toml::table& table_;
@@ -74,16 +87,21 @@ class Table {
   std::string error_;
 };
 
-Result<toml::table> parse(const fs::path& file, const std::string& role) {
+Result<toml::table> parse(const fs::path& file) {
   SEALCAST_TRY_ASSIGN(auto octets, io::read_file(file, 1 << 20));
   auto parsed = toml::parse(string_of(octets), file.string());
   if (!parsed) {
     auto& error = parsed.error();
     return fail(ErrorCode::usage, file.string() + ":" + std::to_string(error.source().begin.line) + ": " + std::string(error.description()));
   }
-  auto found = parsed.table()["role"].value<std::string>();
-  if (found && *found != role) return fail(ErrorCode::usage, file.string() + ": is for the role \"" + printable(*found) + "\", not \"" + role + "\"");
   return std::move(parsed).table();
+}
+
+Result<toml::table> parse(const fs::path& file, const std::string& role) {
+  SEALCAST_TRY_ASSIGN(auto table, parse(file));
+  auto found = table["role"].value<std::string>();
+  if (found && *found != role) return fail(ErrorCode::usage, file.string() + ": is for the role \"" + printable(*found) + "\", not \"" + role + "\"");
+  return table;
 }
 
 void common(Table& top, std::string& domain) {
@@ -122,6 +140,11 @@ Status read_services(Table& top, const fs::path& file, std::vector<sip::ServiceR
 }
 
 }  // namespace
+
+Result<std::string> role_of_config(const fs::path& file) {
+  SEALCAST_TRY_ASSIGN(auto table, parse(file));
+  return table["role"].value<std::string>().value_or("");
+}
 
 Result<roles::CoreConfig> read_core_config(const fs::path& file) {
   SEALCAST_TRY_ASSIGN(auto document, parse(file, "core"));
@@ -181,6 +204,8 @@ Result<roles::CacheConfig> read_cache_config(const fs::path& file) {
   top.text("core_name", out.core_name);
   top.address("media", out.media);
   top.path("trust", out.trust);
+  top.path("admin_socket", out.admin_socket, false);
+  top.path("master_key", out.master_key, false);
   top.path("key_service", out.key_service);
   top.flag("holds_keys", out.holds_keys);
   top.flag("require_srtp", out.require_srtp);
@@ -196,6 +221,7 @@ Result<UeFile> read_ue_config(const fs::path& file) {
   UeFile out;
   common(top, out.ue.domain);
   top.address("core", out.ue.core);
+  top.choice("transport", out.ue.transport, {"tls", "tcp"});
   top.path("ca", out.ca);
   top.path("trust", out.ue.trust);
   top.address("media", out.ue.media, false);

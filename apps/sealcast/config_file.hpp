@@ -6,7 +6,7 @@
 
 namespace sealcast::app {
 
-// Value of "role" in a file, to say early that it is the wrong one.
+Result<std::string> role_of_config(const std::filesystem::path& file);  // empty: it does not say
 Result<roles::CoreConfig> read_core_config(const std::filesystem::path& file);
 Result<roles::TrackerConfig> read_tracker_config(const std::filesystem::path& file);
 Result<roles::CacheConfig> read_cache_config(const std::filesystem::path& file);

@@ -1,8 +1,8 @@
 #include <cstdlib>
 
 #include "command.hpp"
+#include "crypto/packet_cipher.hpp"
 #include "logging.hpp"
-#include "rtp/srtp.hpp"
 
 namespace sealcast::app {
 namespace {
@@ -18,8 +18,8 @@ Status choose_crypto() {
   auto* given = std::getenv("SEALCAST_CRYPTO");
   std::string wanted = given ? given : "";
   if (wanted.empty()) return {};
-  if (wanted == "openssl") rtp::set_crypto_backend(rtp::CryptoBackend::openssl);
-  else if (wanted == "ipsec-mb") rtp::set_crypto_backend(rtp::CryptoBackend::ipsec_mb);
+  if (wanted == "openssl") crypto::set_packet_backend(crypto::PacketBackend::openssl);
+  else if (wanted == "ipsec-mb") crypto::set_packet_backend(crypto::PacketBackend::ipsec_mb);
   else return fail(ErrorCode::usage, "SEALCAST_CRYPTO is \"" + wanted + "\"; it may be openssl or ipsec-mb");
   return {};
 }

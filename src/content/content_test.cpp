@@ -31,6 +31,21 @@ std::vector<Bytes> counted_chunks(std::size_t count, std::size_t last) {
   return out;
 }
 
+TEST(MerkleRoot, AgreesWithTheWholeTreeForEverySize) {
+  for (std::uint32_t chunks = 1; chunks <= 130; ++chunks) {
+    std::vector<Digest> nodes(MerkleTree::octets(chunks) / 32);
+    MerkleTreeBuilder whole(nodes, chunks);
+    MerkleRoot root;
+    for (std::uint32_t i = 0; i < chunks; ++i) {
+      std::uint8_t octets[] = {static_cast<std::uint8_t>(i), 7};
+      auto leaf = crypto::sha256(octets);
+      whole.add(leaf);
+      root.add(leaf);
+    }
+    EXPECT_EQ(root.finish(), whole.finish()) << chunks << " chunks";
+  }
+}
+
 TEST(MerkleTree, VectorsOfTheProfile) {
   Tree seven(counted_chunks(7, 1018));
   EXPECT_EQ(hex(seven.root), "7c481e176a376ba67894a463f34315ea89796b95a87cd75c21b68283657ca07a");

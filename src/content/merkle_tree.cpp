@@ -118,4 +118,25 @@ Digest MerkleTreeBuilder::finish() {
   return nodes_[root];
 }
 
+void MerkleRoot::add(const Digest& leaf) {
+  Digest hash = leaf;
+  std::size_t layer = 0;
+  for (auto bits = leaves_++; (bits & 1) != 0; bits >>= 1) hash = parent_hash(left_[layer++], hash);
+  if (layer == left_.size()) left_.emplace_back();
+  left_[layer] = hash;
+}
+
+Digest MerkleRoot::finish() {
+  SEALCAST_ASSERT(leaves_ > 0);
+  // Up the right edge. The lowest full subtree is a left child (or the root); above it, a bit of leaves_ says that a left sibling waits.
+  auto lowest = static_cast<std::size_t>(std::countr_zero(leaves_));
+  auto top = static_cast<std::size_t>(std::bit_width(leaves_ - 1));
+  Digest hash = left_[lowest];
+  for (auto layer = lowest; layer < top; ++layer) {
+    bool is_right = layer != lowest && (leaves_ >> layer & 1) != 0;
+    hash = is_right ? parent_hash(left_[layer], hash) : parent_hash(hash, k_empty);
+  }
+  return hash;
+}
+
 }  // namespace sealcast::content

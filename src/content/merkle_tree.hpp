@@ -83,6 +83,17 @@ class MerkleTreeBuilder {
   std::uint32_t next_ = 0;
 };
 
+// The root alone, from leaves that come in order: 32 octets for each layer, whatever the number of chunks.
+class MerkleRoot {
+ public:
+  void add(const Digest& leaf);
+  Digest finish();  // once; at least one leaf was added
+
+ private:
+  std::uint64_t leaves_ = 0;
+  std::vector<Digest> left_;  // by layer: the left child that waits for its sibling; counts only where leaves_ has a bit
+};
+
 template <class Known>
 std::vector<NodeHash> MerkleTree::uncles(Bin target, Known known_to_receiver) const {
   std::vector<NodeHash> out;

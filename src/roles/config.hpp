@@ -31,7 +31,10 @@ struct CacheConfig {
   std::string core;
   std::string core_name;
   std::string media;            // UDP, "127.0.0.1:0"
+  std::filesystem::path admin_socket;  // empty: <state>/admin.sock
+  std::filesystem::path socket() const { return admin_socket.empty() ? state / "admin.sock" : admin_socket; }
   std::filesystem::path trust;
+  std::filesystem::path master_key;   // wraps content keys at rest; empty: <state>/master.key, beside what it wraps
   std::filesystem::path key_service;  // PEM of the key-service key; only its public half (JWK) when this cache holds no keys
   bool holds_keys = true;
   bool require_srtp = false;    // local policy: plain associations are refused whatever the description says
@@ -43,8 +46,10 @@ struct UeConfig {
   std::filesystem::path state;  // one subscriber's: password, device.pem, contents/, tls/
   std::string name;             // "alice"
   std::string domain;
-  std::string core;             // the core's UE listener, TLS (or TCP when insecure)
+  std::string core;             // the core's UE listener
+  std::string transport = "tls";  // or "tcp": then nothing that needs an inline key works, unless insecure_signalling
   bool insecure_signalling = false;
+  bool tls() const { return transport == "tls"; }
   std::string media = "127.0.0.1:0";
   std::filesystem::path trust;
   bool require_srtp = false;

@@ -119,7 +119,8 @@ struct Maker {
     SEALCAST_TRY(write(lab.ue_config(),
                        "# What a subscriber's device needs.\nrole = \"ue\"\ndomain = " + toml_text(options.domain) + "\ncore = " +
                            toml_text(options.insecure_signalling ? tcp : ue) + "\nca = \"ca/ca.pem\"\ntrust = \"trust.json\"\nmedia = " +
-                           toml_text(media()) + "\ninsecure_signalling = " + (options.insecure_signalling ? "true" : "false") + "\n",
+                           toml_text(media()) + "\ntransport = " + (options.insecure_signalling ? "\"tcp\"" : "\"tls\"") + "\ninsecure_signalling = " +
+                           (options.insecure_signalling ? "true" : "false") + "\n",
                        0644));
     json::Array names(options.caches.begin(), options.caches.end());
     return write(lab.directory / k_mark, json::Value(json::Object{{"v", 1}, {"domain", options.domain}, {"caches", names}}).pretty() + "\n", 0644);
@@ -142,14 +143,34 @@ bool only_ours(const fs::path& directory) {
 
 bool is_laboratory(const fs::path& directory) { return fs::exists(directory / k_mark); }
 
-Result<Laboratory> open_laboratory(const fs::path& directory) {
+namespace {
+
+// The file that says what the laboratory is.
+Result<json::Value> read_mark(const fs::path& directory) {
   auto mark = directory / k_mark;
   if (!fs::exists(mark)) return fail(ErrorCode::not_found, directory.string() + " holds no laboratory: start one with sealcast up --dir " + directory.string());
   SEALCAST_TRY_ASSIGN(auto octets, io::read_file(mark, 65536));
   auto document = json::parse(string_of(octets));
   if (!document) return fail(ErrorCode::usage, mark.string() + ": " + document.error().message);
   if (document->int_or("v") != 1) return fail(ErrorCode::usage, mark.string() + ": made by another version (\"v\" is not 1)");
+  return document;
+}
+
+}  // namespace
+
+Result<Laboratory> open_laboratory(const fs::path& directory) {
+  SEALCAST_TRY(read_mark(directory));
   return Laboratory{fs::absolute(directory)};
+}
+
+Result<std::vector<std::string>> caches_of(const Laboratory& laboratory) {
+  SEALCAST_TRY_ASSIGN(auto document, read_mark(laboratory.directory));
+  std::vector<std::string> out;
+  if (auto* caches = document.find("caches"); caches && caches->as_array())
+    for (auto& name : *caches->as_array())
+      if (name.as_string()) out.push_back(*name.as_string());
+  if (out.empty()) return fail(ErrorCode::usage, (laboratory.directory / k_mark).string() + ": it names no cache");
+  return out;
 }
 
 Result<Laboratory> make_laboratory(const fs::path& directory, const LaboratoryOptions& options, RandomSource& random, std::int64_t now) {

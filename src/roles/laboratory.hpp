@@ -37,5 +37,7 @@ bool is_laboratory(const std::filesystem::path& directory);
 // Makes one, on ports that are free now. An interrupted attempt is started again; a directory with something else in it is refused.
 Result<Laboratory> make_laboratory(const std::filesystem::path& directory, const LaboratoryOptions& options, RandomSource& random, std::int64_t now);
 Result<Laboratory> open_laboratory(const std::filesystem::path& directory);
+// Names of its caches, in the order of its making.
+Result<std::vector<std::string>> caches_of(const Laboratory& laboratory);
 
 }  // namespace sealcast::roles

@@ -149,7 +149,7 @@ void Engine::set_keyinfo(const SwarmId& swarm, std::string keyinfo) {
   auto* s = impl_->find(swarm);
   if (!s || s->config.keyinfo == keyinfo || keyinfo.size() > ppspp::k_max_keyinfo) return;
   s->config.keyinfo = std::move(keyinfo);
-  impl_->for_each_channel(*s, [](Association&, Channel& c) { c.keyinfo_due = true; });
+  impl_->for_each_channel(*s, [&](Association&, Channel& c) { c.keyinfo_due = !s->config.keyinfo.empty(); });
 }
 
 void Engine::add_chunks(Instant, const SwarmId& swarm, ChunkRange range) {

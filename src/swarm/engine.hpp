@@ -44,11 +44,11 @@ struct SwarmConfig {
   SwarmId id{};
   content::Geometry geometry;
   bool secured_only = true;  // strictest protection known asks for session protection
-  std::span<content::Digest> nodes;  // MerkleTree::octets() / 32 of them; may hold verified nodes of an earlier run
-  content::Bitmap held;              // chunks in storage that were verified
+  std::span<content::Digest> nodes = {};  // MerkleTree::octets() / 32 of them; may hold verified nodes of an earlier run
+  content::Bitmap held = {};         // chunks in storage that were verified
   ChunkStorage* storage = nullptr;
   Appetite appetite = Appetite::none;
-  std::string keyinfo;  // KEYINFO to hand out (holder certificate "~" key information), or empty
+  std::string keyinfo = {};  // KEYINFO to hand out (holder certificate "~" key information), or empty
 };
 
 enum class EventKind : std::uint8_t {

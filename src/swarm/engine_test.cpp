@@ -170,6 +170,10 @@ struct Case {
   double loss;
   bool secured;
 };
+// ctest names the tests by it.
+void PrintTo(const Case& c, std::ostream* out) {
+  *out << "octets_" << c.length << "_loss_" << static_cast<int>(c.loss * 100) << (c.secured ? "_srtp" : "_plain");
+}
 class EveryLink : public testing::TestWithParam<Case> {};
 INSTANTIATE_TEST_SUITE_P(Sizes, EveryLink,
                          testing::Values(Case{1, 0, true}, Case{1152, 0, false}, Case{1153, 0.05, true}, Case{7 * 1152, 0.1, true}, Case{33 * 1152, 0.1, false},

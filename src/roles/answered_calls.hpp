@@ -1,0 +1,51 @@
+#pragma once
+// The answering side of media sessions, alike for cache and UE: offers are answered by policy, the swarms of the membership tokens admitted,
+// and calls hung up when their channels are gone.
+#include <map>
+#include <vector>
+
+#include "roles/media_node.hpp"
+#include "sip/agent.hpp"
+
+namespace sealcast::roles {
+
+class AnsweredCalls {
+ public:
+  AnsweredCalls(io::Loop& loop, sip::Agent& agent, MediaNode& media, std::string host);
+  ~AnsweredCalls();
+
+  struct Terms {
+    sdp::Policy policy;
+    std::vector<swarm::SwarmId> admitted;  // a good token came for each
+    swarm::PartnerKind partner = swarm::PartnerKind::ue;
+    std::string caller;                    // asserted identity or pseudonym: calls of one caller are bounded
+  };
+  // Answers 200 with SDP, 488 with rule, or 486 when there are too many.
+  void answer(sip::CallId call, const sip::Request& invite, const Terms& terms);
+  // Our own calls are not renegotiated: a new key or address is a new call. The running one goes on.
+  void refuse_reinvite(sip::CallId call);
+
+  void on_call_ended(sip::CallId call);
+  void on_event(const swarm::Event& event);
+  void hang_up(const swarm::SwarmId& swarm, const std::string& reason);
+  std::size_t size() const { return calls_.size(); }
+
+ private:
+  struct Call {
+    swarm::AssociationId association = 0;
+    std::string caller;
+    std::vector<swarm::SwarmId> admitted;
+    int channels = 0;
+    io::Loop::TimerId patience = 0;  // until the first channel opens
+  };
+  void end(std::map<sip::CallId, Call>::iterator at, const std::string& reason);
+  std::map<sip::CallId, Call>::iterator find(swarm::AssociationId association);
+
+  io::Loop& loop_;
+  sip::Agent& agent_;
+  MediaNode& media_;
+  std::string host_;  // warn-agent of Warning headers
+  std::map<sip::CallId, Call> calls_;
+};
+
+}  // namespace sealcast::roles

@@ -1,0 +1,254 @@
+#include "roles/cache_api.hpp"
+
+#include <charconv>
+
+#include "base/encoding.hpp"
+#include "base/log.hpp"
+#include "base/text.hpp"
+#include "content/uri.hpp"
+
+namespace sealcast::roles {
+namespace {
+
+constexpr std::string_view k_prefix = "/api/v1/";
+constexpr std::size_t k_audit_page = 200;
+
+io::HttpResponse document(int status, json::Object object) { return {status, json::Value(std::move(object)).text(), {}}; }
+io::HttpResponse error(int status, const std::string& sentence) { return document(status, {{"error", printable(sentence, 1024)}}); }
+io::HttpResponse no_such_thing() { return error(404, "there is nothing here"); }
+io::HttpResponse wrong_method() { return error(405, "this method is not for this resource"); }
+
+int status_of(const Error& e) {
+  switch (e.code) {
+    case ErrorCode::usage: return 400;
+    case ErrorCode::not_found: return 404;
+    case ErrorCode::integrity: return 422;
+    case ErrorCode::disk_full: return 507;
+    default: return 409;
+  }
+}
+io::HttpResponse error(const Error& e) { return error(status_of(e), e.message); }
+
+// "bytes a-b/len": a and len, when b is the last octet.
+struct ContentRange {
+  std::uint64_t first = 0, last = 0, length = 0;
+};
+std::optional<ContentRange> parse_content_range(std::string_view text) {
+  constexpr std::string_view unit = "bytes ";
+  if (!text.starts_with(unit)) return std::nullopt;
+  text.remove_prefix(unit.size());
+  ContentRange out;
+  auto take = [&](std::uint64_t& into, char end) {
+    auto [at, code] = std::from_chars(text.data(), text.data() + text.size(), into);
+    if (code != std::errc{}) return false;
+    text.remove_prefix(static_cast<std::size_t>(at - text.data()));
+    if (end == 0) return text.empty();
+    if (text.empty() || text.front() != end) return false;
+    text.remove_prefix(1);
+    return true;
+  };
+  if (!take(out.first, '-') || !take(out.last, '/') || !take(out.length, 0) || out.first > out.last || out.last >= out.length) return std::nullopt;
+  return out;
+}
+
+// The root at the front of "<root>" or "<root>/…"; `rest` is what follows the slash.
+std::optional<crypto::Digest> take_root(std::string_view& rest) {
+  auto slash = rest.find('/');
+  auto root = content::parse_root(rest.substr(0, slash));
+  rest = slash == rest.npos ? std::string_view() : rest.substr(slash + 1);
+  return root;
+}
+
+}  // namespace
+
+// An object on its way in. Lost half-way, it leaves what has come for the next try.
+class CacheApi::Upload final : public io::BodySink {
+ public:
+  Upload(CacheApi& api, const crypto::Digest& root, std::unique_ptr<ObjectImport> import) : api_(api), root_(root), import_(std::move(import)) { api_.uploading_.insert(root_); }
+  ~Upload() override { api_.uploading_.erase(root_); }
+
+  Status write(ByteView piece) override { return import_->write(piece); }
+  io::HttpResponse finish() override {
+    auto have = import_->have();
+    if (!import_->complete()) {
+      import_.reset();
+      return {202, json::Value(json::Object{{"have", have}}).text(), {{"Sealcast-Have", std::to_string(have)}}};
+    }
+    if (auto finished = api_.cache_.library().finish_import(root_, std::move(import_)); !finished) return error(finished.error());
+    log(LogLevel::info, "cache", "imported " + content::root_text(root_) + ", " + human_size(static_cast<double>(have)));
+    api_.cache_.refresh(root_);
+    return document(201, {{"have", have}});
+  }
+
+ private:
+  CacheApi& api_;
+  crypto::Digest root_;
+  std::unique_ptr<ObjectImport> import_;
+};
+
+CacheApi::CacheApi(io::Loop& loop, CacheRole& cache, std::function<json::Object()> extra)
+    : cache_(cache), extra_(std::move(extra)),
+      server_(loop, {[this](const io::HttpRequest& request, io::HttpResponse& refusal) { return begin_upload(request, refusal); },
+                     [this](const io::HttpRequest& request) { return handle(request); }}) {}
+
+Status CacheApi::listen(const std::filesystem::path& socket) { return server_.listen(socket); }
+
+std::unique_ptr<io::BodySink> CacheApi::begin_upload(const io::HttpRequest& request, io::HttpResponse& refusal) {
+  std::string_view rest = request.target;
+  constexpr std::string_view place = "/api/v1/contents/";
+  refusal.status = 0;
+  if (request.method != "PUT" || !rest.starts_with(place)) return nullptr;
+  rest.remove_prefix(place.size());
+  auto root = take_root(rest);
+  if (rest != "object") return nullptr;
+  auto refuse = [&](io::HttpResponse response) {
+    refusal = std::move(response);
+    return nullptr;
+  };
+  auto* content = root ? cache_.library().find(*root) : nullptr;
+  if (!content) return refuse(error(404, "unknown content: its description comes first"));
+  if (uploading_.contains(*root)) return refuse(error(409, "this object is being uploaded already"));
+  auto range = parse_content_range(request.content_range);
+  if (!range || range->length != content->description.length || range->last - range->first + 1 != request.content_length)
+    return refuse(error(400, "Content-Range is missing, or does not fit the body or the object's " + std::to_string(content->description.length) + " octets"));
+  if (content->state == ObjectState::offered) return refuse(error(409, "the object is complete already"));
+  auto import = cache_.library().begin_import(*root);
+  if (!import) return refuse(error(import.error()));
+  if ((*import)->have() != range->first) {
+    auto have = std::to_string((*import)->have());
+    return refuse({416, json::Value(json::Object{{"error", "the next octet to send is " + have}}).text(), {{"Sealcast-Have", have}}});
+  }
+  return std::make_unique<Upload>(*this, *root, std::move(*import));
+}
+
+io::HttpResponse CacheApi::handle(const io::HttpRequest& request) {
+  std::string_view rest = request.target;
+  if (!rest.starts_with(k_prefix)) return no_such_thing();
+  rest.remove_prefix(k_prefix.size());
+  bool get = request.method == "GET";
+  if (rest == "node" && get) {
+    auto facts = cache_.facts();
+    return document(200, {{"uri", facts.uri}, {"domain", facts.domain}, {"key_service", facts.key_service}, {"holds_keys", facts.holds_keys}, {"holds_chunks", true}});
+  }
+  if (rest == "status" && get) {
+    auto out = extra_ ? extra_() : json::Object{};
+    out["cache"] = cache_.status();
+    return document(200, std::move(out));
+  }
+  if (rest == "audit" && get) return audit(request);
+  if (rest == "contents" || rest.starts_with("contents/")) return contents_call(request, rest.substr(std::min<std::size_t>(rest.size(), 9)));
+  if (rest == "keys" || rest.starts_with("keys/")) return keys_call(request, rest.substr(std::min<std::size_t>(rest.size(), 5)));
+  return no_such_thing();
+}
+
+json::Object CacheApi::content_document(const crypto::Digest& root, const CachedContent& c) const {
+  auto held = c.file ? cache_.chunks_held(root) : 0;
+  json::Object out{{"root", content::root_text(root)},
+                   {"uri", content::ContentUri{root, cache_.facts().domain}.text()},
+                   {"cid", c.description.content_id},
+                   {"version", c.description.version},
+                   {"len", c.description.length},
+                   {"plain_len", c.description.plain_length},
+                   {"chunks", std::int64_t{c.description.geometry().chunks()}},
+                   {"chunks_held", held},
+                   {"prot", std::string(content::name(c.description.protection))},
+                   {"state", std::string(name(c.state))},
+                   {"key", c.key_held},
+                   {"announced", cache_.announced(root)},
+                   {"expires", c.description.expires_at},
+                   {"description", c.jws},
+                   {"public", c.access.everybody},
+                   {"who", json::Array(c.access.who.begin(), c.access.who.end())}};
+  if (!c.description.title.empty()) out["title"] = c.description.title;
+  if (!c.description.name.empty()) out["name"] = c.description.name;
+  if (!c.trouble.empty()) out["trouble"] = c.trouble;
+  if (c.not_before != 0) out["not_before"] = c.not_before;
+  return out;
+}
+
+io::HttpResponse CacheApi::contents_call(const io::HttpRequest& request, std::string_view rest) {
+  if (rest.empty()) {
+    if (request.method != "GET") return wrong_method();
+    json::Array contents;
+    for (auto& [root, content] : cache_.library().contents()) contents.push_back(content_document(root, content));
+    return document(200, {{"contents", std::move(contents)}});
+  }
+  auto root = take_root(rest);
+  if (!root) return error(404, "this is no root of 43 characters");
+  if (rest == "description" && request.method == "PUT") return put_description(request, *root);
+  auto* content = cache_.library().find(*root);
+  if (!content) return error(404, "unknown content");
+  if (rest.empty()) return request.method == "GET" ? document(200, content_document(*root, *content)) : wrong_method();
+  if (rest == "entitlements" && request.method == "PUT") return put_entitlements(request, *root);
+  if (rest == "object") return object_call(request, *root);
+  return no_such_thing();
+}
+
+io::HttpResponse CacheApi::object_call(const io::HttpRequest& request, const crypto::Digest& root) {
+  if (request.method != "HEAD") return wrong_method();
+  if (uploading_.contains(root)) return error(409, "this object is being uploaded already");
+  auto have = cache_.library().import_progress(root);
+  if (!have) return error(have.error());
+  return {200, {}, {{"Sealcast-Have", std::to_string(*have)}}};
+}
+
+io::HttpResponse CacheApi::put_description(const io::HttpRequest& request, const crypto::Digest& root) {
+  auto put = cache_.library().put_description(request.body, io::unix_now());
+  if (!put) return error(put.error());
+  if (*put != root) return error(400, "the description is of another content than the path names");
+  cache_.refresh(root);
+  return document(201, {});
+}
+
+io::HttpResponse CacheApi::put_entitlements(const io::HttpRequest& request, const crypto::Digest& root) {
+  auto access = tracking::parse_access(request.body);
+  if (!access) return error(400, access.error().message);
+  if (auto put = cache_.library().put_access(root, *access); !put) return error(put.error());
+  cache_.refresh(root);
+  return document(200, {});
+}
+
+io::HttpResponse CacheApi::keys_call(const io::HttpRequest& request, std::string_view rest) {
+  if (rest.empty()) {
+    if (request.method != "GET") return wrong_method();
+    json::Array keys;
+    for (auto& [root, content] : cache_.library().contents())
+      if (content.key_held)
+        keys.push_back(json::Object{{"root", content::root_text(root)}, {"kid", content::key_id(*content.description.header)}, {"not_before", content.not_before}});
+    return document(200, {{"keys", std::move(keys)}});
+  }
+  auto root = take_root(rest);
+  if (!root || !rest.empty()) return no_such_thing();
+  if (request.method == "PUT") return put_key(request, *root);
+  if (request.method != "DELETE") return wrong_method();
+  if (auto revoked = cache_.library().revoke_key(*root); !revoked) return error(revoked.error());
+  cache_.refresh(*root);
+  return document(200, {});
+}
+
+io::HttpResponse CacheApi::put_key(const io::HttpRequest& request, const crypto::Digest& root) {
+  if (!cache_.facts().holds_keys) return error(409, "this cache holds no keys (holds_keys = false)");
+  auto body = json::parse(request.body);
+  auto octets = body ? parse_base64url(body->string_or("k")) : std::nullopt;
+  if (!octets || octets->size() != content::ContentKey::size()) return error(400, "\"k\" is no key of 16 octets");
+  content::ContentKey key(std::span<const std::uint8_t, content::ContentKey::size()>(octets->data(), octets->size()));
+  wipe(*octets);
+  if (auto put = cache_.library().put_key(root, key, body->int_or("not_before")); !put) return error(put.error());
+  cache_.refresh(root);
+  return document(201, {});
+}
+
+io::HttpResponse CacheApi::audit(const io::HttpRequest& request) {
+  std::int64_t after = 0;
+  if (constexpr std::string_view name = "after="; request.query.starts_with(name))
+    std::from_chars(request.query.data() + name.size(), request.query.data() + request.query.size(), after);
+  auto rows = cache_.library().log_store().audit(after, k_audit_page);
+  if (!rows) return error(rows.error());
+  json::Array lines;
+  for (auto& row : *rows)
+    lines.push_back(json::Object{{"seq", row.sequence}, {"time", row.time}, {"subscriber", row.subscriber}, {"root", row.root}, {"request", row.request},
+                                 {"status", row.status}, {"reason", row.reason}});
+  return document(200, {{"audit", std::move(lines)}});
+}
+
+}  // namespace sealcast::roles

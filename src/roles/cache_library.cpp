@@ -1,0 +1,200 @@
+#include "roles/cache_library.hpp"
+
+#include <algorithm>
+
+#include "base/log.hpp"
+#include "content/uri.hpp"
+#include "crypto/aead.hpp"
+#include "io/file.hpp"
+
+namespace sealcast::roles {
+namespace {
+
+constexpr std::size_t k_master_key = 32;
+
+ObjectState state_of(std::string_view text) {
+  for (auto state : {ObjectState::importing, ObjectState::offered, ObjectState::damaged})
+    if (name(state) == text) return state;
+  return ObjectState::described;
+}
+
+auto unknown(const crypto::Digest& root) { return fail(ErrorCode::not_found, "unknown content " + content::root_text(root)); }
+
+}  // namespace
+
+std::string_view name(ObjectState state) {
+  switch (state) {
+    case ObjectState::described: return "described";
+    case ObjectState::importing: return "importing";
+    case ObjectState::offered: return "offered";
+    case ObjectState::damaged: break;
+  }
+  return "damaged";
+}
+
+CacheLibrary::CacheLibrary(std::filesystem::path state, std::filesystem::path master_key, RandomSource& random)
+    : state_(std::move(state)), master_key_file_(std::move(master_key)), random_(random) {}
+
+std::filesystem::path CacheLibrary::base(const crypto::Digest& root) const { return state_ / "objects" / content::root_text(root); }
+
+Status CacheLibrary::load_master_key() {
+  if (!std::filesystem::exists(master_key_file_)) {
+    SecretBytes fresh(k_master_key);
+    random_.fill(fresh.fill());
+    SEALCAST_TRY(io::write_file_atomically(master_key_file_, fresh.expose(), 0600));
+  }
+  SEALCAST_TRY_ASSIGN(auto octets, io::read_file(master_key_file_, 4096));
+  master_key_ = SecretBytes(octets);
+  wipe(octets);
+  if (master_key_.size() != k_master_key) return fail(ErrorCode::usage, "master key " + master_key_file_.string() + ": it must have exactly 32 octets");
+  return {};
+}
+
+Status CacheLibrary::open(const std::vector<crypto::PublicKey>& providers, UnixSeconds now) {
+  providers_ = providers;
+  SEALCAST_TRY(io::make_directory(state_ / "objects", 0700));
+  SEALCAST_TRY(load_master_key());
+  SEALCAST_TRY_ASSIGN(auto store, store::Contents::open(state_ / "cache.db"));
+  store_.emplace(std::move(store));
+  SEALCAST_TRY_ASSIGN(auto rows, store_->list());
+  for (auto& row : rows) load(std::move(row), now);
+  return {};
+}
+
+void CacheLibrary::load(store::ContentRow row, UnixSeconds now) {
+  auto description = content::verify_description(row.description, providers_, now);
+  if (!description) return log(LogLevel::warning, "cache", "not offered: " + content::root_text(row.root) + ": " + description.error().message);
+  auto access = row.access.empty() ? tracking::AccessList{} : tracking::parse_access(row.access).value_or(tracking::AccessList{});
+  auto& content = contents_[row.root];
+  content.description = std::move(*description);
+  content.jws = row.description;
+  content.access = std::move(access);
+  content.state = state_of(row.state);
+  content.key_held = !row.wrapped_key.empty();
+  content.not_before = row.not_before;
+  if (content.state == ObjectState::offered || content.state == ObjectState::damaged) open_object(content);
+}
+
+void CacheLibrary::open_object(CachedContent& content) {
+  auto file = io::ChunkFile::open(base(content.description.root), content.description.geometry(), content.description.root);
+  if (file) {
+    content.file = std::move(*file);
+    content.state = content.file->held_at_open().full() ? ObjectState::offered : ObjectState::damaged;
+    return;
+  }
+  log(LogLevel::error, "cache", file.error().message);
+  content.state = ObjectState::damaged;
+  content.trouble = file.error().message;
+}
+
+CachedContent* CacheLibrary::find(const crypto::Digest& root) {
+  auto at = contents_.find(root);
+  return at == contents_.end() ? nullptr : &at->second;
+}
+
+// One root has one geometry; versions only go up; protection is never lowered.
+Status CacheLibrary::check_conflicts(const content::Description& incoming) {
+  for (auto& [root, known] : contents_) {
+    SEALCAST_TRY(content::check_against(known.description, incoming));
+    if (root == incoming.root && content::strictest(known.description.protection, incoming.protection) != incoming.protection)
+      return fail(ErrorCode::integrity, "description: it asks for weaker protection than an earlier one");
+  }
+  return {};
+}
+
+Result<crypto::Digest> CacheLibrary::put_description(std::string_view jws, UnixSeconds now) {
+  auto description = content::verify_description(jws, providers_, now);
+  if (!description) return fail(ErrorCode::usage, description.error().message);
+  if (auto fits = check_conflicts(*description); !fits) return fail(ErrorCode::failure, fits.error().message);
+  SEALCAST_TRY(store_->put_description(description->root, jws));
+  auto& content = contents_[description->root];
+  content.jws = jws;
+  content.description = std::move(*description);
+  return content.description.root;
+}
+
+Status CacheLibrary::put_access(const crypto::Digest& root, const tracking::AccessList& access) {
+  auto* content = find(root);
+  if (!content) return unknown(root);
+  SEALCAST_TRY(store_->put_access(root, tracking::write_access(access)));
+  content->access = access;
+  return {};
+}
+
+Status CacheLibrary::put_key(const crypto::Digest& root, const content::ContentKey& key, UnixSeconds not_before) {
+  auto* content = find(root);
+  if (!content) return unknown(root);
+  if (!content->description.header) return fail(ErrorCode::usage, "this content is not sealed: it has no key");
+  if (!content::commits_to(*content->description.header, key)) return fail(ErrorCode::integrity, "the key does not fit the content's commitment");
+  SEALCAST_TRY(store_->put_key(root, crypto::wrap_key(master_key_.expose(), key.expose()), not_before));
+  content->key_held = true;
+  content->not_before = not_before;
+  return {};
+}
+
+Status CacheLibrary::revoke_key(const crypto::Digest& root) {
+  auto* content = find(root);
+  if (!content || !content->key_held) return fail(ErrorCode::not_found, "no key of this content is held here");
+  SEALCAST_TRY(store_->put_key(root, {}, 0));
+  content->key_held = false;
+  return {};
+}
+
+// The commitment is checked each time: a row that was exchanged in the database gives no key.
+std::optional<content::ContentKey> CacheLibrary::key(const crypto::Digest& root) {
+  auto* content = find(root);
+  if (!content || !content->key_held || !content->description.header) return std::nullopt;
+  auto row = store_->find(root);
+  if (!row || !*row) return std::nullopt;
+  auto unwrapped = crypto::unwrap_key(master_key_.expose(), (*row)->wrapped_key);
+  if (!unwrapped || unwrapped->size() != content::ContentKey::size()) {
+    log(LogLevel::error, "cache", "the key of " + content::root_text(root) + " does not unwrap under this master key");
+    return std::nullopt;
+  }
+  content::ContentKey key(unwrapped->expose().first<content::ContentKey::size()>());
+  if (!content::commits_to(*content->description.header, key)) return std::nullopt;
+  return key;
+}
+
+Result<std::unique_ptr<ObjectImport>> CacheLibrary::begin_import(const crypto::Digest& root) {
+  auto* content = find(root);
+  if (!content) return unknown(root);
+  if (content->state == ObjectState::offered) return fail("the object is complete already");
+  if (content->state == ObjectState::damaged) {
+    content->file.reset();
+    io::ChunkFile::remove(base(root));
+  }
+  SEALCAST_TRY(mark(root, ObjectState::importing));
+  return ObjectImport::open(base(root), content->description);
+}
+
+Result<std::uint64_t> CacheLibrary::import_progress(const crypto::Digest& root) {
+  auto* content = find(root);
+  if (!content) return unknown(root);
+  if (content->state == ObjectState::offered) return content->description.length;
+  if (content->state != ObjectState::importing) return std::uint64_t{0};
+  SEALCAST_TRY_ASSIGN(auto import, ObjectImport::open(base(root), content->description));
+  return import->have();
+}
+
+Status CacheLibrary::finish_import(const crypto::Digest& root, std::unique_ptr<ObjectImport> import) {
+  auto* content = find(root);
+  if (!content) return unknown(root);
+  if (auto finished = import->finish(); !finished) {
+    (void)mark(root, ObjectState::described);
+    return finished;
+  }
+  content->trouble.clear();
+  open_object(*content);
+  SEALCAST_TRY(mark(root, content->state));
+  return content->state == ObjectState::offered ? Status{} : Status(fail(content->trouble));
+}
+
+Status CacheLibrary::mark(const crypto::Digest& root, ObjectState state) {
+  auto* content = find(root);
+  if (!content) return unknown(root);
+  content->state = state;
+  return store_->put_state(root, name(state));
+}
+
+}  // namespace sealcast::roles

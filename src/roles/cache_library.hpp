@@ -1,0 +1,68 @@
+#pragma once
+// What a cache holds: descriptions, access lists, objects (chunk files) and content keys (wrapped under the master key). No signalling here.
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "io/random.hpp"
+#include "roles/config.hpp"
+#include "roles/object_import.hpp"
+#include "roles/trust.hpp"
+#include "store/contents.hpp"
+#include "tracking/messages.hpp"
+
+namespace sealcast::roles {
+
+enum class ObjectState { described, importing, offered, damaged };
+std::string_view name(ObjectState state);
+
+struct CachedContent {
+  content::Description description;
+  std::string jws;
+  tracking::AccessList access;
+  ObjectState state = ObjectState::described;
+  std::unique_ptr<io::ChunkFile> file;  // offered, damaged
+  bool key_held = false;
+  UnixSeconds not_before = 0;
+  std::string trouble;  // why damaged
+};
+
+class CacheLibrary {
+ public:
+  CacheLibrary(std::filesystem::path state, std::filesystem::path master_key, RandomSource& random);
+  // Opens the database and every offered object; one that cannot be opened is "damaged", not fatal.
+  Status open(const std::vector<crypto::PublicKey>& providers, UnixSeconds now);
+
+  // Error usage: it does not verify. Error failure: it conflicts with a known one.
+  Result<crypto::Digest> put_description(std::string_view jws, UnixSeconds now);
+  Status put_access(const crypto::Digest& root, const tracking::AccessList& access);
+  // Checked against the description's commitment.
+  Status put_key(const crypto::Digest& root, const content::ContentKey& key, UnixSeconds not_before);
+  Status revoke_key(const crypto::Digest& root);
+  std::optional<content::ContentKey> key(const crypto::Digest& root);
+
+  Result<std::unique_ptr<ObjectImport>> begin_import(const crypto::Digest& root);
+  Result<std::uint64_t> import_progress(const crypto::Digest& root);  // octets that need not be sent again
+  Status finish_import(const crypto::Digest& root, std::unique_ptr<ObjectImport> import);
+  Status mark(const crypto::Digest& root, ObjectState state);
+
+  CachedContent* find(const crypto::Digest& root);
+  const std::map<crypto::Digest, CachedContent>& contents() const { return contents_; }
+  store::Contents& log_store() { return *store_; }  // the audit log
+
+ private:
+  Status load_master_key();
+  void load(store::ContentRow row, UnixSeconds now);
+  void open_object(CachedContent& content);
+  std::filesystem::path base(const crypto::Digest& root) const;
+  Status check_conflicts(const content::Description& incoming);
+
+  std::filesystem::path state_, master_key_file_;
+  RandomSource& random_;
+  std::vector<crypto::PublicKey> providers_;
+  SecretBytes master_key_;
+  std::optional<store::Contents> store_;
+  std::map<crypto::Digest, CachedContent> contents_;
+};
+
+}  // namespace sealcast::roles

@@ -1,0 +1,341 @@
+#include "roles/cache_role.hpp"
+
+#include <algorithm>
+
+#include "base/log.hpp"
+#include "base/text.hpp"
+#include "content/uri.hpp"
+#include "crypto/packet_cipher.hpp"
+#include "io/file.hpp"
+#include "roles/names.hpp"
+#include "tracking/token.hpp"
+
+namespace sealcast::roles {
+namespace {
+
+constexpr UnixSeconds k_keyinfo_life = 86400, k_certificate_life = 30 * 86400;
+constexpr Duration k_renew = 6h;
+constexpr int k_least_expires = 60, k_most_expires = 3600;
+
+}  // namespace
+
+CacheRole::CacheRole(io::Loop& loop, CacheConfig config)
+    : loop_(loop), config_(std::move(config)), library_(config_.state, config_.master_key.empty() ? config_.state / "master.key" : config_.master_key, random_) {}
+
+CacheRole::~CacheRole() { stop(); }
+
+std::string CacheRole::uri() const { return service_uri(config_.name, config_.domain); }
+
+Status CacheRole::start() {
+  SEALCAST_TRY_ASSIGN(trust_, load_trust(config_.trust));
+  if (!trust_.tracker) return fail(ErrorCode::usage, config_.trust.string() + ": \"tracker\" is missing");
+  SEALCAST_TRY(load_keys());
+  SEALCAST_TRY(library_.open(trust_.providers, io::unix_now()));
+  if (config_.master_key.empty() && config_.holds_keys)
+    log(LogLevel::info, "cache", "the master key lies beside the keys that it wraps (" + config_.state.string() + "): fit for laboratories only");
+  swarm::EngineOptions options;
+  options.upload_limit = config_.upload_limit;
+  media_ = std::make_unique<MediaNode>(loop_, random_, options, [this](const swarm::Event& event) { on_event(event); });
+  SEALCAST_TRY(media_->open(config_.media));
+  SEALCAST_TRY(start_agent());
+  calls_ = std::make_unique<AnsweredCalls>(loop_, *agent_, *media_, config_.domain);
+  for (auto& [root, content] : library_.contents()) refresh(root);
+  renew_timer_ = loop_.after(k_renew, [this] { renew_keyinfo(); });
+  return {};
+}
+
+Status CacheRole::start_agent() {
+  sip::AgentConfig agent;
+  agent.identity = uri();
+  agent.contact_user = config_.name;
+  agent.listen = config_.listen;
+  agent.next_hop = config_.core;
+  agent.tls_directory = (config_.state / "tls").string();
+  agent.require_client_certificate = true;
+  agent.trusted_names = {config_.core_name};
+  agent_ = std::make_unique<sip::Agent>(std::move(agent), loop_, static_cast<sip::Handler&>(*this));
+  return agent_->start();
+}
+
+// A cache that holds keys certifies itself with the key-service key; one that holds none knows its public half only.
+Status CacheRole::load_keys() {
+  SEALCAST_TRY_ASSIGN(auto octets, io::read_file(config_.key_service, 16384));
+  if (!config_.holds_keys) {
+    auto jwk = json::parse(string_of(octets));
+    key_service_key_ = jwk ? crypto::PublicKey::from_jwk(*jwk) : std::nullopt;
+    return key_service_key_ ? Status{} : Status(fail(ErrorCode::usage, config_.key_service.string() + ": this is no public key (JWK, P-256)"));
+  }
+  auto service = crypto::PrivateKey::from_pem(string_of(octets));
+  wipe(octets);
+  if (!service) return fail(ErrorCode::usage, config_.key_service.string() + ": " + service.error().message);
+  key_service_key_ = service->public_key();
+  SEALCAST_TRY_ASSIGN(auto holder, load_or_make_key(config_.state / "holder.pem", random_));
+  holder_certificate_ = keys::make_holder_certificate(uri(), holder.public_key(), io::unix_now(), k_certificate_life, *service);
+  key_service_ = std::make_unique<keys::KeyService>(uri(), holder.duplicate(), random_);
+  holder_.emplace(std::move(holder));
+  return {};
+}
+
+void CacheRole::stop() {
+  loop_.cancel(renew_timer_);
+  renew_timer_ = 0;
+  for (auto& [root, offer] : offers_)
+    if (offer.announcer) offer.announcer->withdraw();
+  if (media_)
+    for (auto& [root, content] : library_.contents())
+      if (auto* held = media_->engine().held(root); held && content.file)
+        if (auto saved = content.file->save(*held); !saved) log(LogLevel::error, "cache", saved.error().message);
+  offers_.clear();
+  calls_.reset();
+  if (media_) media_->pump();
+  if (agent_) agent_->stop();
+  agent_.reset();
+  if (media_) media_->close();
+  media_.reset();
+}
+
+CacheRole::Facts CacheRole::facts() const { return {uri(), config_.domain, key_service_key_->jwk(), config_.holds_keys}; }
+
+bool CacheRole::announced(const crypto::Digest& root) const {
+  auto at = offers_.find(root);
+  return at != offers_.end() && at->second.announcer && at->second.announcer->announced();
+}
+
+std::uint64_t CacheRole::chunks_held(const crypto::Digest& root) const {
+  auto* held = media_ ? media_->engine().held(root) : nullptr;
+  return held ? held->count() : 0;
+}
+
+// ---- what is offered
+
+void CacheRole::refresh(const crypto::Digest& root) {
+  auto* content = library_.find(root);
+  if (!content) return;
+  auto& offer = offers_[root];
+  if (content->file && !offer.in_swarm)
+    if (auto joined = join_swarm(root, *content, offer); !joined) log(LogLevel::error, "cache", joined.error().message);
+  if (offer.in_swarm) {
+    if (content::is_secured(content->description.protection)) media_->engine().set_secured_only(root);
+    media_->engine().set_keyinfo(root, make_keyinfo(*content));  // empty after a revocation
+    if (content->key_held) offer.keyinfo_watch.reset();
+    else if (content::is_sealed(content->description.protection)) watch_keyinfo(root, offer);
+  }
+  announce(root, *content, offer);
+}
+
+Status CacheRole::join_swarm(const crypto::Digest& root, CachedContent& content, Offer& offer) {
+  swarm::SwarmConfig config{root, content.description.geometry()};
+  config.secured_only = content::is_secured(content.description.protection) || config_.require_srtp;
+  config.nodes = content.file->nodes();
+  config.held = content.file->held_at_open();
+  config.storage = content.file.get();
+  bool whole = config.held.full();
+  config.appetite = whole ? swarm::Appetite::none : swarm::Appetite::all;
+  SEALCAST_TRY(media_->engine().add_swarm(std::move(config)));
+  offer.in_swarm = true;
+  if (!whole) start_repair(root);
+  return {};
+}
+
+std::string CacheRole::make_keyinfo(const CachedContent& content) const {
+  if (!holder_ || !content.key_held) return {};
+  return keys::make_keyinfo(holder_certificate_, content.description, uri(), io::unix_now(), k_keyinfo_life, *holder_);
+}
+
+void CacheRole::announce(const crypto::Digest& root, const CachedContent& content, Offer& offer) {
+  bool worthwhile = offer.in_swarm || content.key_held;
+  if (!worthwhile) {
+    if (offer.announcer) offer.announcer->withdraw();
+    offer.announcer.reset();
+    return;
+  }
+  tracking::AnnouncedSwarm swarm;
+  swarm.root = root;
+  auto* held = media_->engine().held(root);
+  swarm.state = !offer.in_swarm ? tracking::PeerState::keys : held && held->full() ? tracking::PeerState::seed : tracking::PeerState::leech;
+  if (held) swarm.have = held->ranges(8);
+  swarm.description = content.jws;
+  swarm.access = content.access;
+  swarm.keyinfo = make_keyinfo(content);
+  // The more contents, the rarer each one's refresh: the tracker sees some tens of PUBLISH a second at most.
+  auto expires = std::clamp(k_least_expires + static_cast<int>(library_.contents().size()), k_least_expires, k_most_expires);
+  if (!offer.announcer) offer.announcer = std::make_unique<Announcer>(loop_, *agent_, tracker_uri(config_.domain), expires);
+  offer.announcer->update(tracking::write_announcement({{std::move(swarm)}, 64}));
+}
+
+// The key is elsewhere: the tracker tells caches who says that it has it, and the signature decides.
+void CacheRole::watch_keyinfo(const crypto::Digest& root, Offer& offer) {
+  if (offer.keyinfo_watch || offer.repair) return;
+  offer.keyinfo_watch = std::make_unique<PeerWatch>(
+      loop_, *agent_, tracker_uri(config_.domain), content::root_text(root),
+      [this, root](const std::string& body) {
+        auto list = tracking::parse_peer_list(body);
+        if (!list) return;
+        for (auto& keyinfo : list->keyinfo) take_keyinfo(root, keyinfo);
+      },
+      [this, root](const sip::Response& response) {
+        // 404: our own announcement has not arrived yet.
+        log(LogLevel::debug, "cache", "peer list refused: " + std::to_string(response.status));
+        loop_.after(1s, [this, root] {
+          if (auto at = offers_.find(root); at != offers_.end()) at->second.keyinfo_watch.reset(), refresh(root);
+        });
+      });
+}
+
+void CacheRole::take_keyinfo(const crypto::Digest& root, const std::string& keyinfo) {
+  auto* content = library_.find(root);
+  if (!content || content->key_held) return;
+  auto holder = keys::verify_keyinfo(keyinfo, content->description, io::unix_now());
+  if (!holder) return log(LogLevel::warning, "cache", holder.error().message);
+  media_->engine().set_keyinfo(root, keyinfo);
+  media_->pump();
+}
+
+void CacheRole::renew_keyinfo() {
+  for (auto& [root, offer] : offers_) refresh(root);
+  renew_timer_ = loop_.after(k_renew, [this] { renew_keyinfo(); });
+}
+
+// ---- damage and repair
+
+void CacheRole::on_event(const swarm::Event& event) {
+  if (calls_) calls_->on_event(event);
+  for (auto& [root, offer] : offers_)
+    if (offer.repair) offer.repair->on_event(event);
+  switch (event.kind) {
+    case swarm::EventKind::storage_corrupt:
+      log(LogLevel::error, "cache", "chunks " + std::to_string(event.range.first) + ".." + std::to_string(event.range.last) + " of " + content::root_text(event.swarm) +
+                                        " are damaged on disk: not served, fetched again");
+      start_repair(event.swarm);
+      break;
+    case swarm::EventKind::swarm_complete: finish_repair(event.swarm); break;
+    case swarm::EventKind::storage_failed: log(LogLevel::error, "cache", event.error.message); break;
+    case swarm::EventKind::keyinfo: take_keyinfo(event.swarm, event.text); break;
+    default: break;
+  }
+}
+
+void CacheRole::start_repair(const crypto::Digest& root) {
+  auto* content = library_.find(root);
+  auto& offer = offers_[root];
+  if (!content || offer.repair || !content->file) return;
+  if (auto* held = media_->engine().held(root))
+    if (auto saved = content->file->save(*held); !saved) log(LogLevel::error, "cache", saved.error().message);
+  (void)library_.mark(root, ObjectState::damaged);
+  SwarmPeersConfig config;
+  config.tracker = tracker_uri(config_.domain);
+  config.root = root;
+  config.secured = content::is_secured(content->description.protection) || config_.require_srtp;
+  SwarmPeersEvents events;
+  events.on_refused = [](const sip::Response& response) { log(LogLevel::warning, "cache", "no peers for a repair: " + std::to_string(response.status) + " " + response.reason); };
+  events.on_keyinfo = [this, root](const std::string& keyinfo) { take_keyinfo(root, keyinfo); };
+  offer.repair = std::make_unique<SwarmPeers>(loop_, *agent_, *media_, std::move(config), std::move(events));
+}
+
+void CacheRole::finish_repair(const crypto::Digest& root) {
+  auto* content = library_.find(root);
+  auto at = offers_.find(root);
+  if (!content || at == offers_.end() || !content->file) return;
+  media_->engine().set_appetite(io::monotonic_now(), root, swarm::Appetite::none);
+  if (auto saved = content->file->save(*media_->engine().held(root)); !saved) log(LogLevel::error, "cache", saved.error().message);
+  (void)library_.mark(root, ObjectState::offered);
+  log(LogLevel::info, "cache", content::root_text(root) + " is whole again");
+  // Not inside its own event.
+  loop_.post([this, root] {
+    if (auto offer = offers_.find(root); offer != offers_.end()) offer->second.repair.reset(), refresh(root);
+  });
+}
+
+// ---- signalling
+
+void CacheRole::on_invite(sip::CallId id, const sip::Request& request) {
+  AnsweredCalls::Terms terms;
+  terms.caller = request.asserted_identity;
+  terms.policy.secured_required = config_.require_srtp;
+  terms.policy.inline_key_allowed = request.secure || config_.insecure_signalling;
+  std::string why = "A membership token is needed";
+  for (auto& jws : request.values(k_token_header)) {
+    auto token = tracking::verify_token(jws, *trust_.tracker, tracking::inviter_hash(request.asserted_identity), uri(), io::unix_now());
+    if (!token) {
+      why = token.error().message;
+      continue;
+    }
+    auto* content = library_.find(token->root);
+    bool allowed = content && (content->access.allows(request.asserted_identity) || is_cache_uri(request.asserted_identity, config_.domain));
+    if (!allowed || !offers_[token->root].in_swarm) {
+      why = content ? "Not entitled" : "Unknown content";
+      continue;
+    }
+    terms.admitted.push_back(token->root);
+    terms.policy.secured_required = terms.policy.secured_required || content::is_secured(content->description.protection);
+  }
+  if (request.asserted_identity.empty() || terms.admitted.empty()) {
+    log(LogLevel::info, "cache", "invitation by " + printable(request.asserted_identity) + " refused: " + why);
+    return agent_->answer(id, {403, printable(why, 120), {}, {}, {}});
+  }
+  calls_->answer(id, request, terms);
+}
+
+void CacheRole::on_reinvite(sip::CallId id, const sip::Request&) { calls_->refuse_reinvite(id); }
+
+void CacheRole::on_call_ended(sip::CallId id, const std::string& reason) {
+  if (!calls_) return;
+  calls_->on_call_ended(id);
+  for (auto& [root, offer] : offers_)
+    if (offer.repair) offer.repair->on_call_ended(id, reason);
+}
+
+void CacheRole::on_subscribe(sip::SubscriptionId id, const sip::Request&) { agent_->accept_subscription(id, 489, "Bad Event", 0); }
+void CacheRole::on_subscription_ended(sip::SubscriptionId) {}
+
+void CacheRole::on_request(sip::RequestId id, const sip::Request& request) {
+  if (request.method == "MESSAGE" && request.content_type == k_key_body) return answer_key_request(id, request);
+  agent_->reply(id, {request.method == "MESSAGE" ? 415 : 405, request.method == "MESSAGE" ? "Unsupported Media Type" : "Method Not Allowed", {}, {}, {}});
+}
+
+// Two transactions: the MESSAGE is answered at once, the key travels in one of its own (docs/protocol.md section 7).
+void CacheRole::answer_key_request(sip::RequestId id, const sip::Request& request) {
+  if (!key_service_) return agent_->reply(id, {404, "No keys are held here", {}, {}, {}});
+  auto decision = key_service_->decide(io::unix_now(), request.asserted_identity, request.device, request.body, *this);
+  auto& a = decision.audit;
+  // What is not in the log was not decided: no key leaves without its line.
+  if (auto logged = library_.log_store().append_audit({0, a.time, a.subscriber, a.root, a.request, a.status, a.reason}); !logged) {
+    log(LogLevel::error, "cache", "audit: " + logged.error().message);
+    return agent_->reply(id, {500, "The audit log cannot be written", {}, {}, {}});
+  }
+  log(LogLevel::info, "keys", printable(a.subscriber) + " asks for " + printable(a.root) + ": " + std::to_string(a.status) + " " + a.reason);
+  if (decision.answer.empty()) return agent_->reply(id, {a.status == 400 ? 400 : 403, printable(a.reason, 120), {}, {}, {}});
+  agent_->reply(id, {202, "Accepted", {}, {}, {}});
+  sip::Request answer;
+  answer.method = "MESSAGE";
+  answer.uri = request.asserted_identity;
+  answer.content_type = k_key_body;
+  answer.body = std::move(decision.answer);
+  agent_->send(std::move(answer), [](const sip::Response& response) {
+    if (!response.ok()) log(LogLevel::warning, "keys", "a key answer was not taken: " + std::to_string(response.status) + " " + response.reason);
+  });
+}
+
+std::optional<keys::KeyRecord> CacheRole::find(const crypto::Digest& root, const std::string& subscriber) {
+  auto* content = library_.find(root);
+  if (!content) return std::nullopt;
+  keys::KeyRecord out{content->description, library_.key(root), content->not_before, content->access.allows(subscriber)};
+  return out;
+}
+
+json::Object CacheRole::status() const {
+  json::Array associations;
+  std::uint64_t sent = 0, received = 0;
+  for (auto& a : media_->engine().associations()) {
+    sent += a.content_sent;
+    received += a.content_received;
+    if (associations.size() < 256)
+      associations.push_back(json::Object{{"remote", a.remote.text()}, {"secured", a.secured}, {"sent", a.content_sent}, {"received", a.content_received},
+                                          {"window", a.congestion_window}, {"rtt_us", static_cast<std::int64_t>(a.round_trip.count())}, {"lost", a.packets_lost},
+                                          {"authentication_failures", a.authentication_failures}, {"integrity_failures", a.integrity_failures}});
+  }
+  return {{"uri", uri()}, {"contents", static_cast<std::int64_t>(library_.contents().size())}, {"calls", static_cast<std::int64_t>(calls_ ? calls_->size() : 0)},
+          {"sent", sent}, {"received", received}, {"associations", std::move(associations)}, {"backend", std::string(crypto::packet_backend_name())}};
+}
+
+}  // namespace sealcast::roles

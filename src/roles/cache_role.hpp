@@ -1,0 +1,84 @@
+#pragma once
+// Content cache server: offers the library's objects on the media plane, announces them, and answers key requests.
+#include <map>
+#include <memory>
+
+#include "io/random.hpp"
+#include "keys/service.hpp"
+#include "roles/announcer.hpp"
+#include "roles/answered_calls.hpp"
+#include "roles/cache_library.hpp"
+#include "roles/swarm_peers.hpp"
+
+namespace sealcast::roles {
+
+class CacheRole final : private sip::Handler, private keys::KeyLookup {
+ public:
+  CacheRole(io::Loop& loop, CacheConfig config);
+  ~CacheRole() override;
+  Status start();
+  void stop();
+
+  CacheLibrary& library() { return library_; }
+  // After a change in the library: offers, announces or withdraws as it now stands.
+  void refresh(const crypto::Digest& root);
+  bool announced(const crypto::Digest& root) const;
+  std::uint64_t chunks_held(const crypto::Digest& root) const;
+
+  struct Facts {
+    std::string uri, domain;
+    json::Value key_service;  // JWK
+    bool holds_keys = false;
+  };
+  Facts facts() const;
+  std::string address() const { return agent_->local_address(); }
+  json::Object status() const;
+
+ private:
+  // One content that takes part in its swarm.
+  struct Offer {
+    std::unique_ptr<Announcer> announcer;
+    std::unique_ptr<SwarmPeers> repair;        // while chunks are missing
+    std::unique_ptr<PeerWatch> keyinfo_watch;  // sealed, and the key is elsewhere
+    bool in_swarm = false;
+  };
+
+  void on_request(sip::RequestId id, const sip::Request& request) override;
+  void on_invite(sip::CallId id, const sip::Request& request) override;
+  void on_reinvite(sip::CallId id, const sip::Request& request) override;
+  void on_call_ended(sip::CallId id, const std::string& reason) override;
+  void on_subscribe(sip::SubscriptionId id, const sip::Request& request) override;
+  void on_subscription_ended(sip::SubscriptionId id) override;
+  std::optional<keys::KeyRecord> find(const crypto::Digest& root, const std::string& subscriber) override;
+
+  Status load_keys();
+  Status start_agent();
+  void answer_key_request(sip::RequestId id, const sip::Request& request);
+  void on_event(const swarm::Event& event);
+  Status join_swarm(const crypto::Digest& root, CachedContent& content, Offer& offer);
+  std::string make_keyinfo(const CachedContent& content) const;
+  void announce(const crypto::Digest& root, const CachedContent& content, Offer& offer);
+  void watch_keyinfo(const crypto::Digest& root, Offer& offer);
+  void take_keyinfo(const crypto::Digest& root, const std::string& keyinfo);
+  void start_repair(const crypto::Digest& root);
+  void finish_repair(const crypto::Digest& root);
+  void renew_keyinfo();
+  std::string uri() const;
+
+  io::Loop& loop_;
+  CacheConfig config_;
+  io::SystemRandom random_;
+  Trust trust_;
+  CacheLibrary library_;
+  std::optional<crypto::PublicKey> key_service_key_;
+  std::optional<crypto::PrivateKey> holder_;
+  std::string holder_certificate_;
+  std::unique_ptr<keys::KeyService> key_service_;
+  std::unique_ptr<MediaNode> media_;
+  std::unique_ptr<sip::Agent> agent_;
+  std::unique_ptr<AnsweredCalls> calls_;
+  std::map<crypto::Digest, Offer> offers_;
+  io::Loop::TimerId renew_timer_ = 0;
+};
+
+}  // namespace sealcast::roles

@@ -1,0 +1,93 @@
+#include "roles/object_import.hpp"
+
+#include <algorithm>
+
+#include "base/log.hpp"
+
+namespace sealcast::roles {
+namespace {
+
+constexpr std::uint64_t k_checkpoint = 64 << 20;  // octets between two saves
+
+}  // namespace
+
+ObjectImport::ObjectImport(std::filesystem::path base, const content::Description& d, std::unique_ptr<io::ChunkFile> file)
+    : base_(std::move(base)), geometry_(d.geometry()), root_(d.root), file_(std::move(file)), builder_(file_->nodes(), geometry_.chunks()) {
+  take_leaves_again();
+}
+
+ObjectImport::~ObjectImport() {
+  if (!file_) return;
+  if (auto saved = checkpoint(); !saved) log(LogLevel::warning, "import", saved.error().message);
+}
+
+Result<std::unique_ptr<ObjectImport>> ObjectImport::open(const std::filesystem::path& base, const content::Description& d) {
+  SEALCAST_TRY_ASSIGN(auto file, io::ChunkFile::open(base, d.geometry(), d.root));
+  return std::unique_ptr<ObjectImport>(new ObjectImport(base, d, std::move(file)));
+}
+
+// The leaves of an earlier run lie in the tree file. Should one of them be wrong the root will be, and nothing is offered.
+void ObjectImport::take_leaves_again() {
+  auto nodes = file_->nodes();
+  auto chunks = file_->held_at_open().next_clear(0);
+  std::uint32_t taken = 0;
+  for (; taken < chunks && nodes[content::bin::leaf(taken)] != content::Digest{}; ++taken) {
+    auto leaf = nodes[content::bin::leaf(taken)];
+    builder_.add(leaf);
+  }
+  have_ = flushed_ = saved_ = taken == geometry_.chunks() ? geometry_.length() : geometry_.offset_of(taken);
+}
+
+Status ObjectImport::write(ByteView piece) {
+  if (piece.size() > geometry_.length() - have_) return fail(ErrorCode::usage, "more octets than the object has");
+  std::size_t run = std::size_t{geometry_.chunk_size()} * 32;
+  while (!piece.empty()) {
+    auto part = piece.first(std::min(piece.size(), run - pending_.size()));
+    pending_.insert(pending_.end(), part.begin(), part.end());
+    have_ += part.size();
+    piece = piece.subspan(part.size());
+    if (pending_.size() < run && have_ < geometry_.length()) continue;
+    SEALCAST_TRY(flush(pending_));
+    pending_.clear();
+  }
+  return flushed_ - saved_ >= k_checkpoint ? checkpoint() : Status{};
+}
+
+Status ObjectImport::flush(ByteView run) {
+  SEALCAST_TRY(file_->write(flushed_, run));
+  std::vector<ByteView> chunks;
+  for (auto rest = run; !rest.empty();) {
+    auto size = std::min<std::size_t>(rest.size(), geometry_.chunk_size());
+    chunks.push_back(rest.first(size));
+    rest = rest.subspan(size);
+  }
+  std::vector<content::Digest> leaves(chunks.size());
+  crypto::sha256_batch(chunks, leaves);
+  for (auto& leaf : leaves) builder_.add(leaf);
+  flushed_ += run.size();
+  return {};
+}
+
+// A run that is not full yet is not kept: it will be sent again.
+Status ObjectImport::checkpoint() {
+  content::Bitmap held(geometry_.chunks());
+  auto chunks = complete() && flushed_ == have_ ? geometry_.chunks() : static_cast<std::uint32_t>(flushed_ / geometry_.chunk_size());
+  if (chunks > 0) held.set(content::ChunkRange{0, chunks - 1});
+  SEALCAST_TRY(file_->save(held));
+  saved_ = flushed_;
+  return {};
+}
+
+Status ObjectImport::finish() {
+  auto root = builder_.finish();
+  if (root != root_) {
+    file_.reset();
+    io::ChunkFile::remove(base_);
+    return fail(ErrorCode::integrity, "the object's root is not that of its description: the object is dropped");
+  }
+  SEALCAST_TRY(checkpoint());
+  file_.reset();
+  return {};
+}
+
+}  // namespace sealcast::roles

@@ -1,0 +1,99 @@
+#include "roles/seeder.hpp"
+
+#include <utility>
+
+#include "base/log.hpp"
+
+namespace sealcast::roles {
+
+Seeder::Seeder(UeNode& node, std::vector<crypto::Digest> roots, std::function<void()> on_ready, std::function<void(const Error&)> on_end)
+    : node_(node), roots_(std::move(roots)), on_ready_(std::move(on_ready)), on_end_(std::move(on_end)) {}
+
+Seeder::~Seeder() {
+  *alive_ = false;
+  node_.loop().cancel(timer_);
+}
+
+void Seeder::start() {
+  if (roots_.empty()) roots_ = ContentState::list(node_.config().state);
+  if (roots_.empty()) return end({ErrorCode::not_found, node_.config().name + " holds no content to seed: get one first, or name its URI"});
+  node_.register_identity([this, alive = alive_](Status status) {
+    if (!*alive) return;
+    if (!status) return end(status.error());
+    registered();
+  });
+}
+
+void Seeder::registered() {
+  for (auto& root : roots_) {
+    if (contents_.contains(root)) continue;
+    auto state = ContentState::open(node_.config().state, root);
+    if (!state) return end(state.error());
+    contents_[root].state = std::move(*state);
+    node_.fetch_description(root, [this, alive = alive_, root](Result<std::string> jws) {
+      if (*alive) join(root, jws);
+    });
+  }
+}
+
+// The description of an earlier run serves while the tracker is away; its refusal counts.
+void Seeder::join(const crypto::Digest& root, const Result<std::string>& from_tracker) {
+  if (!on_end_) return;
+  auto& content = contents_.at(root);
+  auto jws = from_tracker ? *from_tracker : content.state->description();
+  if (!from_tracker && (from_tracker.error().code != ErrorCode::network || jws.empty())) return end(from_tracker.error());
+  if (auto joined = join_checked(root, jws); !joined) return end(joined.error());
+  look_whether_ready();
+}
+
+Status Seeder::join_checked(const crypto::Digest& root, const std::string& jws) {
+  auto& content = contents_.at(root);
+  SEALCAST_TRY_ASSIGN(auto description, content::verify_description(jws, node_.trust().providers, io::unix_now()));
+  if (description.root != root) return fail(ErrorCode::integrity, "the tracker's description is of another content");
+  auto known = content::verify_description(content.state->description(), node_.trust().providers, io::unix_now());
+  if (known) SEALCAST_TRY(content::check_against(*known, description));
+  SEALCAST_TRY(content.state->keep_description(jws));
+  SEALCAST_TRY(content.state->open_object(description.geometry()));
+  UeSwarmEvents events;
+  events.on_failed = [this](const Error& error) { end(error); };
+  events.on_keyinfo = [this, root, description](const std::string& keyinfo) {
+    // Handed on with our bitmap, if it verifies.
+    if (!keys::verify_keyinfo(keyinfo, description, io::unix_now())) return;
+    (void)contents_.at(root).state->keep_keyinfo(keyinfo);
+    node_.media().engine().set_keyinfo(root, keyinfo);
+  };
+  content.swarm = std::make_unique<UeSwarm>(node_, *content.state, description, swarm::Appetite::all, std::move(events));
+  return content.swarm->start();
+}
+
+void Seeder::look_whether_ready() {
+  node_.loop().cancel(timer_);
+  timer_ = 0;
+  if (!on_ready_) return;
+  bool ready = true, holds_something = false;
+  for (auto& [root, content] : contents_) {
+    ready = ready && content.swarm && content.swarm->list_seen();
+    holds_something = holds_something || (content.swarm && !content.swarm->held().empty());
+  }
+  if (ready && (!holds_something || node_.announced())) return std::exchange(on_ready_, nullptr)();
+  timer_ = node_.loop().after(50ms, [this] { look_whether_ready(); });
+}
+
+Seeder::Totals Seeder::totals() const {
+  Totals out;
+  for (auto& [root, content] : contents_) {
+    ++out.contents;
+    if (!content.swarm) continue;
+    if (content.swarm->complete()) ++out.complete;
+    out.sent += content.swarm->traffic().sent;
+  }
+  return out;
+}
+
+void Seeder::end(Error error) {
+  if (!on_end_) return;
+  // Events of a swarm may have brought us here.
+  node_.loop().post([done = std::exchange(on_end_, nullptr), error = std::move(error)] { done(error); });
+}
+
+}  // namespace sealcast::roles

@@ -1,0 +1,43 @@
+#pragma once
+// `seed`: a subscriber stays in swarms, fetches what it lacks (no key is needed for that) and serves what it holds.
+#include <functional>
+
+#include "content/uri.hpp"
+#include "roles/ue_swarm.hpp"
+
+namespace sealcast::roles {
+
+class Seeder {
+ public:
+  // node is started. roots empty: everything that the subscriber holds something of. on_ready: once, when all is announced.
+  // on_end: once, when it cannot go on.
+  Seeder(UeNode& node, std::vector<crypto::Digest> roots, std::function<void()> on_ready, std::function<void(const Error&)> on_end);
+  ~Seeder();
+  void start();
+  struct Totals {
+    std::size_t contents = 0, complete = 0;
+    std::uint64_t sent = 0;
+  };
+  Totals totals() const;
+
+ private:
+  struct Content {
+    std::unique_ptr<ContentState> state;
+    std::unique_ptr<UeSwarm> swarm;
+  };
+  void registered();
+  void join(const crypto::Digest& root, const Result<std::string>& from_tracker);
+  Status join_checked(const crypto::Digest& root, const std::string& jws);
+  void look_whether_ready();
+  void end(Error error);
+
+  UeNode& node_;
+  std::vector<crypto::Digest> roots_;
+  std::function<void()> on_ready_;
+  std::function<void(const Error&)> on_end_;
+  std::map<crypto::Digest, Content> contents_;
+  io::Loop::TimerId timer_ = 0;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // owners: this, and callbacks that are under way
+};
+
+}  // namespace sealcast::roles

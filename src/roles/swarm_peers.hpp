@@ -1,0 +1,82 @@
+#pragma once
+// The initiating side of one swarm: follows the peer list, invites peers, opens a channel on each association, and replaces what fails.
+// A UE that fetches uses it, and a cache that repairs a damaged object.
+#include <map>
+
+#include "content/protection.hpp"
+#include "roles/media_node.hpp"
+#include "roles/peer_watch.hpp"
+#include "tracking/messages.hpp"
+
+namespace sealcast::roles {
+
+struct SwarmPeersConfig {
+  std::string tracker;  // URI
+  crypto::Digest root{};
+  bool secured = true;             // session protection by the strictest of description and local policy
+  bool inline_key_allowed = true;  // the first SIP hop is TLS, or --insecure-signalling
+  bool idle = false;               // follow the list only; until seek()
+  std::size_t max_caches = 4, max_ues = 8;  // associations at a time
+};
+
+struct SwarmPeersEvents {
+  // Nobody is left to ask and the last thing that went wrong was a negotiation: it will not get better by waiting.
+  std::function<void(const Error&)> on_hopeless;
+  // The tracker refuses the list (403, 404).
+  std::function<void(const sip::Response&)> on_refused;
+  // KEYINFO that a list brought (to caches only).
+  std::function<void(const std::string&)> on_keyinfo;
+};
+
+class SwarmPeers {
+ public:
+  SwarmPeers(io::Loop& loop, sip::Agent& agent, MediaNode& media, SwarmPeersConfig config, SwarmPeersEvents events);
+  ~SwarmPeers();  // hangs up
+
+  void seek();  // from now on peers are invited
+  // Both are told of everything and take what is theirs.
+  void on_call_ended(sip::CallId call, const std::string& reason);
+  void on_event(const swarm::Event& event);
+
+  std::string own_pseudonym() const { return own_pseudonym_; }  // empty until the first list
+  std::string suite() const { return suite_; }                  // of the newest association; empty: none, or plain
+  std::size_t connected() const;
+  bool list_seen() const { return list_seen_; }
+  std::size_t listed() const { return peers_.size(); }
+
+ private:
+  struct Peer {
+    tracking::ListedPeer listed;
+    bool present = true;  // in the newest list
+    sip::CallId call = 0;
+    swarm::AssociationId association = 0;
+    bool inviting = false;
+    bool secured = false;  // of the offer that is out or agreed
+    Instant retry_at{};
+    Duration pause = 500ms;
+    std::optional<Error> failed;  // the last invitation failed in negotiation
+    bool idle() const { return !inviting && association == 0; }
+  };
+  void take_list(const std::string& body);
+  void connect();
+  void invite(const std::string& uri, bool secured);
+  void answered(const std::string& uri, const std::shared_ptr<PendingOffer>& offer, const sip::Response& response);
+  void agree(Peer& peer, const PendingOffer& offer, const sip::Response& response);
+  bool refused(const std::string& uri, Peer& peer, const sip::Response& response);
+  void drop(Peer& peer, const std::string& reason);
+  void look_for_hope();
+
+  io::Loop& loop_;
+  sip::Agent& agent_;
+  MediaNode& media_;
+  SwarmPeersConfig config_;
+  SwarmPeersEvents events_;
+  std::map<std::string, Peer> peers_;  // by URI
+  std::string own_pseudonym_, suite_;
+  bool list_seen_ = false;
+  io::Loop::TimerId timer_ = 0;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // owners: this, and callbacks that are under way
+  std::unique_ptr<PeerWatch> watch_;
+};
+
+}  // namespace sealcast::roles

@@ -1,0 +1,262 @@
+#include "roles/transfer.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/log.hpp"
+#include "base/text.hpp"
+
+namespace sealcast::roles {
+namespace {
+
+constexpr Duration k_watch = 1s;
+constexpr int k_shortest_retry = 1, k_longest_retry = 30;  // seconds, of 429
+
+}  // namespace
+
+Transfer::Transfer(UeNode& node, content::ContentUri uri, TransferOptions options, std::function<void(Result<TransferReport>)> done)
+    : node_(node), uri_(std::move(uri)), options_(std::move(options)), done_(std::move(done)) {}
+
+Transfer::~Transfer() {
+  *alive_ = false;
+  node_.loop().cancel(watch_timer_);
+  node_.loop().cancel(key_timer_);
+  node_.forget_key_requests();
+}
+
+void Transfer::start() {
+  started_ = phase_since_ = io::monotonic_now();
+  if (uri_.domain != node_.config().domain)
+    return fail_with({ErrorCode::not_found, "the URI's tracker is in " + printable(uri_.domain) + ", and this subscriber belongs to " + node_.config().domain});
+  if (auto writable = check_output(); !writable) return fail_with(writable.error());
+  auto state = ContentState::open(node_.config().state, uri_.root);
+  if (!state) return fail_with(state.error());
+  state_ = std::move(*state);
+  watch_timer_ = node_.loop().after(k_watch, [this] { watch(); });
+  node_.register_identity([this, alive = alive_](Status status) {
+    if (!*alive) return;
+    if (!status) return fail_with(status.error());
+    registered();
+  });
+}
+
+// An output that cannot be written is better known before the transfer than after it.
+Status Transfer::check_output() const {
+  if (options_.output.empty()) return {};
+  auto probe = io::OutputFile::create(options_.output);
+  return probe ? Status{} : Status(fail(probe.error()));
+}
+
+void Transfer::registered() {
+  phase_ = "description";
+  node_.fetch_description(uri_.root, [this, alive = alive_](Result<std::string> jws) {
+    if (!*alive || !done_) return;
+    if (!jws) return fail_with(jws.error());
+    take_description(*jws);
+  });
+}
+
+// Signature, provider, validity, root; and against what an earlier run saw: no older version, no other geometry, no weaker protection.
+Status Transfer::check_description(const std::string& jws) {
+  SEALCAST_TRY_ASSIGN(auto description, content::verify_description(jws, node_.trust().providers, io::unix_now()));
+  if (description.root != uri_.root) return fail(ErrorCode::integrity, "the tracker's description is of another content");
+  auto known = content::verify_description(state_->description(), node_.trust().providers, io::unix_now());
+  if (known) {
+    SEALCAST_TRY(content::check_against(*known, description));
+    if (content::strictest(known->protection, description.protection) != description.protection)
+      return fail(ErrorCode::integrity, "description: it asks for weaker protection than one seen before");
+  }
+  SEALCAST_TRY(state_->keep_description(jws));
+  description_ = std::move(description);
+  return {};
+}
+
+void Transfer::take_description(const std::string& jws) {
+  auto ready = check_description(jws);
+  if (ready) ready = prepare_object();
+  if (!ready) return fail_with(ready.error());
+  bool sealed = content::is_sealed(description_->protection);
+  phase_ = sealed ? "key" : "chunks";
+  UeSwarmEvents events;
+  events.on_keyinfo = [this](const std::string& keyinfo) { take_keyinfo(keyinfo); };
+  events.on_complete = [this] { complete(); };
+  events.on_failed = [this](const Error& error) { fail_with(error); };
+  auto appetite = sealed && options_.key_first ? swarm::Appetite::none : swarm::Appetite::all;
+  swarm_ = std::make_unique<UeSwarm>(node_, *state_, *description_, appetite, std::move(events));
+  if (auto started = swarm_->start(); !started) return fail_with(started.error());
+  if (sealed && !state_->keyinfo().empty()) take_keyinfo(state_->keyinfo());
+  if (!sealed && swarm_->complete()) complete();
+}
+
+Status Transfer::prepare_object() {
+  auto opened = state_->open_object(description_->geometry());
+  if (!opened) return opened;
+  auto& held = state_->object().held_at_open();
+  if (!held.full() && !held.empty() && !options_.resume) {
+    log(LogLevel::warning, "get", "chunks of an interrupted run are discarded: -c would keep them");
+    state_->discard_object();
+    SEALCAST_TRY(state_->open_object(description_->geometry()));
+  }
+  return check_space();
+}
+
+Status Transfer::check_space() const {
+  auto& held = state_->object().held_at_open();
+  auto missing = std::uint64_t{description_->geometry().chunks() - held.count()} * description_->chunk_size;
+  auto free = io::free_space(state_->object().data_path());
+  if (free && *free < missing)
+    return fail(ErrorCode::disk_full, "the disk of " + node_.config().state.string() + " has " + human_size(static_cast<double>(*free)) + " free, and " +
+                                          human_size(static_cast<double>(missing)) + " are missing");
+  return {};
+}
+
+// ---- key
+
+void Transfer::take_keyinfo(const std::string& keyinfo) {
+  if (key_ || !content::is_sealed(description_->protection)) return;
+  auto holder = keys::verify_keyinfo(keyinfo, *description_, io::unix_now());
+  if (!holder) return log(LogLevel::warning, "get", holder.error().message);  // costs us nothing; another peer may say better
+  if (std::any_of(holders_.begin(), holders_.end(), [&](auto& known) { return known.uri == holder->uri && known.key == holder->key; })) return;
+  holders_.push_back(*holder);
+  if (auto kept = state_->keep_keyinfo(keyinfo); !kept) log(LogLevel::warning, "get", kept.error().message);
+  node_.media().engine().set_keyinfo(description_->root, keyinfo);  // for those who get their bitmap from us
+  ask_for_key();
+}
+
+void Transfer::ask_for_key() {
+  if (asking_ || key_ || next_holder_ >= holders_.size()) return;
+  asking_ = true;
+  auto& holder = holders_[next_holder_];
+  key_holder_ = holder.uri;
+  node_.request_key(*description_, holder, [this](Result<keys::KeyAnswer> answer) { take_key(std::move(answer)); });
+}
+
+void Transfer::take_key(Result<keys::KeyAnswer> answer) {
+  asking_ = false;
+  if (answer && answer->status == 200) {
+    key_.emplace(std::move(answer->key));
+    log(LogLevel::info, "get", "key released by " + key_holder_);
+    phase_ = "chunks";
+    phase_since_ = io::monotonic_now();
+    swarm_->set_appetite(swarm::Appetite::all);
+    if (swarm_->complete()) complete();
+    return;
+  }
+  if (answer && answer->status == 429) {
+    key_timer_ = node_.loop().after(std::chrono::seconds(std::clamp(answer->retry_after, k_shortest_retry, k_longest_retry)), [this] { ask_for_key(); });
+    return;
+  }
+  Error trouble = answer ? Error{} : answer.error();
+  if (answer) {
+    auto from = " (" + key_holder_ + ")";
+    switch (answer->status) {
+      case 403: trouble = {ErrorCode::not_entitled, "not entitled to the key of this content" + from}; break;
+      case 404: trouble = {ErrorCode::not_found, "the key holder does not know this content" + from}; break;
+      case 410: trouble = {ErrorCode::not_entitled, "the content's validity has ended" + from}; break;
+      case 425: trouble = {ErrorCode::key_not_released, "the key is not released yet" + from}; break;
+      default: trouble = {ErrorCode::failure, "the key holder answers " + std::to_string(answer->status) + from}; break;
+    }
+  }
+  log(LogLevel::info, "get", trouble.message);
+  key_trouble_ = trouble;
+  // Another holder may know better; without one this is the end.
+  if (++next_holder_ < holders_.size()) return ask_for_key();
+  fail_with(trouble);
+}
+
+// ---- opening
+
+Result<content::Metadata> Transfer::metadata() const {
+  if (!content::is_sealed(description_->protection)) return content::Metadata{description_->name, description_->type};
+  auto opened = content::open_metadata(description_->metadata, *description_->header, *key_, description_->root);
+  if (!opened) return fail(ErrorCode::integrity, "the description's sealed name does not open with the content's key");
+  return std::move(*opened);
+}
+
+void Transfer::complete() {
+  if (opener_ || !done_ || !swarm_->complete()) return;
+  if (content::is_sealed(description_->protection) && !key_) return;  // --key-order parallel: the key is still on its way
+  auto described = metadata();
+  if (!described) return fail_with(described.error());
+  output_path_ = options_.output.empty() ? std::filesystem::path(safe_file_name(described->name, content::root_text(uri_.root))) : options_.output;
+  auto output = io::OutputFile::create(output_path_);
+  if (!output) return fail_with(output.error());
+  output_.emplace(std::move(*output));
+  phase_ = "opening";
+  opener_ = std::make_unique<ObjectOpener>(state_->object(), *description_, key_ ? &*key_ : nullptr);
+  node_.loop().post([this, alive = alive_] {
+    if (*alive) open_some();
+  });
+}
+
+// In slices: partners are served meanwhile.
+void Transfer::open_some() {
+  if (!done_) return;
+  auto more = opener_->step(*output_);
+  if (!more) return fail_with(more.error());
+  if (*more)
+    return node_.loop().post([this, alive = alive_] {
+      if (*alive) open_some();
+    });
+  if (opener_->written() != description_->plain_length) return fail_with({ErrorCode::integrity, "the opened content has another length than its description says"});
+  if (auto committed = output_->commit(); !committed) return fail_with(committed.error());
+  TransferReport report;
+  report.file = output_path_;
+  report.protection = content::name(description_->protection);
+  report.suite = swarm_->suite();
+  if (key_) report.key_id = content::key_id(*description_->header), report.key_holder = key_holder_;
+  report.title = description_->title;
+  report.octets = opener_->written();
+  report.traffic = swarm_->traffic();
+  report.elapsed = io::monotonic_now() - started_;
+  finish(std::move(report));
+}
+
+// ---- time, interruption, end
+
+TransferProgress Transfer::progress() const {
+  TransferProgress out{phase_, 0, 0, {}};
+  if (!description_ || !swarm_) return out;
+  out.total = description_->length;
+  out.done = swarm_->octets_held();
+  out.traffic = swarm_->traffic();
+  return out;
+}
+
+// What a person should hear when nothing has moved for long.
+Error Transfer::waiting_for() const {
+  auto seconds = std::to_string(std::chrono::duration_cast<std::chrono::seconds>(options_.patience).count());
+  auto give_up = [&](ErrorCode code, const std::string& what) { return Error{code, what + " for " + seconds + " s; get -c goes on with the chunks that are verified"}; };
+  if (!swarm_) return give_up(ErrorCode::network, "no answer (" + phase_ + ")");
+  if (phase_ == "key" && swarm_->connected() > 0) return give_up(ErrorCode::key_not_released, "no peer says who holds the key");
+  if (swarm_->listed() == 0) return give_up(ErrorCode::network, "the tracker names no peer that has this content");
+  if (swarm_->connected() == 0) return give_up(ErrorCode::network, "no peer has answered");
+  return give_up(ErrorCode::network, "no chunk has come");
+}
+
+void Transfer::watch() {
+  watch_timer_ = node_.loop().after(k_watch, [this] { watch(); });
+  auto last = swarm_ ? std::max(phase_since_, swarm_->last_progress()) : phase_since_;
+  // A channel that opens is progress for chunks, not for a key.
+  if (phase_ == "key") last = phase_since_;
+  if (phase_ == "opening" || asking_ || io::monotonic_now() - last < options_.patience) return;
+  fail_with(waiting_for());
+}
+
+void Transfer::interrupt() { fail_with({ErrorCode::interrupted, "interrupted; get -c goes on with the chunks that are verified"}); }
+
+void Transfer::finish(Result<TransferReport> result) {
+  if (!done_) return;
+  node_.loop().cancel(watch_timer_);
+  node_.loop().cancel(key_timer_);
+  auto done = std::exchange(done_, nullptr);
+  output_.reset();
+  // Events of the swarm may have brought us here: it goes when they are over.
+  node_.loop().post([this, alive = alive_, done = std::move(done), result = std::move(result)]() mutable {
+    if (!*alive) return;
+    swarm_.reset();
+    done(std::move(result));
+  });
+}
+
+}  // namespace sealcast::roles

@@ -1,0 +1,88 @@
+#pragma once
+// A subscriber's device: registration, media node, key requests, and the swarms that it takes part in.
+#include <map>
+#include <memory>
+
+#include "io/random.hpp"
+#include "keys/request.hpp"
+#include "roles/announcer.hpp"
+#include "roles/answered_calls.hpp"
+#include "roles/config.hpp"
+#include "roles/media_node.hpp"
+#include "roles/trust.hpp"
+#include "sip/agent.hpp"
+#include "tracking/messages.hpp"
+
+namespace sealcast::roles {
+
+class UeSwarm;
+
+class UeNode final : private sip::Handler {
+ public:
+  UeNode(io::Loop& loop, UeConfig config);
+  ~UeNode() override;
+  // Reads password, device key and trust, reaches the core, listens. Blocking for some seconds at most.
+  Status start();
+  // Told once: registered, or why not (authentication, network). Later changes are handled and logged here.
+  void register_identity(std::function<void(Status)> done);
+  void stop();
+
+  // The signed description from the tracker, not verified yet. not_found, not_entitled, network.
+  void fetch_description(const crypto::Digest& root, std::function<void(Result<std::string>)> done);
+  // Asks a holder over PP_s1; answers are checked (docs/protocol.md section 7). Asked again while nobody answers, three times.
+  void request_key(const content::Description& description, const keys::KeyHolder& holder, std::function<void(Result<keys::KeyAnswer>)> done);
+  void forget_key_requests();  // no callback comes after this
+
+  // Swarms register themselves; the node routes events and invitations to them and announces them.
+  void join(UeSwarm& swarm);
+  void leave(UeSwarm& swarm);
+  void announce();
+  bool announced() const { return announcer_ && announcer_->announced(); }
+
+  io::Loop& loop() { return loop_; }
+  sip::Agent& agent() { return *agent_; }
+  MediaNode& media() { return *media_; }
+  RandomSource& random() { return random_; }
+  const UeConfig& config() const { return config_; }
+  const Trust& trust() const { return trust_; }
+  std::string identity() const { return "sip:" + config_.name + "@" + config_.domain; }
+
+ private:
+  struct KeyExchange {
+    keys::PendingRequest request;
+    content::Description description;
+    std::function<void(Result<keys::KeyAnswer>)> done;
+    int attempts = 0;
+    io::Loop::TimerId timer = 0;
+  };
+  void on_request(sip::RequestId id, const sip::Request& request) override;
+  void on_invite(sip::CallId id, const sip::Request& request) override;
+  void on_reinvite(sip::CallId id, const sip::Request& request) override;
+  void on_call_ended(sip::CallId id, const std::string& reason) override;
+  void on_subscribe(sip::SubscriptionId id, const sip::Request& request) override;
+  void on_subscription_ended(sip::SubscriptionId id) override;
+
+  Status load_identity();
+  void on_event(const swarm::Event& event);
+  void registration_changed(const sip::RegistrationState& state);
+  void send_key_request(const std::string& rid);
+  void key_request_answered(const std::string& rid, const sip::Response& response);
+  void finish_key_request(const std::string& rid, Result<keys::KeyAnswer> result);
+  UeSwarm* invited_swarm(const sip::Request& request, std::string& why);
+
+  io::Loop& loop_;
+  UeConfig config_;
+  io::SystemRandom random_;
+  Trust trust_;
+  SecretBytes password_;
+  std::optional<crypto::PrivateKey> device_;
+  std::unique_ptr<MediaNode> media_;
+  std::unique_ptr<sip::Agent> agent_;
+  std::unique_ptr<AnsweredCalls> calls_;
+  std::unique_ptr<Announcer> announcer_;
+  std::function<void(Status)> registered_;
+  std::map<crypto::Digest, UeSwarm*> swarms_;
+  std::map<std::string, KeyExchange> exchanges_;  // by rid
+};
+
+}  // namespace sealcast::roles

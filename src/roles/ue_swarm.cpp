@@ -1,0 +1,152 @@
+#include "roles/ue_swarm.hpp"
+
+#include "base/log.hpp"
+#include "base/text.hpp"
+#include "content/uri.hpp"
+#include "roles/names.hpp"
+
+namespace sealcast::roles {
+namespace {
+
+constexpr Duration k_save_interval = 2s;
+
+}  // namespace
+
+UeSwarm::UeSwarm(UeNode& node, ContentState& state, const content::Description& description, swarm::Appetite appetite, UeSwarmEvents events)
+    : node_(node), state_(state), description_(description), appetite_(appetite), events_(std::move(events)), last_progress_(io::monotonic_now()) {}
+
+UeSwarm::~UeSwarm() {
+  node_.loop().cancel(save_timer_);
+  if (!in_engine_) return;
+  node_.leave(*this);
+  peers_.reset();
+  if (auto saved = save(); !saved) log(LogLevel::error, "content", saved.error().message);
+  node_.media().engine().remove_swarm(io::monotonic_now(), description_.root);
+  node_.media().pump();
+}
+
+bool UeSwarm::secured() const { return content::is_secured(description_.protection) || node_.config().require_srtp; }
+
+Status UeSwarm::start() {
+  swarm::SwarmConfig config{description_.root, description_.geometry()};
+  config.secured_only = secured();
+  config.nodes = state_.object().nodes();
+  config.held = state_.object().held_at_open();
+  config.storage = &state_.object();
+  config.appetite = appetite_;
+  auto keyinfo = state_.keyinfo();
+  if (!keyinfo.empty() && keys::verify_keyinfo(keyinfo, description_, io::unix_now())) config.keyinfo = keyinfo;
+  bool whole = config.held.full();
+  SEALCAST_TRY(node_.media().engine().add_swarm(std::move(config)));
+  in_engine_ = true;
+  node_.join(*this);
+  SwarmPeersConfig peers;
+  peers.tracker = tracker_uri(node_.config().domain);
+  peers.root = description_.root;
+  peers.secured = secured();
+  peers.inline_key_allowed = node_.config().tls() || node_.config().insecure_signalling;
+  peers.idle = whole && appetite_ == swarm::Appetite::all;  // nothing to fetch: others call us
+  SwarmPeersEvents events;
+  events.on_hopeless = [this](const Error& error) {
+    if (events_.on_failed) events_.on_failed(error);
+  };
+  events.on_refused = [this](const sip::Response& response) { refused(response); };
+  peers_ = std::make_unique<SwarmPeers>(node_.loop(), node_.agent(), node_.media(), std::move(peers), std::move(events));
+  node_.announce();
+  return {};
+}
+
+void UeSwarm::refused(const sip::Response& response) {
+  auto code = response.status == 404 ? ErrorCode::not_found : ErrorCode::not_entitled;
+  if (events_.on_failed) events_.on_failed(Error{code, "the tracker refuses the peer list: " + std::to_string(response.status) + " " + printable(response.reason, 120)});
+}
+
+void UeSwarm::set_appetite(swarm::Appetite appetite) {
+  appetite_ = appetite;
+  node_.media().engine().set_appetite(io::monotonic_now(), description_.root, appetite);
+  node_.media().pump();
+}
+
+const content::Bitmap& UeSwarm::held() const {
+  auto* held = in_engine_ ? node_.media().engine().held(description_.root) : nullptr;
+  return held ? *held : state_.object().held_at_open();
+}
+
+std::uint64_t UeSwarm::octets_held() const {
+  auto& bitmap = held();
+  auto geometry = description_.geometry();
+  auto whole = std::uint64_t{bitmap.count()} * geometry.chunk_size();
+  auto last = geometry.chunks() - 1;
+  return bitmap.test(last) ? whole - geometry.chunk_size() + geometry.size_of(last) : whole;
+}
+
+swarm::Traffic UeSwarm::traffic() const { return node_.media().engine().traffic(description_.root); }
+
+std::string UeSwarm::suite() const {
+  auto newest = peers_ ? peers_->suite() : std::string();
+  return newest.empty() ? last_suite_ : newest;
+}
+
+Status UeSwarm::save() { return state_.object().save(held()); }
+
+void UeSwarm::schedule_save() {
+  if (save_timer_ != 0) return;
+  save_timer_ = node_.loop().after(k_save_interval, [this] {
+    save_timer_ = 0;
+    if (auto saved = save(); !saved && events_.on_failed) events_.on_failed(saved.error());
+    // Others learn what is new here; not more often than this.
+    if (held().count() != announced_chunks_) node_.announce();
+    announced_chunks_ = held().count();
+  });
+}
+
+void UeSwarm::on_event(const swarm::Event& event) {
+  if (peers_) peers_->on_event(event);
+  if (event.swarm != description_.root) return;
+  switch (event.kind) {
+    case swarm::EventKind::chunks_verified:
+      last_progress_ = io::monotonic_now();
+      schedule_save();
+      break;
+    case swarm::EventKind::channel_open:
+    case swarm::EventKind::bitmap: last_progress_ = io::monotonic_now(); break;
+    case swarm::EventKind::keyinfo:
+      if (events_.on_keyinfo) events_.on_keyinfo(event.text);
+      break;
+    case swarm::EventKind::swarm_complete:
+      if (auto saved = save(); !saved && events_.on_failed) return events_.on_failed(saved.error());
+      node_.announce();
+      if (events_.on_complete) events_.on_complete();
+      break;
+    case swarm::EventKind::storage_failed:
+      if (events_.on_failed) events_.on_failed(event.error);
+      break;
+    case swarm::EventKind::storage_corrupt:
+      log(LogLevel::warning, "content", "chunks " + std::to_string(event.range.first) + ".." + std::to_string(event.range.last) + " are damaged on disk: not served, fetched again");
+      if (peers_) peers_->seek();
+      break;
+    case swarm::EventKind::integrity_failure: log(LogLevel::warning, "content", "a partner sent octets that do not verify: asked for again"); break;
+    default: break;
+  }
+}
+
+void UeSwarm::on_call_ended(sip::CallId id, const std::string& reason) {
+  if (peers_) peers_->on_call_ended(id, reason);
+}
+
+tracking::AnnouncedSwarm UeSwarm::announcement() const {
+  tracking::AnnouncedSwarm out;
+  out.root = description_.root;
+  out.state = complete() ? tracking::PeerState::seed : tracking::PeerState::leech;
+  out.have = held().ranges(8);
+  return out;
+}
+
+sdp::Policy UeSwarm::policy() const {
+  sdp::Policy out;
+  out.secured_required = secured();
+  out.inline_key_allowed = node_.config().tls() || node_.config().insecure_signalling;
+  return out;
+}
+
+}  // namespace sealcast::roles

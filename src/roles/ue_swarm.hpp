@@ -1,0 +1,62 @@
+#pragma once
+// One swarm that a UE takes part in: fetches what is missing, serves what it holds, saves what is verified.
+#include <memory>
+
+#include "roles/content_state.hpp"
+#include "roles/swarm_peers.hpp"
+#include "roles/ue_node.hpp"
+
+namespace sealcast::roles {
+
+struct UeSwarmEvents {
+  std::function<void(const std::string& keyinfo)> on_keyinfo;  // not verified
+  std::function<void()> on_complete;
+  std::function<void(const Error&)> on_failed;  // storage, entitlement, hopeless negotiation
+};
+
+class UeSwarm {
+ public:
+  // node, state and events outlive it. The object of `state` is open.
+  UeSwarm(UeNode& node, ContentState& state, const content::Description& description, swarm::Appetite appetite, UeSwarmEvents events);
+  ~UeSwarm();  // hangs up and saves
+  Status start();
+  void set_appetite(swarm::Appetite appetite);
+  Status save();
+
+  // From the node.
+  void on_event(const swarm::Event& event);
+  void on_call_ended(sip::CallId id, const std::string& reason);
+  tracking::AnnouncedSwarm announcement() const;
+  sdp::Policy policy() const;  // for invitations that come in
+
+  const content::Description& description() const { return description_; }
+  const content::Bitmap& held() const;
+  std::uint64_t octets_held() const;
+  swarm::Traffic traffic() const;
+  bool complete() const { return held().full(); }
+  std::string own_pseudonym() const { return peers_ ? peers_->own_pseudonym() : std::string(); }
+  std::string suite() const;
+  std::size_t connected() const { return peers_ ? peers_->connected() : 0; }
+  std::size_t listed() const { return peers_ ? peers_->listed() : 0; }
+  bool list_seen() const { return peers_ && peers_->list_seen(); }
+  Instant last_progress() const { return last_progress_; }
+
+ private:
+  bool secured() const;
+  void refused(const sip::Response& response);
+  void schedule_save();
+
+  UeNode& node_;
+  ContentState& state_;
+  content::Description description_;
+  swarm::Appetite appetite_;
+  UeSwarmEvents events_;
+  std::unique_ptr<SwarmPeers> peers_;
+  std::string last_suite_;
+  bool in_engine_ = false;
+  Instant last_progress_{};
+  std::uint32_t announced_chunks_ = 0;
+  io::Loop::TimerId save_timer_ = 0;
+};
+
+}  // namespace sealcast::roles
