@@ -3,6 +3,7 @@
 #include "command.hpp"
 #include "crypto/packet_cipher.hpp"
 #include "logging.hpp"
+#include "man_page.hpp"
 
 namespace sealcast::app {
 namespace {
@@ -53,6 +54,10 @@ int run(int argc, char** argv) {
   add_query_commands(app, globals);
   add_key_commands(app, globals);
   add_config_commands(app, globals);
+  if (argc == 2 && std::string_view(argv[1]) == "--man") {
+    std::fputs(man_page(app, SEALCAST_VERSION).c_str(), stdout);
+    return 0;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& done) {

@@ -6,6 +6,8 @@
 #include "base/result.hpp"
 #include "base/bytes.hpp"
 
+struct stat;
+
 namespace sealcast::io {
 
 Result<Bytes> read_file(const std::filesystem::path& path, std::size_t limit);
@@ -45,7 +47,7 @@ class OutputFile {
   int descriptor_ = -1;
 };
 
-// Sequential reader of a source that must not change meanwhile: size, mtime and inode are compared at the end.
+// Sequential reader of a source that must not change meanwhile: size, times and inode are compared at the end.
 class SourceFile {
  public:
   static Result<SourceFile> open(const std::filesystem::path& path);  // regular files only
@@ -55,15 +57,21 @@ class SourceFile {
   std::uint64_t size() const { return size_; }
   // Fills `out` or, at the end, less; 0 = end. Error when the file ends before or goes on after size().
   Result<std::size_t> read(MutableByteView out);
+  Status seek(std::uint64_t offset);  // the next octet that read() gives; at most size()
   Status check_unchanged() const;
 
  private:
   SourceFile() = default;
+  struct State {
+    std::uint64_t device = 0, inode = 0, size = 0;
+    std::int64_t modified_seconds = 0, modified_nanoseconds = 0, changed_seconds = 0, changed_nanoseconds = 0;
+    bool operator==(const State&) const = default;
+  };
+  static State state_of(const struct ::stat& about);
   std::filesystem::path path_;
   int descriptor_ = -1;
   std::uint64_t size_ = 0, read_ = 0;
-  std::int64_t changed_seconds_ = 0, changed_nanoseconds_ = 0;
-  std::uint64_t inode_ = 0;
+  State state_;
 };
 
 // Free octets where `path` lies.

@@ -1,5 +1,5 @@
 #pragma once
-// Event loop over epoll: one thread runs it, post() may come from any. Timers, descriptors, signals.
+// Event loop over epoll: one thread runs it, post() and stop() may come from any. Timers, descriptors, signals.
 #include <functional>
 #include <memory>
 
@@ -13,27 +13,32 @@ namespace sealcast::io {
 Instant monotonic_now();
 UnixSeconds unix_now();
 
+// Everything but post() and stop() belongs to the thread that runs it (before run(): to the one that made it). What is posted, due or ready
+// in a turn runs once in that turn; what it adds waits for the next, so nothing starves. SIGPIPE is ignored from the constructor on.
 class Loop final : public Executor {
  public:
   Loop();
   ~Loop() override;
-  void run();   // until stop()
+  void run();   // until stop(), which may have come before: then one turn
   void stop();  // any thread
   void post(std::function<void()> task) override;
 
   using TimerId = std::uint64_t;
+  // Ids begin with 1 and are not reused; cancel() of 0, of a stranger or of a timer that ran is harmless.
   TimerId at(Instant when, std::function<void()> task);
   TimerId after(Duration delay, std::function<void()> task) { return at(monotonic_now() + delay, std::move(task)); }
   void cancel(TimerId id);
 
-  // Level-triggered. The callback may watch, change and unwatch.
+  // Level-triggered; one watch for each descriptor, a second one replaces it. Errors and hang-ups count as what was asked for. The callback
+  // may watch, change and unwatch, itself and others: an unwatched descriptor gets no event any more, not even one of this turn.
   void watch(int descriptor, bool readable, bool writable, std::function<void(bool readable, bool writable)> ready);
   void rewatch(int descriptor, bool readable, bool writable);
   void unwatch(int descriptor);
-  // Called after every turn (all ready callbacks, timers and posts done): batching point of the media driver.
+  // Called after every turn (all ready callbacks, timers and posts done). All hooks are kept, as long as the loop lives.
   void on_turn(std::function<void()> hook);
 
-  // SIGINT and SIGTERM arrive here as tasks instead of killing; the second one restores the default.
+  // SIGINT and SIGTERM arrive here as tasks instead of killing, whatever thread they hit. The first one restores the default, so a second
+  // one kills. One loop of a process, once.
   Status on_signal(std::function<void(int signal)> handler);
 
  private:

@@ -24,6 +24,7 @@ struct AgentConfig {
   bool verify_peer = true;           // name and CA of the next hop
   bool require_client_certificate = false;  // application servers: only the core may connect
   std::vector<std::string> trusted_names;   // subjects whose P-Asserted-Identity is believed (application servers); a UE believes its next hop
+  std::string icsi = "urn:urn-7:3gpp-service.ims.icsi.p2pcds";  // in P-Preferred-Service of requests that begin something; empty: none
 };
 
 struct Credentials {
@@ -39,16 +40,19 @@ struct RegistrationState {
   std::string associated_uri;
 };
 
-// Requests and dialogs that come in. Every request must be answered with Agent::reply / answer / accept_subscription.
+// Requests and dialogs that come in. Every request must be answered with Agent::reply / answer / accept_subscription: after 8 s (INVITE: 30 s)
+// the agent answers 500 itself, and a later answer is ignored.
 class Handler {
  public:
   virtual ~Handler() = default;
   virtual void on_request(RequestId id, const Request& request) = 0;             // MESSAGE, PUBLISH
   virtual void on_invite(CallId id, const Request& request) = 0;                 // body = SDP offer
   virtual void on_reinvite(CallId id, const Request& request) = 0;
-  virtual void on_call_ended(CallId id, const std::string& reason) = 0;          // BYE, CANCEL, or the dialog is lost
+  // BYE, CANCEL, or the dialog is lost; once, and not after our own bye() or refusal.
+  virtual void on_call_ended(CallId id, const std::string& reason) = 0;
   virtual void on_subscribe(SubscriptionId id, const Request& request) = 0;      // first and refresh
-  virtual void on_subscription_ended(SubscriptionId id) = 0;                     // server side
+  // Server side: expired, unsubscribed, or a NOTIFY failed; once, and not after our own refusal or terminating notify().
+  virtual void on_subscription_ended(SubscriptionId id) = 0;
 };
 
 class Agent {
@@ -61,21 +65,25 @@ class Agent {
   void stop();  // unregisters, ends dialogs, joins; at most 5 s
   std::string local_address() const;  // "127.0.0.1:40123"
 
-  // REGISTER now and refreshed at half of expires, again after failures (with growing pauses); told of each change. headers go with every REGISTER.
-  void register_identity(Credentials credentials, int expires, std::vector<Header> headers, std::function<void(const RegistrationState&)> on_change);
+  // REGISTER now, refreshed at half of expires, again when the connection is lost or nobody answers (pauses 1, 2, 4 .. 15 s), not when the
+  // core refuses. on_change: told of each change. headers(): called here, on the owner's thread, before each attempt; empty function: none.
+  void register_identity(Credentials credentials, int expires, std::function<std::vector<Header>()> headers,
+                         std::function<void(const RegistrationState&)> on_change);
 
-  // MESSAGE or PUBLISH, out of dialog.
+  // MESSAGE or PUBLISH, out of dialog. Exactly one answer, within 10 s.
   void send(Request request, std::function<void(const Response&)> on_response);
   void reply(RequestId id, Response response);
 
+  // Exactly one final answer; 2xx is acknowledged by the agent. Not 2xx: the call is over, without on_call_ended.
   CallId invite(Request request, std::function<void(const Response&)> on_response);
   void reinvite(CallId id, Request request, std::function<void(const Response&)> on_response);
   void answer(CallId id, Response response);  // 200 with SDP, or a refusal
+  // Before the final answer of our INVITE: CANCEL, and on_response gets 487. Of theirs: 480.
   void bye(CallId id, const std::string& reason);
 
-  // on_notify: each NOTIFY, its Subscription-State in headers; on_end: terminated, refused, 481 or no answer.
+  // on_notify: each NOTIFY, its Subscription-State in headers; on_end: once, terminated (200, its reason), refused, 481 or no answer (0).
   SubscriptionId subscribe(Request request, std::function<void(const Request&)> on_notify, std::function<void(const Response&)> on_end);
-  void unsubscribe(SubscriptionId id);
+  void unsubscribe(SubscriptionId id);  // no callback of this subscription afterwards
   void accept_subscription(SubscriptionId id, int status, std::string reason, int expires);
   void notify(SubscriptionId id, std::string content_type, std::string body, bool terminate);
 

@@ -27,6 +27,8 @@ class SubscriberDirectory {
   virtual bool enrol_device(const std::string& user, const std::string& thumbprint) = 0;
 };
 
+// A service is known by the subject (CN or DNS name) of its certificate. What it sends carries the P-Asserted-Identity that it claims, if
+// that URI is routed to it here (its own name, a name in its domain), else sip:<user_or_domain>@<domain> of its first route that is no domain.
 struct ServiceRoute {
   std::string user_or_domain;  // "tracker" (sip:tracker@domain) or "peers.<domain>" (every user there)
   bool whole_domain = false;

@@ -21,11 +21,15 @@ std::string hash_hex_and_wipe(DigestAlgorithm algorithm, std::string text) {
   return out;
 }
 
-bool same_word(std::string_view a, std::string_view b) { return a.size() == b.size() && ::strncasecmp(a.data(), b.data(), a.size()) == 0; }
+bool same_word(std::string_view a, std::string_view b) {
+  return a.size() == b.size() && ::strncasecmp(a.data(), b.data(), a.size()) == 0;
+}
 
 }  // namespace
 
-std::string_view name(DigestAlgorithm algorithm) { return algorithm == DigestAlgorithm::md5 ? "MD5" : "SHA-256"; }
+std::string_view name(DigestAlgorithm algorithm) {
+  return algorithm == DigestAlgorithm::md5 ? "MD5" : "SHA-256";
+}
 
 std::optional<DigestAlgorithm> parse_digest_algorithm(std::string_view name) {
   if (name.empty() || same_word(name, "MD5")) return DigestAlgorithm::md5;

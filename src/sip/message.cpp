@@ -13,7 +13,11 @@ std::vector<std::string> values_of(const std::vector<Header>& headers, std::stri
 }
 }  // namespace
 
-std::vector<std::string> Request::values(std::string_view name) const { return values_of(headers, name); }
-std::vector<std::string> Response::values(std::string_view name) const { return values_of(headers, name); }
+std::vector<std::string> Request::values(std::string_view name) const {
+  return values_of(headers, name);
+}
+std::vector<std::string> Response::values(std::string_view name) const {
+  return values_of(headers, name);
+}
 
 }  // namespace sealcast::sip

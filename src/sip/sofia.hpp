@@ -6,13 +6,6 @@
 #pragma GCC diagnostic ignored "-Wshadow"
 #pragma GCC diagnostic ignored "-Wold-style-cast"
 #pragma GCC diagnostic ignored "-Wunused-parameter"
-#include <sofia-sip/su.h>
-#include <sofia-sip/su_alloc.h>
-#include <sofia-sip/su_log.h>
-#include <sofia-sip/su_strlst.h>
-#include <sofia-sip/su_tag.h>
-#include <sofia-sip/su_wait.h>
-
 #include <sofia-sip/msg.h>
 #include <sofia-sip/msg_addr.h>
 #include <sofia-sip/msg_header.h>
@@ -22,6 +15,12 @@
 #include <sofia-sip/sip_status.h>
 #include <sofia-sip/sip_tag.h>
 #include <sofia-sip/sip_util.h>
+#include <sofia-sip/su.h>
+#include <sofia-sip/su_alloc.h>
+#include <sofia-sip/su_log.h>
+#include <sofia-sip/su_strlst.h>
+#include <sofia-sip/su_tag.h>
+#include <sofia-sip/su_wait.h>
 #include <sofia-sip/tport.h>
 #include <sofia-sip/tport_tag.h>
 #include <sofia-sip/url.h>

@@ -45,7 +45,9 @@ void library_deinit() {
 
 }  // namespace
 
-SofiaThread::~SofiaThread() { stop(); }
+SofiaThread::~SofiaThread() {
+  stop();
+}
 
 void SofiaThread::start() {
   SEALCAST_ASSERT(!thread_.joinable());

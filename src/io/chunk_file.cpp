@@ -1,0 +1,226 @@
+#include "io/chunk_file.hpp"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <utility>
+
+#include "base/assert.hpp"
+#include "base/text.hpp"
+#include "base/wire.hpp"
+#include "io/file.hpp"
+
+namespace sealcast::io {
+namespace {
+
+namespace fs = std::filesystem;
+using content::Digest;
+using content::MerkleTree;
+
+// .have:  magic (8) | version (4) | object length (8) | chunk size (4) | root (32) | bitmap | SHA-256 of all before (32); integers big-endian
+constexpr std::string_view k_magic = "SEALHAVE";
+constexpr std::uint32_t k_version = 1;
+constexpr std::size_t k_header = 8 + 4 + 8 + 4 + 32;
+
+fs::path with(const fs::path& base, const char* extension) {
+  auto out = base;
+  out += extension;
+  return out;
+}
+
+Error damaged(const fs::path& file, const std::string& what) {
+  auto base = printable(fs::path(file).replace_extension().string(), 4096);
+  return {ErrorCode::failure, printable(file.string(), 4096) + " " + what + ": remove " + base + ".data, .tree and .have to begin this object anew"};
+}
+
+// Owns a descriptor.
+class Descriptor {
+ public:
+  Descriptor() = default;
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (value_ >= 0) ::close(value_);
+  }
+  // Also tells the size that the file has now.
+  Status open(const fs::path& path, std::uint64_t& size) {
+    value_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (value_ < 0) return fail(system_error("cannot open", path, errno));
+    struct stat about {};
+    if (::fstat(value_, &about) != 0) return fail(system_error("cannot look at", path, errno));
+    if (!S_ISREG(about.st_mode)) return fail(damaged(path, "is no regular file"));
+    size = static_cast<std::uint64_t>(about.st_size);
+    return {};
+  }
+  operator int() const { return value_; }
+
+ private:
+  int value_ = -1;
+};
+
+Bytes have_octets(const content::Geometry& geometry, const Digest& root, const content::Bitmap& held) {
+  auto bits = held.octets();
+  Bytes out(k_header + bits.size() + sizeof(Digest));
+  Writer w(out);
+  w.bytes(view_of(k_magic));
+  w.u32(k_version);
+  w.u64(geometry.length());
+  w.u32(geometry.chunk_size());
+  w.bytes(root);
+  w.bytes(bits);
+  w.bytes(crypto::sha256(w.written()));
+  SEALCAST_ASSERT(w.ok() && w.room() == 0);
+  return out;
+}
+
+Result<content::Bitmap> parse_have(const fs::path& file, ByteView octets, const content::Geometry& geometry, const Digest& root) {
+  if (octets.size() < k_header + sizeof(Digest) || !equal(octets.first(k_magic.size()), view_of(k_magic))) return fail(damaged(file, "is no record of held chunks"));
+  auto body = octets.first(octets.size() - sizeof(Digest));
+  if (!equal(crypto::sha256(body), octets.last(sizeof(Digest)))) return fail(damaged(file, "is damaged (wrong checksum)"));
+  Reader r(body.subspan(k_magic.size()));
+  auto version = r.u32();
+  if (version != k_version) return fail(damaged(file, "was written by another version (" + std::to_string(version) + ")"));
+  auto length = r.u64();
+  auto chunk_size = r.u32();
+  if (length != geometry.length() || chunk_size != geometry.chunk_size() || !equal(r.take(sizeof(Digest)), root)) return fail(damaged(file, "belongs to another object"));
+  auto held = content::Bitmap::from_octets(geometry.chunks(), r.rest());
+  if (!held) return fail(damaged(file, "is damaged (wrong bitmap)"));
+  return std::move(*held);
+}
+
+Status allocate(int descriptor, const fs::path& path, std::uint64_t offset, std::uint64_t octets) {
+  int reason;
+  do reason = ::posix_fallocate(descriptor, static_cast<off_t>(offset), static_cast<off_t>(octets));
+  while (reason == EINTR);
+  if (reason != 0) return fail(system_error("cannot reserve room for", path, reason));
+  return {};
+}
+
+// Blocks for every node that can be written: a store into a hole of a full disk would be SIGBUS, not an error. Nodes of the chunks lie below
+// 2 * chunks; beyond there are only ancestors of the last chunk, one page each. The rest (up to half of the file) stays a hole.
+Status allocate_nodes(int descriptor, const fs::path& path, std::uint32_t chunks) {
+  auto nodes = MerkleTree::octets(chunks) / sizeof(Digest);
+  SEALCAST_TRY(allocate(descriptor, path, 0, std::min<std::uint64_t>(nodes, std::uint64_t{chunks} * 2) * sizeof(Digest)));
+  for (auto b = content::bin::leaf(chunks - 1); b < nodes; b = content::bin::parent(b))
+    if (b >= std::uint64_t{chunks} * 2) SEALCAST_TRY(allocate(descriptor, path, b * sizeof(Digest), sizeof(Digest)));
+  return {};
+}
+
+}  // namespace
+
+struct ChunkFile::Impl {
+  Impl(const fs::path& base, const content::Geometry& g, const Digest& r)
+      : geometry(g), root(r), data_path(with(base, ".data")), tree_path(with(base, ".tree")), have_path(with(base, ".have")), held(g.chunks()) {}
+  ~Impl() {
+    if (mapped != MAP_FAILED) ::munmap(mapped, tree_octets());
+  }
+  std::size_t tree_octets() const { return MerkleTree::octets(geometry.chunks()); }
+  Status read_have(bool& found);
+  Status open_data(bool found);
+  Status open_tree(bool found);
+
+  content::Geometry geometry;
+  Digest root;
+  fs::path data_path, tree_path, have_path;
+  Descriptor data, tree;
+  void* mapped = MAP_FAILED;
+  content::Bitmap held;
+};
+
+Status ChunkFile::Impl::read_have(bool& found) {
+  struct stat about {};
+  found = ::lstat(have_path.c_str(), &about) == 0;
+  if (!found && errno != ENOENT) return fail(system_error("cannot look at", have_path, errno));
+  if (!found) return {};
+  if (!S_ISREG(about.st_mode)) return fail(damaged(have_path, "is no regular file"));
+  auto size = have_octets(geometry, root, held).size();
+  if (static_cast<std::uint64_t>(about.st_size) != size) return fail(damaged(have_path, "has the wrong size"));
+  SEALCAST_TRY_ASSIGN(auto octets, read_file(have_path, size));
+  SEALCAST_TRY_ASSIGN(held, parse_have(have_path, octets, geometry, root));
+  return {};
+}
+
+Status ChunkFile::Impl::open_data(bool found) {
+  std::uint64_t size = 0;
+  SEALCAST_TRY(data.open(data_path, size));
+  if (size == geometry.length()) return {};
+  // Empty and never saved: this is new, or an attempt that got no further.
+  if (found || size != 0) return fail(damaged(data_path, "has " + std::to_string(size) + " octets instead of " + std::to_string(geometry.length())));
+  if (::ftruncate(data, static_cast<off_t>(geometry.length())) != 0) return fail(system_error("cannot make", data_path, errno));
+  return {};
+}
+
+Status ChunkFile::Impl::open_tree(bool found) {
+  std::uint64_t size = 0;
+  SEALCAST_TRY(tree.open(tree_path, size));
+  if (found && size != tree_octets()) return fail(damaged(tree_path, "has " + std::to_string(size) + " octets instead of " + std::to_string(tree_octets())));
+  // Nodes of an attempt that never saved are of no use, and whoever builds a tree wants zeros.
+  if (!found && size != 0 && ::ftruncate(tree, 0) != 0) return fail(system_error("cannot empty", tree_path, errno));
+  if (!found && ::ftruncate(tree, static_cast<off_t>(tree_octets())) != 0) return fail(system_error("cannot make", tree_path, errno));
+  SEALCAST_TRY(allocate_nodes(tree, tree_path, geometry.chunks()));
+  mapped = ::mmap(nullptr, tree_octets(), PROT_READ | PROT_WRITE, MAP_SHARED, tree, 0);
+  if (mapped == MAP_FAILED) return fail(system_error("cannot map", tree_path, errno));
+  return {};
+}
+
+ChunkFile::ChunkFile() = default;
+ChunkFile::~ChunkFile() = default;
+
+Result<std::unique_ptr<ChunkFile>> ChunkFile::open(const fs::path& base, const content::Geometry& geometry, const Digest& root) {
+  std::unique_ptr<ChunkFile> out(new ChunkFile);
+  out->impl_ = std::make_unique<Impl>(base, geometry, root);
+  bool found = false;
+  SEALCAST_TRY(out->impl_->read_have(found));
+  SEALCAST_TRY(out->impl_->open_data(found));
+  SEALCAST_TRY(out->impl_->open_tree(found));
+  return out;
+}
+
+Status ChunkFile::read(std::uint64_t offset, MutableByteView out) {
+  while (!out.empty()) {
+    auto got = ::pread(impl_->data, out.data(), out.size(), static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return fail(system_error("cannot read", impl_->data_path, errno));
+    if (got == 0) return fail(damaged(impl_->data_path, "became shorter"));
+    out = out.subspan(static_cast<std::size_t>(got));
+    offset += static_cast<std::uint64_t>(got);
+  }
+  return {};
+}
+
+Status ChunkFile::write(std::uint64_t offset, ByteView data) {
+  SEALCAST_ASSERT(offset <= impl_->geometry.length() && data.size() <= impl_->geometry.length() - offset);
+  while (!data.empty()) {
+    auto put = ::pwrite(impl_->data, data.data(), data.size(), static_cast<off_t>(offset));
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) return fail(system_error("cannot write", impl_->data_path, errno));
+    data = data.subspan(static_cast<std::size_t>(put));
+    offset += static_cast<std::uint64_t>(put);
+  }
+  return {};
+}
+
+std::span<Digest> ChunkFile::nodes() { return {static_cast<Digest*>(impl_->mapped), impl_->tree_octets() / sizeof(Digest)}; }
+const content::Bitmap& ChunkFile::held_at_open() const { return impl_->held; }
+const fs::path& ChunkFile::data_path() const { return impl_->data_path; }
+
+Status ChunkFile::save(const content::Bitmap& held) {
+  auto& i = *impl_;
+  SEALCAST_ASSERT(held.size() == i.geometry.chunks());
+  auto octets = have_octets(i.geometry, i.root, held);
+  if (::fdatasync(i.data) != 0) return fail(system_error("cannot sync", i.data_path, errno));
+  if (::msync(i.mapped, i.tree_octets(), MS_SYNC) != 0) return fail(system_error("cannot sync", i.tree_path, errno));
+  return write_file_atomically(i.have_path, octets, 0600);
+}
+
+// .have first: what is left by a crash in between is an attempt that never saved.
+void ChunkFile::remove(const fs::path& base) {
+  for (auto extension : {".have", ".tree", ".data"}) ::unlink(with(base, extension).c_str());
+}
+
+}  // namespace sealcast::io

@@ -1,0 +1,281 @@
+#include "io/file.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+#include "base/encoding.hpp"
+#include "base/text.hpp"
+#include "io/random.hpp"
+
+namespace sealcast::io {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string shown(const fs::path& path) { return printable(path.string(), 4096); }
+
+fs::path directory_of(const fs::path& path) { return path.has_parent_path() ? path.parent_path() : fs::path("."); }
+
+fs::path temporary_name(const fs::path& path) {
+  std::array<std::uint8_t, 8> octets{};
+  SystemRandom().fill(octets);
+  auto out = path;
+  out += ".part-" + hex(octets);
+  return out;
+}
+
+void close_descriptor(int& descriptor) {
+  if (descriptor >= 0) ::close(descriptor);
+  descriptor = -1;
+}
+
+Status write_all(int descriptor, ByteView data, const fs::path& path) {
+  while (!data.empty()) {
+    auto put = ::write(descriptor, data.data(), data.size());
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) return fail(system_error("cannot write", path, errno));
+    data = data.subspan(static_cast<std::size_t>(put));
+  }
+  return {};
+}
+
+// A rename is on disk only when its directory is.
+Status sync_directory(const fs::path& directory) {
+  int descriptor = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) return fail(system_error("cannot open", directory, errno));
+  int reason = ::fsync(descriptor) == 0 ? 0 : errno;
+  ::close(descriptor);
+  // Some file systems cannot, and say so.
+  if (reason != 0 && reason != EINVAL && reason != ENOTSUP) return fail(system_error("cannot sync", directory, reason));
+  return {};
+}
+
+Status publish(int& descriptor, const fs::path& part, const fs::path& path) {
+  if (::fsync(descriptor) != 0) return fail(system_error("cannot sync", part, errno));
+  int reason = ::close(std::exchange(descriptor, -1)) == 0 ? 0 : errno;
+  if (reason != 0) return fail(system_error("cannot close", part, reason));
+  if (::rename(part.c_str(), path.c_str()) != 0) return fail(system_error("cannot rename " + shown(part) + " to", path, errno));
+  return sync_directory(directory_of(path));
+}
+
+// What may be replaced by an output: nothing at all, or a regular file.
+Status check_replaceable(const fs::path& path) {
+  struct stat about {};
+  if (::lstat(path.c_str(), &about) != 0) {
+    if (errno == ENOENT) return {};
+    return fail(system_error("cannot look at", path, errno));
+  }
+  if (S_ISREG(about.st_mode)) return {};
+  auto what = S_ISLNK(about.st_mode) ? "a symbolic link, which is not followed" : S_ISDIR(about.st_mode) ? "a directory" : "no regular file";
+  return fail(ErrorCode::usage, "cannot write to " + shown(path) + ": it is " + what);
+}
+
+}  // namespace
+
+Error system_error(std::string_view what, const fs::path& path, int error_number) {
+  auto code = error_number == ENOSPC || error_number == EDQUOT ? ErrorCode::disk_full : ErrorCode::failure;
+  return {code, std::string(what) + " " + shown(path) + ": " + std::generic_category().message(error_number)};
+}
+
+Result<Bytes> read_file(const fs::path& path, std::size_t limit) {
+  int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) return fail(system_error("cannot open", path, errno));
+  struct stat about {};
+  ::fstat(descriptor, &about);
+  Bytes out;
+  int reason = 0;
+  // A pipe has no size: read until the end or one octet too many.
+  for (std::size_t used = 0; used <= limit;) {
+    out.resize(std::min(limit + 1, used + std::max<std::size_t>(4096, static_cast<std::size_t>(about.st_size) + 1)));
+    auto got = ::read(descriptor, out.data() + used, out.size() - used);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) reason = errno;
+    if (got > 0) used += static_cast<std::size_t>(got);
+    out.resize(used);
+    if (got <= 0) break;
+  }
+  ::close(descriptor);
+  if (reason != 0) return fail(system_error("cannot read", path, reason));
+  if (out.size() > limit) return fail(ErrorCode::usage, shown(path) + " is larger than " + std::to_string(limit) + " octets");
+  return out;
+}
+
+Status write_file_atomically(const fs::path& path, ByteView data, unsigned mode) {
+  auto part = temporary_name(path);
+  int descriptor = ::open(part.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+  if (descriptor < 0) return fail(system_error("cannot create", part, errno));
+  auto written = write_all(descriptor, data, part);
+  // The mode as asked for, whatever the umask.
+  if (written && ::fchmod(descriptor, mode) != 0) written = fail(system_error("cannot set the mode of", part, errno));
+  if (written) written = publish(descriptor, part, path);
+  close_descriptor(descriptor);
+  if (!written) ::unlink(part.c_str());
+  return written;
+}
+
+Status make_directory(const fs::path& path, unsigned mode) {
+  struct stat about {};
+  if (path.empty()) return {};
+  if (::stat(path.c_str(), &about) == 0) {
+    if (S_ISDIR(about.st_mode)) return {};
+    return fail(system_error("cannot make directory", path, ENOTDIR));
+  }
+  if (errno != ENOENT) return fail(system_error("cannot make directory", path, errno));
+  auto parent = path.has_filename() ? path.parent_path() : path.parent_path().parent_path();
+  if (parent != path) SEALCAST_TRY(make_directory(parent, mode));
+  if (::mkdir(path.c_str(), mode) != 0) {
+    int reason = errno;
+    // Somebody else may have made it meanwhile.
+    if (reason != EEXIST || ::stat(path.c_str(), &about) != 0 || !S_ISDIR(about.st_mode)) return fail(system_error("cannot make directory", path, reason));
+  }
+  return {};
+}
+
+Result<DirectoryLock> DirectoryLock::take(const fs::path& directory) {
+  auto path = directory / "lock";
+  int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+  if (descriptor < 0) return fail(system_error("cannot open", path, errno));
+  DirectoryLock lock(descriptor);
+  int taken;
+  do taken = ::flock(descriptor, LOCK_EX | LOCK_NB);
+  while (taken != 0 && errno == EINTR);
+  if (taken != 0) {
+    if (errno != EWOULDBLOCK) return fail(system_error("cannot lock", path, errno));
+    std::array<char, 16> text{};
+    auto got = std::max<ssize_t>(::pread(descriptor, text.data(), text.size(), 0), 0);
+    auto end = std::find_if(text.begin(), text.begin() + got, [](char c) { return c < '0' || c > '9'; });
+    std::string holder(text.begin(), end);
+    return fail(shown(directory) + " is in use by " + (holder.empty() ? "another process" : "process " + holder) + ": stop it first");
+  }
+  auto text = std::to_string(::getpid()) + "\n";
+  if (::ftruncate(descriptor, 0) != 0) return fail(system_error("cannot write", path, errno));
+  SEALCAST_TRY(write_all(descriptor, view_of(text), path));
+  return lock;
+}
+
+// The file stays: to remove it would race with the next one that opens it.
+DirectoryLock::~DirectoryLock() { close_descriptor(descriptor_); }
+DirectoryLock::DirectoryLock(DirectoryLock&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
+DirectoryLock& DirectoryLock::operator=(DirectoryLock&& other) noexcept {
+  std::swap(descriptor_, other.descriptor_);
+  return *this;
+}
+
+Result<OutputFile> OutputFile::create(const fs::path& path) {
+  if (!path.has_filename()) return fail(ErrorCode::usage, "cannot write to " + shown(path) + ": it names no file");
+  SEALCAST_TRY(check_replaceable(path));
+  OutputFile out;
+  out.path_ = path;
+  out.part_ = temporary_name(path);
+  out.descriptor_ = ::open(out.part_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+  if (out.descriptor_ < 0) return fail(system_error("cannot create", std::exchange(out.part_, {}), errno));
+  return out;
+}
+
+Status OutputFile::write(ByteView data) { return write_all(descriptor_, data, part_); }
+
+Status OutputFile::commit() {
+  SEALCAST_TRY(check_replaceable(path_));
+  auto done = publish(descriptor_, part_, path_);
+  if (done) part_.clear();
+  return done;
+}
+
+OutputFile::~OutputFile() {
+  close_descriptor(descriptor_);
+  if (!part_.empty()) ::unlink(part_.c_str());
+}
+OutputFile::OutputFile(OutputFile&& other) noexcept
+    : path_(std::move(other.path_)), part_(std::exchange(other.part_, {})), descriptor_(std::exchange(other.descriptor_, -1)) {}
+OutputFile& OutputFile::operator=(OutputFile&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(part_, other.part_);
+  std::swap(descriptor_, other.descriptor_);
+  return *this;
+}
+
+Result<SourceFile> SourceFile::open(const fs::path& path) {
+  SourceFile out;
+  out.path_ = path;
+  // Not to be held up by a FIFO without a writer.
+  out.descriptor_ = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  if (out.descriptor_ < 0) return fail(system_error("cannot open", path, errno));
+  struct stat about {};
+  if (::fstat(out.descriptor_, &about) != 0) return fail(system_error("cannot look at", path, errno));
+  if (!S_ISREG(about.st_mode)) return fail(ErrorCode::usage, shown(path) + " is " + (S_ISDIR(about.st_mode) ? "a directory" : "no regular file"));
+  out.size_ = static_cast<std::uint64_t>(about.st_size);
+  out.state_ = state_of(about);
+  ::posix_fadvise(out.descriptor_, 0, 0, POSIX_FADV_SEQUENTIAL);
+  return out;
+}
+
+SourceFile::~SourceFile() { close_descriptor(descriptor_); }
+SourceFile::SourceFile(SourceFile&& other) noexcept
+    : path_(std::move(other.path_)), descriptor_(std::exchange(other.descriptor_, -1)), size_(other.size_), read_(other.read_), state_(other.state_) {}
+SourceFile& SourceFile::operator=(SourceFile&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(descriptor_, other.descriptor_);
+  std::swap(size_, other.size_);
+  std::swap(read_, other.read_);
+  std::swap(state_, other.state_);
+  return *this;
+}
+
+SourceFile::State SourceFile::state_of(const struct stat& about) {
+  return {about.st_dev, about.st_ino, static_cast<std::uint64_t>(about.st_size), about.st_mtim.tv_sec, about.st_mtim.tv_nsec, about.st_ctim.tv_sec, about.st_ctim.tv_nsec};
+}
+
+Result<std::size_t> SourceFile::read(MutableByteView out) {
+  auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(out.size(), size_ - read_));
+  std::uint8_t beyond;
+  // At the end: is it still the end?
+  auto into = wanted == 0 && !out.empty() ? MutableByteView(&beyond, 1) : out.first(wanted);
+  std::size_t done = 0;
+  while (done < into.size()) {
+    auto got = ::read(descriptor_, into.data() + done, into.size() - done);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return fail(system_error("cannot read", path_, errno));
+    if (got == 0) break;
+    done += static_cast<std::size_t>(got);
+  }
+  if (done != wanted) return fail(shown(path_) + " changed while it was read: it is " + (done < wanted ? "shorter" : "longer") + " than it was");
+  read_ += done;
+  return done;
+}
+
+Status SourceFile::seek(std::uint64_t offset) {
+  if (offset > size_ || ::lseek(descriptor_, static_cast<off_t>(offset), SEEK_SET) < 0)
+    return fail(ErrorCode::failure, shown(path_) + " has no octet " + std::to_string(offset));
+  read_ = offset;
+  return {};
+}
+
+// What was read is the open file; what the caller names is the path: a rename in between is a change too.
+Status SourceFile::check_unchanged() const {
+  struct stat open_file {}, named {};
+  if (::fstat(descriptor_, &open_file) != 0 || ::stat(path_.c_str(), &named) != 0) return fail(system_error("cannot look at", path_, errno));
+  if (state_of(open_file) != state_ || state_of(named) != state_) return fail(shown(path_) + " changed while it was read: try again when nobody writes to it");
+  return {};
+}
+
+Result<std::uint64_t> free_space(const fs::path& path) {
+  struct statvfs about {};
+  for (auto where = path.empty() ? fs::path(".") : path;;) {
+    if (::statvfs(where.c_str(), &about) == 0) return std::uint64_t{about.f_bavail} * about.f_frsize;
+    if (errno != ENOENT) return fail(system_error("cannot look at", where, errno));
+    // Not made yet: it will lie where its parent lies.
+    if (where == where.root_path() || where == ".") return fail(system_error("cannot look at", where, ENOENT));
+    where = directory_of(where.has_filename() ? where : where.parent_path());
+  }
+}
+
+}  // namespace sealcast::io

@@ -1,0 +1,44 @@
+#include "io/unix_socket.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "io/file.hpp"
+
+namespace sealcast::io {
+
+Result<UnixAddress> UnixAddress::of(const std::filesystem::path& path) {
+  UnixAddress out;
+  out.address_.sun_family = AF_UNIX;
+  auto name = path.string();
+  if (name.size() >= sizeof out.address_.sun_path) {
+    auto directory = path.parent_path();
+    out.directory_ = ::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (out.directory_ < 0) return fail(ErrorCode::network, system_error("cannot open", directory, errno).message);
+    name = "/proc/self/fd/" + std::to_string(out.directory_) + "/" + path.filename().string();
+  }
+  if (name.empty() || name.size() >= sizeof out.address_.sun_path) return fail(ErrorCode::usage, system_error("no name for a socket:", path, ENAMETOOLONG).message);
+  std::copy(name.begin(), name.end(), out.address_.sun_path);
+  return out;
+}
+
+UnixAddress::UnixAddress(UnixAddress&& other) noexcept : address_(other.address_), directory_(std::exchange(other.directory_, -1)) {}
+UnixAddress::~UnixAddress() {
+  if (directory_ >= 0) ::close(directory_);
+}
+
+bool partner_trusted(int descriptor) {
+  ucred partner{};
+  socklen_t size = sizeof partner;
+  if (::getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &partner, &size) != 0) return false;
+  return partner.uid == 0 || partner.uid == ::geteuid();
+}
+
+}  // namespace sealcast::io

@@ -1,0 +1,31 @@
+#pragma once
+// UNIX socket names of any length, and who is at the other end. For the HTTP server and client.
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <filesystem>
+
+#include "base/result.hpp"
+
+namespace sealcast::io {
+
+// A sockaddr_un has room for 107 octets. A longer path goes through its directory's descriptor, which this object keeps open.
+class UnixAddress {
+ public:
+  static Result<UnixAddress> of(const std::filesystem::path& path);
+  UnixAddress(UnixAddress&& other) noexcept;
+  UnixAddress& operator=(UnixAddress&&) = delete;
+  ~UnixAddress();
+  const sockaddr* address() const { return reinterpret_cast<const sockaddr*>(&address_); }
+  socklen_t size() const { return sizeof address_; }
+
+ private:
+  UnixAddress() = default;
+  sockaddr_un address_{};
+  int directory_ = -1;
+};
+
+// Same user as this process, or root.
+bool partner_trusted(int descriptor);
+
+}  // namespace sealcast::io

@@ -1,0 +1,242 @@
+// Sealing into the spool, import at the cache, opening at the UE: the object's whole way without a network.
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "crypto/ec.hpp"
+#include "io/random.hpp"
+#include "roles/cache_library.hpp"
+#include "roles/object_import.hpp"
+#include "roles/object_opener.hpp"
+#include "roles/object_spool.hpp"
+#include "tests/support/seeded_random.hpp"
+#include "tests/support/temporary_directory.hpp"
+
+namespace sealcast::roles {
+namespace {
+
+namespace fs = std::filesystem;
+
+Bytes random_bytes(std::size_t size, std::uint64_t seed) {
+  Bytes out(size);
+  test::SeededRandom(seed).fill(out);
+  return out;
+}
+
+void write(const fs::path& path, ByteView octets) {
+  std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(octets.data()), static_cast<std::streamsize>(octets.size()));
+}
+
+Bytes read(const fs::path& path) { return *io::read_file(path, std::size_t{1} << 30); }
+
+// A published object in `directory`, and what is known about it.
+struct Object {
+  content::Description description;
+  std::optional<content::ContentKey> key;
+  Bytes octets;
+  std::string jws;
+  crypto::PrivateKey provider;
+
+  Object(const fs::path& directory, ByteView plain, content::Protection protection, std::uint64_t seed = 1) : provider(make_key(seed)) {
+    test::SeededRandom random(seed + 1);
+    write(directory / "source", plain);
+    auto& d = description;
+    d.protection = protection;
+    d.plain_length = d.length = plain.size();
+    if (content::is_sealed(protection)) {
+      content::ContentKey fresh;
+      random.fill(fresh.fill());
+      std::array<std::uint8_t, 16> salt;
+      random.fill(salt);
+      d.header = content::make_sealed_header(salt, fresh);
+      d.key_service = provider.public_key();
+      d.length = content::sealed_length(plain.size());
+      key.emplace(std::move(fresh));
+    }
+    ObjectWriter writer(directory / "object", d, {});
+    auto source = io::SourceFile::open(directory / "source");
+    EXPECT_TRUE(source);
+    auto root = writer.write(*source, key ? &*key : nullptr);
+    EXPECT_TRUE(root) << root.error().message;
+    d.root = *root;
+    octets = read(directory / "object");
+    d.content_id = "urn:sealcast:" + std::string(22, 'A');
+    d.issued_at = 1000;
+    d.expires_at = 100000;
+    if (key) d.metadata = content::seal_metadata({"film.mp4", "video/mp4"}, *d.header, *key, d.root, {});
+    else d.name = "film.mp4", d.type = "video/mp4";
+    jws = content::sign_description(d, provider);
+  }
+  static crypto::PrivateKey make_key(std::uint64_t seed) {
+    test::SeededRandom random(seed);
+    return crypto::PrivateKey::generate(random);
+  }
+};
+
+class ObjectSizes : public ::testing::TestWithParam<std::size_t> {};
+
+TEST_P(ObjectSizes, SealedImportedAndOpenedItIsTheFileAgain) {
+  for (auto protection : {content::Protection::sealed, content::Protection::session}) {
+    if (GetParam() == 0 && protection == content::Protection::session) continue;
+    test::TemporaryDirectory directory;
+    auto plain = random_bytes(GetParam(), 5);
+    Object object(directory.path(), plain, protection);
+    ASSERT_EQ(object.octets.size(), object.description.length);
+    auto import = ObjectImport::open(directory.path() / "imported", object.description);
+    ASSERT_TRUE(import) << import.error().message;
+    for (ByteView rest = object.octets; !rest.empty();) {
+      auto part = rest.first(std::min<std::size_t>(rest.size(), 50000));
+      ASSERT_TRUE((*import)->write(part));
+      rest = rest.subspan(part.size());
+    }
+    ASSERT_TRUE((*import)->complete());
+    ASSERT_TRUE((*import)->finish());
+    auto file = io::ChunkFile::open(directory.path() / "imported", object.description.geometry(), object.description.root);
+    ASSERT_TRUE(file);
+    EXPECT_TRUE((*file)->held_at_open().full());
+    ObjectOpener opener(**file, object.description, object.key ? &*object.key : nullptr);
+    auto out = io::OutputFile::create(directory.path() / "opened");
+    ASSERT_TRUE(out);
+    for (bool more = true; more;) {
+      auto step = opener.step(*out);
+      ASSERT_TRUE(step) << step.error().message;
+      more = *step;
+    }
+    ASSERT_TRUE(out->commit());
+    EXPECT_EQ(read(directory.path() / "opened"), plain);
+  }
+}
+INSTANTIATE_TEST_SUITE_P(Sizes, ObjectSizes, ::testing::Values(0u, 1u, 1152u, 65519u, 65520u, 300000u, 5u << 20));
+
+TEST(ObjectImport, GoesOnAfterARestartAndRefusesAWrongObject) {
+  test::TemporaryDirectory directory;
+  Object object(directory.path(), random_bytes(500000, 6), content::Protection::sealed);
+  auto base = directory.path() / "imported";
+  ByteView octets = object.octets;
+  {
+    auto import = ObjectImport::open(base, object.description);
+    ASSERT_TRUE(import);
+    ASSERT_TRUE((*import)->write(octets.first(200001)));
+  }
+  auto import = ObjectImport::open(base, object.description);
+  ASSERT_TRUE(import);
+  auto have = (*import)->have();
+  EXPECT_GT(have, 150000u);
+  EXPECT_LE(have, 200001u);
+  EXPECT_EQ(have % 1152, 0u);
+  EXPECT_FALSE((*import)->write(Bytes(octets.size())));  // more than there is
+  ASSERT_TRUE((*import)->write(octets.subspan(have)));
+  ASSERT_TRUE((*import)->finish());
+  io::ChunkFile::remove(base);
+
+  auto changed = object.octets;
+  changed[123456] ^= 1;
+  auto again = ObjectImport::open(base, object.description);
+  ASSERT_TRUE((*again)->write(changed));
+  auto finished = (*again)->finish();
+  ASSERT_FALSE(finished);
+  EXPECT_EQ(finished.error().code, ErrorCode::integrity);
+  EXPECT_FALSE(fs::exists(base.string() + ".data"));
+}
+
+TEST(ObjectOpener, AWrongKeyOpensNothing) {
+  test::TemporaryDirectory directory;
+  Object object(directory.path(), random_bytes(100000, 7), content::Protection::sealed);
+  auto import = ObjectImport::open(directory.path() / "i", object.description);
+  ASSERT_TRUE((*import)->write(object.octets));
+  ASSERT_TRUE((*import)->finish());
+  auto file = io::ChunkFile::open(directory.path() / "i", object.description.geometry(), object.description.root);
+  content::ContentKey wrong;
+  ObjectOpener opener(**file, object.description, &wrong);
+  auto out = io::OutputFile::create(directory.path() / "opened");
+  auto step = opener.step(*out);
+  ASSERT_FALSE(step);
+  EXPECT_EQ(step.error().code, ErrorCode::integrity);
+}
+
+TEST(ObjectSpool, FindsWhatIsFinishedForThisVeryFileAndThrowsAttemptsAway) {
+  test::TemporaryDirectory directory;
+  write(directory.path() / "film", random_bytes(1000, 8));
+  ObjectSpool spool(directory.path() / "spool");
+  ASSERT_TRUE(spool.clean());
+  auto identity = *SpoolRecord::identity_of(directory.path() / "film");
+  fs::path finished, attempt;
+  {
+    auto place = spool.make_place("one");
+    ASSERT_TRUE(place);
+    finished = place->path;
+    write(finished / "object", random_bytes(10, 1));
+    content::ContentKey key;
+    SpoolRecord record{finished, identity, "sealed", 1152, "jws", std::nullopt};
+    record.key.emplace(std::move(key));
+    ASSERT_TRUE(record.save());
+    auto other = spool.make_place("two");
+    ASSERT_TRUE(other);
+    attempt = other->path;
+    write(attempt / "object", random_bytes(10, 2));
+    ASSERT_TRUE(spool.clean());
+    EXPECT_TRUE(fs::exists(attempt)) << "it is worked on";
+  }
+  ASSERT_TRUE(spool.clean());
+  EXPECT_FALSE(fs::exists(attempt));
+  auto found = spool.find(identity, "sealed", 1152);
+  ASSERT_TRUE(found);
+  EXPECT_TRUE(found->key);
+  EXPECT_FALSE(spool.find(identity, "session", 1152));
+  write(directory.path() / "film", random_bytes(1001, 9));
+  EXPECT_FALSE(spool.find(*SpoolRecord::identity_of(directory.path() / "film"), "sealed", 1152));
+}
+
+TEST(CacheLibrary, KeepsKeysWrappedAndChecksThem) {
+  test::TemporaryDirectory directory;
+  Object object(directory.path(), random_bytes(3000, 10), content::Protection::sealed_session);
+  io::SystemRandom random;
+  auto root = object.description.root;
+  {
+    CacheLibrary library(directory.path() / "cache", directory.path() / "cache" / "master.key", random);
+    ASSERT_TRUE(library.open({object.provider.public_key()}, 2000));
+    EXPECT_FALSE(library.put_description("nonsense", 2000));
+    ASSERT_TRUE(library.put_description(object.jws, 2000));
+    content::ContentKey wrong;
+    auto refused = library.put_key(root, wrong, 0);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ErrorCode::integrity);
+    ASSERT_TRUE(library.put_key(root, *object.key, 0));
+    ASSERT_TRUE(library.put_access(root, {false, {"sip:alice@sealcast.test"}}));
+  }
+  auto database = read(directory.path() / "cache" / "cache.db");
+  auto needle = object.key->expose();
+  EXPECT_EQ(std::search(database.begin(), database.end(), needle.begin(), needle.end()), database.end());
+  CacheLibrary library(directory.path() / "cache", directory.path() / "cache" / "master.key", random);
+  ASSERT_TRUE(library.open({object.provider.public_key()}, 2000));
+  auto key = library.key(root);
+  ASSERT_TRUE(key);
+  EXPECT_TRUE(*key == *object.key);
+  EXPECT_TRUE(library.find(root)->access.allows("sip:alice@sealcast.test"));
+  EXPECT_FALSE(library.find(root)->access.allows("sip:mallory@sealcast.test"));
+  ASSERT_TRUE(library.revoke_key(root));
+  EXPECT_FALSE(library.key(root));
+}
+
+TEST(CacheLibrary, RefusesAConflictingOrWeakerDescription) {
+  test::TemporaryDirectory directory;
+  Object object(directory.path(), random_bytes(3000, 11), content::Protection::sealed_session);
+  io::SystemRandom random;
+  CacheLibrary library(directory.path() / "cache", directory.path() / "cache" / "master.key", random);
+  ASSERT_TRUE(library.open({object.provider.public_key()}, 2000));
+  ASSERT_TRUE(library.put_description(object.jws, 2000));
+  auto weaker = object.description;
+  weaker.version = 2;
+  weaker.protection = content::Protection::sealed;
+  EXPECT_FALSE(library.put_description(content::sign_description(weaker, object.provider), 2000));
+  auto conflicting = object.description;
+  conflicting.chunk_size = 1024;
+  EXPECT_FALSE(library.put_description(content::sign_description(conflicting, object.provider), 2000));
+  auto newer = object.description;
+  newer.version = 2;
+  EXPECT_TRUE(library.put_description(content::sign_description(newer, object.provider), 2000));
+  EXPECT_FALSE(library.put_description(object.jws, 2000)) << "an older version";
+}
+
+}  // namespace
+}  // namespace sealcast::roles

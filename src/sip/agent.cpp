@@ -1,0 +1,247 @@
+#include "sip/agent.hpp"
+
+#include <filesystem>
+#include <future>
+
+#include "base/log.hpp"
+#include "sip/agent_impl.hpp"
+
+namespace sealcast::sip {
+namespace {
+
+constexpr auto k_farewell_limit = 1800ms;  // of stop(): what has not been said by then stays unsaid
+
+Status check_files(const AgentConfig& config) {
+  if (!config.tls) return {};
+  for (const char* name : {"cafile.pem", "agent.pem"}) {
+    const bool wanted = std::string_view(name) == "cafile.pem" ? config.verify_peer || config.require_client_certificate : config.require_client_certificate;
+    const auto path = std::filesystem::path(config.tls_directory) / name;
+    std::error_code error;
+    if (wanted && !std::filesystem::is_regular_file(path, error)) return fail(ErrorCode::usage, "there is no " + path.string() + ", which TLS needs");
+  }
+  return {};
+}
+
+}  // namespace
+
+// --- Agent: the public face ---
+
+struct Agent::Impl : AgentFront {
+  using AgentFront::AgentFront;
+};
+
+Agent::Agent(AgentConfig config, Executor& executor, Handler& handler) : impl_(std::make_unique<Impl>(std::move(config), executor, handler)) {}
+Agent::~Agent() = default;
+Status Agent::start() { return impl_->start(); }
+void Agent::stop() { impl_->stop(); }
+std::string Agent::local_address() const { return impl_->local_address(); }
+void Agent::register_identity(Credentials credentials, int expires, std::function<std::vector<Header>()> headers,
+                              std::function<void(const RegistrationState&)> on_change) {
+  impl_->register_identity(std::move(credentials), expires, std::move(headers), std::move(on_change));
+}
+void Agent::send(Request request, std::function<void(const Response&)> on_response) { impl_->send(std::move(request), std::move(on_response)); }
+void Agent::reply(RequestId id, Response response) { impl_->reply(id, std::move(response)); }
+CallId Agent::invite(Request request, std::function<void(const Response&)> on_response) { return impl_->invite(std::move(request), std::move(on_response)); }
+void Agent::reinvite(CallId id, Request request, std::function<void(const Response&)> on_response) {
+  impl_->reinvite(id, std::move(request), std::move(on_response));
+}
+void Agent::answer(CallId id, Response response) { impl_->answer(id, std::move(response)); }
+void Agent::bye(CallId id, const std::string& reason) { impl_->bye(id, reason); }
+SubscriptionId Agent::subscribe(Request request, std::function<void(const Request&)> on_notify, std::function<void(const Response&)> on_end) {
+  return impl_->subscribe(std::move(request), std::move(on_notify), std::move(on_end));
+}
+void Agent::unsubscribe(SubscriptionId id) { impl_->unsubscribe(id); }
+void Agent::accept_subscription(SubscriptionId id, int status, std::string reason, int expires) {
+  impl_->accept_subscription(id, status, std::move(reason), expires);
+}
+void Agent::notify(SubscriptionId id, std::string content_type, std::string body, bool terminate) {
+  impl_->notify(id, std::move(content_type), std::move(body), terminate);
+}
+
+// --- Life ---
+
+AgentFront::AgentFront(AgentConfig config, Executor& executor, Handler& handler) : config_(std::move(config)), executor_(executor), handler_(handler) {
+  if (config_.listen.empty()) config_.listen = "127.0.0.1:0";
+}
+
+AgentFront::~AgentFront() { stop(); }
+
+Status AgentFront::start() {
+  SEALCAST_TRY(check_files(config_));
+  thread_.start();
+  Status status;
+  *alive_ = true;
+  thread_.call([&] {
+    stack_ = std::make_unique<AgentStack>(*this, config_, thread_.root());
+    status = stack_->start();
+    if (status) local_address_ = stack_->local_address();
+    if (!status) stack_.reset();
+  });
+  if (!status) {
+    *alive_ = false;
+    thread_.stop();
+  }
+  return status;
+}
+
+void AgentFront::stop() {
+  if (!*alive_) return;
+  *alive_ = false;
+  std::vector<Header> headers;
+  if (register_headers_) headers = register_headers_();
+  // Shared by this wait and by the stack, which may finish after the wait has ended.
+  auto quiet = std::make_shared<std::promise<void>>();
+  auto future = quiet->get_future();
+  thread_.post([this, headers, quiet] { stack_->begin_close(headers, [quiet] { quiet->set_value(); }); });
+  future.wait_for(k_farewell_limit);
+  thread_.call([this] { stack_.reset(); });
+  thread_.stop();
+  responses_.clear();
+  watches_.clear();
+  calls_.clear();
+  subscribers_.clear();
+  register_headers_ = nullptr;
+  on_registration_ = nullptr;
+}
+
+void AgentFront::to_stack(std::function<void(AgentStack&)> task) {
+  if (!*alive_) return;
+  thread_.post([this, task = std::move(task)] {
+    if (stack_) task(*stack_);
+  });
+}
+
+void AgentFront::from_stack(std::function<void(AgentFront&)> task) {
+  executor_.post([this, alive = alive_, task = std::move(task)] {
+    if (*alive) task(*this);
+  });
+}
+
+// --- Calls of the owner ---
+
+void AgentFront::register_identity(Credentials credentials, int expires, std::function<std::vector<Header>()> headers,
+                                   std::function<void(const RegistrationState&)> on_change) {
+  register_headers_ = std::move(headers);
+  on_registration_ = std::move(on_change);
+  // Shared only because std::function copies what it holds; it has one user.
+  auto shared = std::make_shared<Credentials>(std::move(credentials));
+  to_stack([shared, expires](AgentStack& stack) { stack.registration_.begin(std::move(*shared), expires); });
+}
+
+void AgentFront::send(Request request, std::function<void(const Response&)> on_response) {
+  const auto id = next_id();
+  responses_[id] = std::move(on_response);
+  to_stack([id, request = std::move(request)](AgentStack& stack) { stack.send(id, request); });
+}
+
+void AgentFront::reply(RequestId id, Response response) {
+  to_stack([id, response = std::move(response)](AgentStack& stack) { stack.reply(id, response); });
+}
+
+CallId AgentFront::invite(Request request, std::function<void(const Response&)> on_response) {
+  const CallId id = next_id();
+  responses_[id] = std::move(on_response);
+  calls_.insert(id);
+  to_stack([id, request = std::move(request)](AgentStack& stack) { stack.calls().invite(id, request); });
+  return id;
+}
+
+void AgentFront::reinvite(CallId id, Request request, std::function<void(const Response&)> on_response) {
+  const auto response_id = next_id();
+  responses_[response_id] = std::move(on_response);
+  to_stack([id, response_id, request = std::move(request)](AgentStack& stack) { stack.calls().reinvite(id, response_id, request); });
+}
+
+void AgentFront::answer(CallId id, Response response) {
+  to_stack([id, response = std::move(response)](AgentStack& stack) { stack.calls().answer(id, response); });
+}
+
+void AgentFront::bye(CallId id, const std::string& reason) {
+  if (calls_.erase(id) == 0) return;
+  to_stack([id, reason](AgentStack& stack) { stack.calls().bye(id, reason); });
+}
+
+SubscriptionId AgentFront::subscribe(Request request, std::function<void(const Request&)> on_notify, std::function<void(const Response&)> on_end) {
+  const SubscriptionId id = next_id();
+  watches_[id] = {std::move(on_notify), std::move(on_end)};
+  to_stack([id, request = std::move(request)](AgentStack& stack) { stack.watches().subscribe(id, request); });
+  return id;
+}
+
+void AgentFront::unsubscribe(SubscriptionId id) {
+  if (watches_.erase(id) == 0) return;
+  to_stack([id](AgentStack& stack) { stack.watches().unsubscribe(id); });
+}
+
+void AgentFront::accept_subscription(SubscriptionId id, int status, std::string reason, int expires) {
+  if (status >= 300) subscribers_.erase(id);
+  to_stack([id, status, reason = std::move(reason), expires](AgentStack& stack) { stack.subscribers_.accept(id, status, reason, expires); });
+}
+
+void AgentFront::notify(SubscriptionId id, std::string content_type, std::string body, bool terminate) {
+  if (terminate && subscribers_.erase(id) == 0) return;
+  to_stack([id, type = std::move(content_type), body = std::move(body), terminate](AgentStack& stack) {
+    stack.subscribers_.notify(id, type, body, terminate);
+  });
+}
+
+// --- Reports of the stack ---
+
+void AgentFront::response_arrived(std::uint64_t id, const Response& response) {
+  auto node = responses_.extract(id);
+  if (!node.empty() && node.mapped()) node.mapped()(response);
+}
+
+void AgentFront::registration_due() {
+  std::vector<Header> headers;
+  if (register_headers_) headers = register_headers_();
+  to_stack([headers = std::move(headers)](AgentStack& stack) { stack.registration_.attempt(headers); });
+}
+
+void AgentFront::registration_changed(const RegistrationState& state) {
+  log(state.registered ? LogLevel::info : LogLevel::warning, "sip",
+      (state.registered ? "registered " + config_.identity : config_.identity + " is not registered: " + state.reason));
+  // A copy: the callback may register anew.
+  if (auto tell = on_registration_) tell(state);
+}
+
+void AgentFront::invite_arrived(CallId id, const Request& request) {
+  calls_.insert(id);
+  handler_.on_invite(id, request);
+}
+
+void AgentFront::reinvite_arrived(CallId id, const Request& request) {
+  if (calls_.contains(id)) handler_.on_reinvite(id, request);
+}
+
+void AgentFront::call_failed(CallId id, const Response& response) {
+  calls_.erase(id);
+  response_arrived(id, response);
+}
+
+void AgentFront::call_ended(CallId id, const std::string& reason) {
+  if (calls_.erase(id) != 0) handler_.on_call_ended(id, reason);
+}
+
+void AgentFront::notify_arrived(SubscriptionId id, const Request& request) {
+  auto watch = watches_.find(id);
+  if (watch == watches_.end()) return;
+  // A copy: the callback may unsubscribe.
+  if (auto tell = watch->second.on_notify) tell(request);
+}
+
+void AgentFront::subscription_over(SubscriptionId id, const Response& response) {
+  auto node = watches_.extract(id);
+  if (!node.empty() && node.mapped().on_end) node.mapped().on_end(response);
+}
+
+void AgentFront::subscribe_arrived(SubscriptionId id, const Request& request, bool first) {
+  if (first) subscribers_.insert(id);
+  if (subscribers_.contains(id)) handler_.on_subscribe(id, request);
+}
+
+void AgentFront::subscription_ended(SubscriptionId id) {
+  if (subscribers_.erase(id) != 0) handler_.on_subscription_ended(id);
+}
+
+}  // namespace sealcast::sip
