@@ -63,6 +63,8 @@ TEST(Wire, reads_and_writes_within_bounds_only) {
 TEST(Text, hides_what_would_move_a_terminal) {
   EXPECT_EQ(printable("a\x1b[2J\n\xe2\x80\xae" "b\xff"), "a\\u{1b}[2J\\u{a}\\u{202e}b\\xff");
   EXPECT_EQ(printable("h\xc3\xa9"), "h\xc3\xa9");
+  EXPECT_EQ(printable("abcd", 4), "abcd");
+  EXPECT_EQ(printable("abc\x1b", 4), "abc...");  // the limit holds for what is shown, not for what came
   EXPECT_EQ(safe_file_name("../../etc/passwd", "content"), "_._.._etc_passwd");
   EXPECT_EQ(safe_file_name("", "content"), "content");
 }

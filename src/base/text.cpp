@@ -46,20 +46,20 @@ bool is_utf8(std::string_view text) {
 std::string printable(std::string_view text, std::size_t limit) {
   std::string out;
   while (!text.empty()) {
-    if (out.size() >= limit) return out + "...";
     std::uint32_t c = 0;
     auto length = next_code_point(text, c);
     char escaped[16];
+    std::string_view shown = text.substr(0, length);
     if (length == 0) {
       std::snprintf(escaped, sizeof escaped, "\\x%02x", static_cast<unsigned>(static_cast<std::uint8_t>(text[0])));
-      out += escaped;
+      shown = escaped;
       length = 1;
     } else if (is_hidden(c)) {
       std::snprintf(escaped, sizeof escaped, "\\u{%x}", c);
-      out += escaped;
-    } else {
-      out.append(text.substr(0, length));
+      shown = escaped;
     }
+    if (out.size() + shown.size() > limit) return out + "...";
+    out += shown;
     text.remove_prefix(length);
   }
   return out;

@@ -135,6 +135,12 @@ TEST_F(Keys, AnswersAreBoundToTheirRequest) {
   content::ContentKey wrong;
   other.header = content::make_sealed_header({5}, wrong);
   EXPECT_FALSE(check_answer(answer, first, other, k_alice, k_now));
+  for (auto iat : {INT64_MIN, INT64_MAX}) {
+    auto payload = *crypto::jws_peek(*jws_of_body(answer))->payload.as_object();
+    payload["iat"] = std::int64_t{iat};
+    auto forged = json::Value(json::Object{{"jws", crypto::jws_sign(payload, "sealcast-krsp+jwt", holder)}}).text();
+    EXPECT_FALSE(check_answer(forged, first, d, k_alice, k_now));
+  }
   for (std::size_t i = 0; i < answer.size(); i += 7) {
     auto changed = answer;
     changed[i] = changed[i] == 'A' ? 'B' : 'A';
@@ -147,6 +153,10 @@ TEST_F(Keys, EnrolmentProvesTheKey) {
   EXPECT_EQ(*verify_enrolment(proof, k_alice, k_now + 10), device.public_key().thumbprint());
   EXPECT_FALSE(verify_enrolment(proof, "sip:bob@sealcast.test", k_now));
   EXPECT_FALSE(verify_enrolment(proof, k_alice, k_now + 1000));
+  for (auto iat : {INT64_MIN, INT64_MAX}) {  // no arithmetic with a foreign time
+    auto payload = json::Object{{"v", 1}, {"sub", k_alice}, {"iat", std::int64_t{iat}}};
+    EXPECT_FALSE(verify_enrolment(crypto::jws_sign(payload, "sealcast-enrol+jwt", device, true), k_alice, k_now));
+  }
 }
 
 }  // namespace

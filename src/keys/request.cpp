@@ -1,7 +1,5 @@
 #include "keys/request.hpp"
 
-#include <cstdlib>
-
 #include "base/encoding.hpp"
 #include "content/uri.hpp"
 
@@ -13,6 +11,9 @@ constexpr std::size_t k_longest_body = 8192;
 constexpr UnixSeconds k_enrolment_age = 300;
 
 auto broken(const std::string& why) { return fail(ErrorCode::integrity, "key answer: " + why); }
+
+// A time from outside may be any 64-bit number: nothing is computed with it.
+bool is_near(UnixSeconds time, UnixSeconds now, UnixSeconds leeway) { return time >= now - leeway && time <= now + leeway; }
 
 // The key of the one content that was asked for, out of the decrypted document.
 Result<content::ContentKey> key_of(const SecretBytes& plaintext, const content::Description& d) {
@@ -49,8 +50,7 @@ Result<std::string> verify_enrolment(std::string_view jws, const std::string& su
   auto verified = crypto::jws_verify_embedded(jws, k_enrolment);
   if (!verified) return fail(ErrorCode::authentication, "device key: " + std::string(crypto::text(verified.error())));
   if (verified->payload.int_or("v") != 1 || verified->payload.string_or("sub") != subscriber) return fail(ErrorCode::authentication, "device key: it is for another subscriber");
-  auto age = now - verified->payload.int_or("iat");
-  if (age > k_enrolment_age || age < -k_enrolment_age) return fail(ErrorCode::authentication, "device key: the proof is not fresh (are the clocks right?)");
+  if (!is_near(verified->payload.int_or("iat"), now, k_enrolment_age)) return fail(ErrorCode::authentication, "device key: the proof is not fresh (are the clocks right?)");
   return verified->header.kid;
 }
 
@@ -85,7 +85,7 @@ Result<KeyAnswer> check_answer(std::string_view body, const PendingRequest& pend
   if (p.int_or("v") != 1 || p.string_or("rid") != pending.rid || p.string_or("apv") != base64url(apv)) return broken("it belongs to another request");
   if (p.string_or("iss") != pending.holder.uri || p.string_or("sub") != subscriber) return broken("it is from or for somebody else");
   if (p.string_or("cid") != d.content_id || p.string_or("root") != content::root_text(d.root)) return broken("it is about another content");
-  if (std::abs(now - p.int_or("iat")) > content::k_clock_leeway) return broken("it is not fresh (are the clocks right?)");
+  if (!is_near(p.int_or("iat"), now, content::k_clock_leeway)) return broken("it is not fresh (are the clocks right?)");
   KeyAnswer out;
   out.status = static_cast<int>(p.int_or("st"));
   out.retry_after = static_cast<int>(p.int_or("ra"));

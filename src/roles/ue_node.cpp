@@ -203,7 +203,9 @@ void UeNode::leave(UeSwarm& swarm) {
 // The token names us by our pseudonym of the swarm, and the inviter by its own, which is what From says.
 UeSwarm* UeNode::invited_swarm(const sip::Request& request, std::string& why) {
   why = "A membership token is needed";
-  if (request.asserted_identity != tracker_uri(config_.domain)) {
+  // The core asserts the tracker, or the inviter's pseudonym: nobody but the tracker may speak for those.
+  bool by_pseudonym = request.asserted_identity == request.from && request.from.ends_with("@peers." + config_.domain);
+  if (!by_pseudonym && request.asserted_identity != tracker_uri(config_.domain)) {
     why = "Invitations come through the tracker";
     return nullptr;
   }

@@ -1,8 +1,14 @@
 #include "sip/agent.hpp"
 
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstring>
 #include <filesystem>
 #include <future>
 
+#include "base/address.hpp"
 #include "base/log.hpp"
 #include "sip/agent_impl.hpp"
 
@@ -20,6 +26,29 @@ Status check_files(const AgentConfig& config) {
     if (wanted && !std::filesystem::is_regular_file(path, error)) return fail(ErrorCode::usage, "there is no " + path.string() + ", which TLS needs");
   }
   return {};
+}
+
+// The address of ours that the system uses towards the next hop: the library binds its connections to the address that it listens on.
+std::string address_towards(const std::string& next_hop) {
+  const auto hop = parse_endpoint(next_hop);
+  if (!hop) return "127.0.0.1:0";
+  const bool v6 = hop->address.is_v6();
+  sockaddr_in to4{};
+  sockaddr_in6 to6{};
+  to4.sin_family = AF_INET;
+  to6.sin6_family = AF_INET6;
+  to4.sin_port = to6.sin6_port = htons(hop->port);
+  std::memcpy(&to4.sin_addr, hop->address.octets.data(), sizeof to4.sin_addr);
+  std::memcpy(&to6.sin6_addr, hop->address.octets.data(), sizeof to6.sin6_addr);
+  auto* address = v6 ? reinterpret_cast<sockaddr*>(&to6) : reinterpret_cast<sockaddr*>(&to4);
+  socklen_t size = v6 ? sizeof to6 : sizeof to4;
+  const int fd = ::socket(v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  // Connecting a datagram socket sends nothing: it chooses a route.
+  const bool found = fd >= 0 && ::connect(fd, address, size) == 0 && ::getsockname(fd, address, &size) == 0;
+  if (fd >= 0) ::close(fd);
+  Endpoint own{hop->address, 0};
+  std::memcpy(own.address.octets.data(), v6 ? static_cast<void*>(&to6.sin6_addr) : static_cast<void*>(&to4.sin_addr), v6 ? 16 : 4);
+  return found ? own.text() : v6 ? "[::1]:0" : "127.0.0.1:0";
 }
 
 }  // namespace
@@ -61,7 +90,7 @@ void Agent::notify(SubscriptionId id, std::string content_type, std::string body
 // --- Life ---
 
 AgentFront::AgentFront(AgentConfig config, Executor& executor, Handler& handler) : config_(std::move(config)), executor_(executor), handler_(handler) {
-  if (config_.listen.empty()) config_.listen = "127.0.0.1:0";
+  if (config_.listen.empty()) config_.listen = address_towards(config_.next_hop);
 }
 
 AgentFront::~AgentFront() { stop(); }
@@ -87,12 +116,10 @@ Status AgentFront::start() {
 void AgentFront::stop() {
   if (!*alive_) return;
   *alive_ = false;
-  std::vector<Header> headers;
-  if (register_headers_) headers = register_headers_();
   // Shared by this wait and by the stack, which may finish after the wait has ended.
   auto quiet = std::make_shared<std::promise<void>>();
   auto future = quiet->get_future();
-  thread_.post([this, headers, quiet] { stack_->begin_close(headers, [quiet] { quiet->set_value(); }); });
+  thread_.post([this, quiet] { stack_->begin_close([quiet] { quiet->set_value(); }); });
   future.wait_for(k_farewell_limit);
   thread_.call([this] { stack_.reset(); });
   thread_.stop();

@@ -17,7 +17,8 @@ using SubscriptionId = std::uint64_t;  // a SUBSCRIBE dialog, either side
 struct AgentConfig {
   std::string identity;      // "sip:alice@sealcast.test" or a service identity
   std::string contact_user;  // random user part of Contact
-  std::string listen;        // "127.0.0.1:0" (port chosen) or "[::1]:5070"
+  // "127.0.0.1:0" (port chosen) or "[::1]:5070"; empty: our address towards the next hop, port chosen. Connections go out from this address.
+  std::string listen;
   std::string next_hop;      // core: "127.0.0.1:5061"
   bool tls = true;           // false: TCP; bodies with key material are then refused by the caller's rules
   std::string tls_directory;  // agent.pem (certificate and key) and cafile.pem; a UE without certificate: cafile.pem only
@@ -66,7 +67,8 @@ class Agent {
   std::string local_address() const;  // "127.0.0.1:40123"
 
   // REGISTER now, refreshed at half of expires, again when the connection is lost or nobody answers (pauses 1, 2, 4 .. 15 s), not when the
-  // core refuses. on_change: told of each change. headers(): called here, on the owner's thread, before each attempt; empty function: none.
+  // core refuses. on_change: told of each change. headers(): called on the owner's thread before each attempt,
+  // not at stop(); an empty function means none.
   void register_identity(Credentials credentials, int expires, std::function<std::vector<Header>()> headers,
                          std::function<void(const RegistrationState&)> on_change);
 

@@ -74,6 +74,8 @@ int Call::on_invite(nta_incoming_t* incoming, const sip_t* sip, bool first) {
   pending = incoming;
   pending_until = StackClock::now() + k_invite_answer_limit;
   ::nta_incoming_bind(incoming, &Call::on_ack_or_cancel, this);
+  // At once: the other side's CANCEL waits for a provisional answer (RFC 3261 section 9.1), and its patience begins to be ours.
+  ::nta_incoming_treply(incoming, SIP_100_TRYING, TAG_END());
   if (!first) ::nta_leg_server_route(leg, nullptr, sip->sip_contact);
   stack.front().from_stack([call = id, first, request = stack.read(incoming, sip)](AgentFront& front) {
     if (first) front.invite_arrived(call, request);

@@ -142,7 +142,7 @@ class Registration {
   ~Registration();
   void begin(Credentials credentials, int expires);
   void attempt(const std::vector<Header>& headers);  // with the headers that were asked for
-  void withdraw(const std::vector<Header>& headers);
+  void withdraw();
   void tick(StackTime now);
   bool registered() const { return state_.registered; }
   const std::vector<std::string>& service_route() const { return service_route_; }
@@ -307,7 +307,7 @@ class AgentStack final : public LegOwner {
   void send(std::uint64_t id, const Request& request);
   void reply(RequestId id, const Response& response);
   // Unregisters, ends what is open; `done` is called when nothing is under way any more.
-  void begin_close(const std::vector<Header>& register_headers, std::function<void()> done);
+  void begin_close(std::function<void()> done);
 
   // For the parts.
   // Makes a leg for a dialog that we begin; null when an address is no SIP URI.

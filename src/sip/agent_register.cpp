@@ -43,6 +43,11 @@ std::string quoted(const std::string& text) {
   return out + '"';
 }
 
+std::string between_brackets(const std::string& name_addr) {
+  const auto begin = name_addr.find('<'), end = name_addr.find('>');
+  return begin == std::string::npos || end == std::string::npos || end < begin ? name_addr : name_addr.substr(begin + 1, end - begin - 1);
+}
+
 bool offers_auth(const std::string& qop) {
   std::size_t begin = 0;
   while (begin <= qop.size()) {
@@ -205,7 +210,7 @@ void Registration::accepted(const Answer& answer) {
   service_route_ = answer.response.values("Service-Route");
   watch_connection(::nta_outgoing_transport(answer.handle));
   const auto associated = answer.response.values("P-Associated-URI");
-  change({true, answer.response.status, answer.response.reason, associated.empty() ? std::string() : associated.front()});
+  change({true, answer.response.status, answer.response.reason, associated.empty() ? std::string() : between_brackets(associated.front())});
   // The core that came back may have forgotten our dialogs: their servers say 481, and we learn it now.
   if (std::exchange(lost_, false)) stack_.watches().refresh_all();
 }
@@ -246,11 +251,11 @@ void Registration::change(RegistrationState state) {
   stack_.front().from_stack([state = state_](AgentFront& front) { front.registration_changed(state); });
 }
 
-void Registration::withdraw(const std::vector<Header>& headers) {
+void Registration::withdraw() {
   withdrawing_ = true;
   if (transaction_ != 0) stack_.forget(transaction_);
   if (!state_.registered) return;
-  headers_ = headers;
+  headers_.clear();  // theirs to make are on the owner's thread, which waits for us; and the core asks for none here
   challenges_ = 0;
   send(0);
 }

@@ -15,6 +15,8 @@ constexpr std::size_t k_most_pending = 1000;
 constexpr std::size_t k_largest_body = 64 * 1024, k_largest_notify = 320 * 1024;  // a catalogue is up to 256 KiB
 constexpr std::size_t k_largest_message = 512 * 1024;  // beyond it the library answers 413 and closes the connection
 
+constexpr unsigned k_queue = 1024;  // messages that wait for the connection; the library's own 64 are a short burst
+
 url_string_t* url_string(const std::string& text) { return reinterpret_cast<url_string_t*>(const_cast<char*>(text.c_str())); }
 
 }  // namespace
@@ -41,7 +43,7 @@ Status AgentStack::start() {
   const unsigned policy = (config_.verify_peer ? unsigned{TPTLS_VERIFY_SUBJECTS_OUT} : 0U) | (config_.require_client_certificate ? unsigned{TPTLS_VERIFY_INCOMING} : 0U);
   errno = 0;
   agent_ = ::nta_agent_create(root_, url_string(url), nullptr, this, NTATAG_UA(1), NTATAG_SIP_T1X64(k_request_limit.count()),
-                              NTATAG_MAXSIZE(k_largest_message), NTATAG_MAX_FORWARDS(70), TPTAG_LOG(0),
+                              NTATAG_MAXSIZE(k_largest_message), NTATAG_MAX_FORWARDS(70), TPTAG_LOG(0), TPTAG_QUEUESIZE(k_queue),
                               TAG_IF(config_.tls, TPTAG_CERTIFICATE(config_.tls_directory.c_str())), TAG_IF(config_.tls, TPTAG_TLS_VERIFY_POLICY(policy)),
                               TAG_END());
   if (agent_ == nullptr) {
@@ -379,7 +381,7 @@ void AgentStack::tick() {
   for (auto id : overdue) reply(id, {.status = 500, .reason = {}, .content_type = {}, .body = {}, .headers = {}});
 }
 
-void AgentStack::begin_close(const std::vector<Header>& register_headers, std::function<void()> done) {
+void AgentStack::begin_close(std::function<void()> done) {
   closing_ = true;
   closed_ = std::move(done);
   for (auto& [id, pending] : pending_) {
@@ -390,12 +392,16 @@ void AgentStack::begin_close(const std::vector<Header>& register_headers, std::f
   calls_.end_all();
   watches_.end_all();
   subscribers_.end_all();
-  registration_.withdraw(register_headers);
+  registration_.withdraw();
   check_closed();
 }
 
 void AgentStack::check_closed() {
-  if (!closing_ || !transactions_.empty() || !closed_) return;
+  if (!closing_ || !closed_) return;
+  for (const auto& [id, transaction] : transactions_) {
+    // What the owner asked is on its way, and nobody is told of the answer any more.
+    if (transaction->method != "MESSAGE" && transaction->method != "PUBLISH") return;
+  }
   auto done = std::move(closed_);
   closed_ = nullptr;
   done();

@@ -19,7 +19,8 @@ namespace {
 
 // RFC 3261 section 17: 64*T1, cut from 32 s: a service or UE that does not answer within it is as good as gone.
 constexpr unsigned k_transaction_milliseconds = 8000;
-constexpr std::size_t k_most_header_octets = 16 * 1024;
+// Of one message as the library sees it: whatever a TCP connection holds ready to be read counts, also the messages behind the first one.
+constexpr std::size_t k_most_unread_octets = 1024 * 1024;
 constexpr unsigned k_send_queue = 256;  // messages waiting on one connection
 
 // The system's source (the one in io belongs to a module of the same layer).
@@ -87,9 +88,9 @@ Status CoreState::open(CoreSide& side, const std::string& address, const char* t
   auto* where = reinterpret_cast<const url_string_t*>(uri.c_str());
   auto* none = reinterpret_cast<const url_string_t*>(-1);  // the library's word for: no listener yet
   if (!side.agent) {
-    side.agent = ::nta_agent_create(root_, none, message_came, &side, NTATAG_UA(0), NTATAG_CANCEL_487(0), NTATAG_SERVER_RPORT(1), NTATAG_PASS_100(1), NTATAG_PASS_408(1),
-                                    NTATAG_SIP_T1X64(k_transaction_milliseconds), NTATAG_MAXSIZE(k_most_octets + k_most_header_octets), NTATAG_USE_NAPTR(0),
-                                    NTATAG_USE_SRV(0), TAG_END());
+    side.agent =
+        ::nta_agent_create(root_, none, message_came, &side, NTATAG_UA(0), NTATAG_CANCEL_487(0), NTATAG_SERVER_RPORT(1), NTATAG_PASS_100(1), NTATAG_PASS_408(1),
+                           NTATAG_SIP_T1X64(k_transaction_milliseconds), NTATAG_MAXSIZE(k_most_unread_octets), NTATAG_USE_NAPTR(0), NTATAG_USE_SRV(0), TAG_END());
     SEALCAST_ASSERT(side.agent);
   }
   errno = 0;

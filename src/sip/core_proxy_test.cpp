@@ -459,7 +459,7 @@ TEST_F(CoreProxyTest, survives_garbage) {
 
 // The library's own server transactions abort the process here: an ACK for a response that found no room in the send queue.
 TEST_F(CoreProxyTest, cuts_off_who_sends_without_reading) {
-  TestUe mallory{SipConnection::tcp(core_->ue_tcp_address(), 4096), "alice"};
+  TestUe mallory{SipConnection::tls(core_->ue_address(), directory("ue"), 4096), "alice"};
   bool listens = true;
   for (int i = 0; listens && i < 300'000; ++i) {
     RequestParts parts{"INVITE", "sip:bob@sealcast.test"};

@@ -3,7 +3,6 @@
 
 #include "crypto/ec.hpp"
 #include "keys/request.hpp"
-#include "sip/core_bindings.hpp"
 #include "sip/core_digest.hpp"
 #include "sip/core_token.hpp"
 #include "tests/support/core_fixture.hpp"

@@ -84,7 +84,7 @@ Status Engine::open_channel(Instant now, AssociationId id, const SwarmId& swarm)
   auto& e = *impl_;
   auto* a = e.find(id);
   auto* s = e.find(swarm);
-  if (!a || !s) return fail(ErrorCode::not_found, "no such association or swarm");
+  if (!a || a->leaving || !s) return fail(ErrorCode::not_found, "no such association or swarm");
   if (s->config.secured_only && !a->secured())
     return fail(Error{ErrorCode::negotiation, "the swarm wants session protection and this association is plain", "sdes-required", "offerer"});
   if (e.channels >= e.options.max_channels) return fail(ErrorCode::network, "too many channels");
@@ -196,8 +196,9 @@ void Engine::Impl::tick(Instant now, Association& a) {
     if (dead) close_channel(a, c, "the partner does not answer", false);
     else if (c.stage != ChannelStage::open && now - c.opened >= k_handshake_patience) close_channel(a, c, "the handshake was not answered", false);
     else if (c.stage == ChannelStage::open) {
+      auto local = c.local;
       watch_progress(now, a, c);
-      fetch(now, a, c);
+      if (auto* still = a.find(local)) fetch(now, a, *still);  // a piece that turned out bad may have closed it
     }
   }
 }
@@ -224,9 +225,15 @@ Instant Engine::deadline() const {
   return out;
 }
 
+// Not always the same one first: under a download limit whoever is first takes what the limiter has to give.
 void Engine::on_deadline(Instant now) {
-  impl_->last_tick = now;
-  for (auto& [id, a] : impl_->associations) impl_->tick(now, *a);
+  auto& e = *impl_;
+  e.last_tick = now;
+  if (e.associations.empty()) return;
+  auto first = e.associations.upper_bound(e.asked_last);
+  if (first == e.associations.end()) first = e.associations.begin();
+  for (auto at = first; at != e.associations.end(); ++at) e.tick(now, *at->second);
+  for (auto at = e.associations.begin(); at != first; ++at) e.tick(now, *at->second);
 }
 
 std::optional<Event> Engine::poll_event() {

@@ -52,7 +52,7 @@ bool Engine::Impl::fetch_run(Instant now, Channel& c, std::uint32_t run, bool en
   return any;
 }
 
-void Engine::Impl::fetch(Instant now, Association&, Channel& c) {
+void Engine::Impl::fetch(Instant now, Association& a, Channel& c) {
   auto& s = *c.swarm;
   if (c.stage != ChannelStage::open || s.config.appetite == Appetite::none || c.choked_by_partner || s.config.held.full()) return;
   constexpr std::uint32_t k_most_runs = 4096;  // at one call; the next one goes on from the cursor
@@ -64,11 +64,16 @@ void Engine::Impl::fetch(Instant now, Association&, Channel& c) {
       auto next = s.config.held.next_clear(std::min(c.cursor * 32, s.geometry().chunks() - 1));
       auto run = next >= s.geometry().chunks() ? 0 : next / 32;
       if (run != c.cursor && run > c.cursor) looked += run - c.cursor;
-      fetch_run(now, c, run, endgame);
+      if (fetch_run(now, c, run, endgame)) asked_last = a.id;
       c.cursor = (run + 1) % runs;
     }
     if (!c.fetching.empty()) return;
   }
+}
+
+// Under a download limit asking is the timer's business, which takes the channels in turn: a fast partner would take all that there is.
+void Engine::Impl::fetch_after_arrival(Instant now, Association& a, Channel& c) {
+  if (options.download_limit == 0) fetch(now, a, c);
 }
 
 void Engine::Impl::fetch_everywhere(Instant now, SwarmState& s) {

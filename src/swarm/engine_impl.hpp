@@ -61,6 +61,7 @@ struct Engine::Impl {
 
   // engine_fetch.cpp
   void fetch(Instant now, Association& a, Channel& c);
+  void fetch_after_arrival(Instant now, Association& a, Channel& c);
   bool fetch_run(Instant now, Channel& c, std::uint32_t run, bool endgame);
   bool ask(Instant now, Channel& c, content::ChunkRange range, bool endgame);
   void release(Channel& c, content::Bin bin);
@@ -91,7 +92,8 @@ struct Engine::Impl {
   std::unordered_map<AssociationKey, Association*, AssociationKeyHash> by_key;
   std::unordered_map<SwarmId, std::unique_ptr<SwarmState>, crypto::DigestHash> swarms;
   std::deque<Event> events;
-  AssociationId turn = 0;  // association that sent last
+  AssociationId turn = 0;        // association that sent last
+  AssociationId asked_last = 0;  // association that was asked for something last
   std::size_t channels = 0;
   Instant last_tick{};
 

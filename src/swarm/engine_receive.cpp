@@ -26,7 +26,7 @@ void Engine::input(Instant now, ReceivedBatch batch) {
     auto kind = rtp::classify(packet);
     if (kind == rtp::PacketKind::other) continue;
     auto found = e.by_key.find({batch.from, rtp::sender_ssrc(packet, kind)});
-    if (found == e.by_key.end()) continue;
+    if (found == e.by_key.end() || found->second->leaving) continue;  // who has left opens no channel any more
     rtp::PacketSlot slot{packet.data(), static_cast<std::uint32_t>(packet.size()), static_cast<std::uint32_t>(packet.size()), false};
     if (found->second != current || waiting == slots.size()) flush();
     current = found->second;
@@ -164,10 +164,12 @@ void Engine::Impl::on_have(Channel& c, ChunkRange range, Association& a) {
   }
 }
 
-// Only pieces of the profile are served: aligned runs of 2^k chunks, k <= 5, that we hold.
+// Only pieces of the profile are served: aligned runs of 2^k chunks, k <= 5, that we hold. One message costs so many looks at most, however
+// long its range and however little of it is here.
 void Engine::Impl::on_request(Association&, Channel& c, ChunkRange range) {
   auto& s = *c.swarm;
-  while (range.first <= range.last && c.serve_queue.size() < k_max_serve_queue) {
+  constexpr int k_most_looks = 1024;
+  for (int looks = 0; looks < k_most_looks && c.serve_queue.size() < k_max_serve_queue; ++looks) {
     ChunkRange piece = range;
     if (!s.piece_of(piece)) {
       auto run = s.run_range(std::min(range.first, s.geometry().chunks() - 1) / 32);
@@ -231,7 +233,7 @@ void Engine::Impl::piece_complete(Instant now, Association& a, Channel& c, Bin b
   if (!s.tree.provable(bin_of_piece, c.fetching.at(bin_of_piece).hashes)) return;  // hashes are still on their way
   auto piece = std::move(c.fetching.at(bin_of_piece));
   release(c, bin_of_piece);
-  if (s.config.held.test(piece.range)) return fetch(now, a, c);  // endgame: another was faster
+  if (s.config.held.test(piece.range)) return fetch_after_arrival(now, a, c);  // endgame: another was faster
   auto taken = s.take_piece(bin_of_piece, piece.data, piece.hashes);
   if (!taken) return piece_bad(a, c, bin_of_piece, piece.range);
   if (!*taken) {
@@ -255,7 +257,7 @@ void Engine::Impl::piece_complete(Instant now, Association& a, Channel& c, Bin b
   });
   emit(EventKind::chunks_verified, a.id, s.id(), piece.range);
   chunks_gained(s, piece.range, &c);
-  fetch(now, a, c);
+  fetch_after_arrival(now, a, c);
 }
 
 // Blame is certain only where datagrams are authenticated; elsewhere anybody could have sent them, and the piece is just asked for again.

@@ -4,6 +4,8 @@
 
 #include <queue>
 
+#include "ppspp/message.hpp"
+#include "rtp/packet.hpp"
 #include "tests/support/seeded_random.hpp"
 
 namespace sealcast::swarm {
@@ -342,6 +344,23 @@ TEST(Engine, DownloadLimitHolds) {
   EXPECT_LT(seconds, 14);
 }
 
+TEST(Engine, UnderADownloadLimitNoPartnerTakesAll) {
+  Content c(2000000, 21);
+  EngineOptions options;
+  options.download_limit = 400000;
+  Node cache(1, c, true, true), seed(3, c, true, true), ue(2, c, false, true, Appetite::all, options);
+  World world({});
+  for (auto* node : {&cache, &seed, &ue}) world.add(*node);
+  world.connect(ue, cache, c.id, true);
+  world.run(200ms);  // the cache is ahead
+  world.connect(ue, seed, c.id, true, true, PartnerKind::ue);
+  world.run(60s, [&] { return whole(ue, c); });
+  ASSERT_TRUE(whole(ue, c));
+  auto traffic = ue.engine.traffic(c.id);
+  EXPECT_GT(traffic.received_from_caches, 500000u);
+  EXPECT_GT(traffic.received_from_ues, 500000u);
+}
+
 TEST(Engine, ClosingIsTold) {
   Content c(1000, 14);
   Node cache(1, c, true, true), ue(2, c, false, true);
@@ -354,6 +373,107 @@ TEST(Engine, ClosingIsTold) {
   world.run(1s);
   EXPECT_EQ(cache.count(EventKind::channel_closed), 1);
   EXPECT_TRUE(ue.engine.associations().empty());
+}
+
+// A partner without an engine, over SRTP: the test writes its datagrams.
+struct Script {
+  Endpoint address{IpAddress::v4(127, 0, 0, 1), 9};
+  rtp::SrtpKey ours{rtp::CryptoSuite::aead_aes_128_gcm, SecretBytes(28)}, theirs{rtp::CryptoSuite::aead_aes_128_gcm, SecretBytes(28)};
+  rtp::SrtpSender sender{ours, 7};
+  rtp::SrtpReceiver receiver{theirs, 8};
+  std::uint16_t sequence = 0;
+  ppspp::ChannelId channel = 0;
+
+  AssociationId meet(Node& node, Instant now) {
+    AssociationConfig config;
+    config.remote = address;
+    config.local_ssrc = 8;
+    config.remote_ssrc = 7;
+    config.send_key = theirs.duplicate();
+    config.receive_key = ours.duplicate();
+    return *node.engine.add_association(now, std::move(config));
+  }
+  // Learns the channel id that the engine chose, from its HANDSHAKE.
+  void listen(Node& node, Instant now) {
+    while (auto batch = node.engine.output(now)) {
+      auto octets = bytes_of(batch->data.first(batch->segment));
+      rtp::PacketSlot slot{octets.data(), static_cast<std::uint32_t>(octets.size()), static_cast<std::uint32_t>(octets.size()), false};
+      receiver.unprotect({&slot, 1});
+      if (!slot.ok) continue;
+      ppspp::Decoder decoder(ByteView(octets).subspan(16, slot.size - 16));
+      if (auto m = decoder.next(); m && m->type == ppspp::MessageType::handshake && m->handshake.source != 0) channel = m->handshake.source;
+    }
+  }
+  void say(Node& node, Instant now, const std::function<void(Writer&)>& messages) {
+    Bytes room(2000);
+    Writer w(MutableByteView(room).subspan(12));
+    w.u32(channel);
+    messages(w);
+    rtp::write_header({98, sequence++, 0, 7}, room.data());
+    rtp::PacketSlot slot{room.data(), static_cast<std::uint32_t>(12 + w.size()), static_cast<std::uint32_t>(room.size()), false};
+    sender.protect({&slot, 1});
+    node.engine.input(now, {address, slot.size, MutableByteView(room).first(slot.size)});
+  }
+  void send_run(Node& node, Instant now, const Content& c, std::uint32_t run, bool good) {
+    for (std::uint32_t chunk = run * 32; chunk < run * 32 + 32; ++chunk) {
+      auto data = bytes_of(ByteView(c.octets).subspan(c.geometry.offset_of(chunk), c.geometry.size_of(chunk)));
+      if (!good) data[0] ^= 1;
+      say(node, now, [&](Writer& w) { ppspp::write_data(w, chunk, 0, data); });
+    }
+  }
+};
+
+// Its third bad run is found bad only later, when the hash that proves it came with another run.
+TEST(Engine, APartnerMayBeFoundLyingByTheTimer) {
+  Content c(128 * 1152, 16);
+  Node ue(1, c, false, true);
+  Script liar;
+  Instant now{1s};
+  auto id = liar.meet(ue, now);
+  ASSERT_TRUE(ue.engine.open_channel(now, id, c.id));
+  liar.listen(ue, now);
+  ASSERT_NE(liar.channel, 0u);
+  liar.say(ue, now, [&](Writer& w) {
+    ppspp::write_handshake(w, {5, std::nullopt, 1152});
+    ppspp::write_range(w, ppspp::MessageType::have, {0, 127});
+  });
+  auto prove = [&](std::uint32_t run) {
+    auto node = content::bin::at(5, run);
+    liar.say(ue, now, [&](Writer& w) {
+      for (auto b : {node, content::bin::sibling(node), content::bin::sibling(content::bin::parent(node))}) ppspp::write_integrity(w, {b, c.nodes[b]});
+    });
+  };
+  prove(0);
+  liar.send_run(ue, now, c, 0, false);
+  liar.send_run(ue, now, c, 1, false);
+  liar.send_run(ue, now, c, 2, false);
+  liar.send_run(ue, now, c, 3, true);
+  prove(3);
+  while (auto event = ue.engine.poll_event()) ue.events.push_back(std::move(*event));
+  EXPECT_EQ(ue.engine.held(c.id)->count(), 32u);
+  for (int i = 0; i < 60; ++i) {
+    liar.listen(ue, now);
+    now += 100ms;
+    ue.engine.on_deadline(now);
+    while (auto event = ue.engine.poll_event()) ue.events.push_back(std::move(*event));
+  }
+  EXPECT_EQ(ue.count(EventKind::integrity_failure), 3);
+  EXPECT_EQ(ue.count(EventKind::channel_closed), 1);
+}
+
+TEST(Engine, NothingIsOpenedOnAnAssociationThatLeaves) {
+  Content c(1000, 17);
+  Node cache(1, c, true, true);
+  Script partner;
+  Instant now{1s};
+  auto id = partner.meet(cache, now);
+  cache.engine.admit(id, c.id);
+  cache.engine.remove_association(now, id);
+  EXPECT_FALSE(cache.engine.open_channel(now, id, c.id));
+  partner.say(cache, now, [&](Writer& w) { ppspp::write_handshake(w, {5, c.id, 1152}); });
+  partner.listen(cache, now);
+  EXPECT_EQ(partner.channel, 0u);
+  EXPECT_TRUE(cache.engine.associations().empty());
 }
 
 TEST(Engine, GarbageFromTheNetworkIsHarmless) {

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "ppspp/message.hpp"
+#include "rtp/feedback.hpp"
 #include "rtp/packet.hpp"
 #include "swarm/engine.hpp"
 #include "tests/fuzz/fuzz.hpp"

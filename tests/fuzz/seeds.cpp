@@ -31,7 +31,9 @@ Bytes decisions(std::uint8_t first, std::size_t size, std::uint64_t number) {
   if (size > 0) out[0] = first;
   return out;
 }
-void decide(const std::string& harness, const std::string& name, std::uint8_t first, std::size_t size) { seed(harness, name, ByteView(decisions(first, size, first + size))); }
+void decide(const std::string& harness, const std::string& name, int first, std::size_t size) {
+  seed(harness, name, ByteView(decisions(static_cast<std::uint8_t>(first), size, static_cast<std::size_t>(first) + size)));
+}
 
 void base() {
   seed("address", "v4", "192.0.2.1:5061");
@@ -64,7 +66,7 @@ void media() {
   seed("crypto_attribute", "parameters", "1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj|2^20|1:4 KDR=0 UNENCRYPTED_SRTP");
   seed("warning", "rule", R"(399 sealcast.test "sdes-required: RTP/SAVPF was offered without a=crypto")");
   seed("warning", "quoted", R"(399 h "fmtp-mismatch: a \"b\" \\")");
-  for (std::uint8_t suite : {0, 1, 2, 0x81}) decide("rtp", "suite_" + std::to_string(suite), suite, 600);
+  for (int suite : {0, 1, 2, 0x81}) decide("rtp", "suite_" + std::to_string(suite), suite, 600);
   rtp::Feedback f{1, 2, 65534, {{true, 5}, {false, 0}, {true, 0x1ffe}}, 77};
   Bytes room(rtp::feedback_octets(f.reports.size()));
   room.resize(rtp::write_feedback(f, room));
@@ -90,7 +92,27 @@ void messages() {
   Writer end(room);
   ppspp::write_closing(end);
   seed("ppspp", "closing", end.written());
-  for (std::uint8_t setup : {0x41, 0x42, 0x83, 0xc4, 0x05, 0x9c}) decide("engine_pair", "setup_" + std::to_string(setup), setup, 1500);
+}
+
+// What engine_pair.cpp does with an octet: the lower half says what, the upper half to whom or how.
+void talk() {
+  for (int setup : {0x00, 0x41, 0x82, 0x83, 0xd5, 0x9c}) seed("engine_pair", "calm_" + std::to_string(setup), std::string(1, static_cast<char>(setup)));
+  const std::string deliver("\x00\x40\x05\x03\xe8", 5), trouble("\x10\x00\x20\x01\x00\x30\x05\x04\x00\x01\x00\x05\x27\x10", 14);
+  auto stranger = [](int number, int whom) {
+    auto words = decisions(static_cast<std::uint8_t>(whom), 40, static_cast<std::uint64_t>(number));
+    return string_of(words);
+  };
+  int number = 0;
+  for (int setup : {0x40, 0x41, 0x84, 0x85, 0x43, 0x8d}) {
+    std::string ops(1, static_cast<char>(setup));
+    for (int i = 0; i < 30; ++i) {
+      ops += deliver + deliver;
+      if (i % 3 == 0) ops += trouble;
+      if (i % 2 == 1) ops += stranger(++number, i % 4 == 1 ? 0x1c : 0x0c);
+      if (i % 10 == 9) ops += std::string("\x27\x00\x27", 3);  // a disk that lies for one datagram
+    }
+    seed("engine_pair", "talk_" + std::to_string(setup), ops);
+  }
 }
 
 void documents() {
@@ -101,24 +123,25 @@ void documents() {
   seed("uri", "root", content::root_text(p.description.root));
   seed("description", "signed", std::string(1, '\0') + description);
   seed("description", "payload", std::string(1, '\x01') + json::Value(fuzz::payload_of(description)).text());
-  for (std::uint8_t kind : {2, 3, 6, 7}) decide("description", "spoilt_" + std::to_string(kind), kind, 60);
+  for (int kind : {2, 3, 6, 7}) decide("description", "spoilt_" + std::to_string(kind), kind, 60);
   auto certificate = keys::make_holder_certificate(k_cache, p.holder.public_key(), k_now, 3600, p.key_service);
   seed("keyinfo", "signed", std::string(1, '\0') + keys::make_keyinfo(certificate, p.description, k_cache, k_now, 3600, p.holder));
-  for (std::uint8_t kind : {1, 2, 3, 5}) decide("keyinfo", "spoilt_" + std::to_string(kind), kind, 60);
+  for (int kind : {1, 2, 3, 5}) decide("keyinfo", "spoilt_" + std::to_string(kind), kind, 60);
   auto pending = keys::make_request(p.description, k_alice, {k_cache, p.holder.public_key()}, k_now, p.device, random);
   auto size = std::string{static_cast<char>(pending.body.size() >> 8), static_cast<char>(pending.body.size() & 0xff)};
   seed("key_request", "signed", std::string("\0\0", 2) + size + pending.body);
-  for (std::uint8_t state : {0, 1, 2, 4}) decide("key_request", "spoilt_" + std::to_string(state), state, 120);
+  for (int state : {0, 1, 2, 4}) decide("key_request", "spoilt_" + std::to_string(state), state, 120);
   seed("key_answer", "request", std::string(1, '\0') + pending.body);
-  for (std::uint8_t kind : {1, 2, 3}) decide("key_answer", "spoilt_" + std::to_string(kind), kind, 60);
+  for (int kind : {1, 2, 3}) decide("key_answer", "spoilt_" + std::to_string(kind), kind, 60);
   seed("enrolment", "signed", std::string(1, '\0') + keys::make_enrolment(k_alice, k_now, p.device));
-  for (std::uint8_t kind : {1, 2}) decide("enrolment", "spoilt_" + std::to_string(kind), kind, 40);
+  for (int kind : {1, 2}) decide("enrolment", "spoilt_" + std::to_string(kind), kind, 40);
   seed("token", "signed", std::string(1, '\0') + tracking::make_token({{1, 2, 3}, tracking::inviter_hash(k_alice), k_cache, k_now, k_now + 300}, fuzz::key(5)));
-  for (std::uint8_t kind : {1, 2}) decide("token", "spoilt_" + std::to_string(kind), kind, 40);
+  for (int kind : {1, 2}) decide("token", "spoilt_" + std::to_string(kind), kind, 40);
   seed("jose", "jws", crypto::jws_sign(json::Object{{"a", 1}}, "fuzz+jwt", fuzz::key(1), true));
   seed("jose", "jwe", crypto::jwe_encrypt(view_of("x"), fuzz::key(1).public_key(), view_of("u"), view_of("v"), random));
-  for (std::uint8_t kind : {0, 1, 2}) decide("jose", "spoilt_" + std::to_string(kind), kind, 200);
-  for (std::uint8_t kind : {0, 1, 2, 4, 5}) decide("sealing", "kind_" + std::to_string(kind), kind, 300);
+  for (int kind : {0, 1, 2}) decide("jose", "spoilt_" + std::to_string(kind), kind, 200);
+  for (int kind : {0, 1, 2, 3}) decide("core_secrets", "kind_" + std::to_string(kind), kind, 80 + 10 * static_cast<std::size_t>(kind));
+  for (int kind : {0, 1, 2, 4, 5}) decide("sealing", "kind_" + std::to_string(kind), kind, 300);
   seed("sealing", "metadata", std::string("\x03") + R"({"name":"film.mp4","type":"video/mp4"})");
 }
 
@@ -141,6 +164,7 @@ int main(int argc, char** argv) {
   base();
   media();
   messages();
+  talk();
   documents();
   tracker();
   return 0;

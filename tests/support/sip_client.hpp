@@ -81,12 +81,12 @@ inline ContextPtr make_context(const std::string& directory, bool verify) {
 // One connection, either end.
 class SipConnection {
  public:
-  // window: octets that the system takes in unread, 0 = as many as it likes.
-  static SipConnection tcp(const std::string& address, int window = 0) { return SipConnection(connected(address, window), nullptr, false); }
+  static SipConnection tcp(const std::string& address) { return SipConnection(connected(address, 0), nullptr, false); }
   // Throws when the handshake fails. `directory`: cafile.pem, and agent.pem for a client certificate.
-  static SipConnection tls(const std::string& address, const std::string& directory) {
+  // window: octets that the system takes in unread, 0 = as many as it likes.
+  static SipConnection tls(const std::string& address, const std::string& directory, int window = 0) {
     auto context = detail::make_context(directory, true);
-    return SipConnection(connected(address), context.get(), false);
+    return SipConnection(connected(address, window), context.get(), false);
   }
   static SipConnection accepted(int fd, SSL_CTX* context) { return SipConnection(fd, context, true); }
 
@@ -149,12 +149,13 @@ class SipConnection {
     }
   }
 
-  static int connected(const std::string& address, int window = 0) {
+  static int connected(const std::string& address, int window) {
     auto to = detail::address_of(address);
     int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (window > 0) ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &window, sizeof window);
     timeval limit{5, 0};
     ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    ::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
     if (::connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof to) != 0) {
       ::close(fd);
       throw std::runtime_error("cannot connect to " + address);

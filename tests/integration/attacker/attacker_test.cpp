@@ -42,7 +42,9 @@ Bytes ipv4(std::uint8_t protocol, ByteView payload) {
   return joined({out, payload});
 }
 
-Bytes udp(std::uint16_t from, ByteView payload) { return ipv4(17, joined({ports(from, 5000), noise(4), payload})); }
+Bytes udp(std::uint16_t from, ByteView payload) {
+  return ipv4(17, joined({ports(from, 5000), noise(4), payload}));
+}
 
 Bytes tcp(std::uint16_t from, std::uint32_t sequence, bool syn, ByteView payload) {
   Bytes rest(16);
@@ -125,7 +127,9 @@ TEST(AttackerSearch, FindsInlineKeysWithTheirSuite) {
   Loot loot;
   Searcher(std::nullopt, {}).search(view_of(text), loot);
   EXPECT_EQ(loot.inline_keys, 3u);
-  EXPECT_EQ(loot.srtp_keys, (std::set<InlineKey>{{rtp::CryptoSuite::aead_aes_128_gcm, gcm}, {rtp::CryptoSuite::aes_cm_128_hmac_sha1_80, cm}, {rtp::CryptoSuite::aead_aes_256_gcm, large}}));
+  EXPECT_EQ(
+      loot.srtp_keys,
+      (std::set<InlineKey>{{rtp::CryptoSuite::aead_aes_128_gcm, gcm}, {rtp::CryptoSuite::aes_cm_128_hmac_sha1_80, cm}, {rtp::CryptoSuite::aead_aes_256_gcm, large}}));
 }
 
 TEST(AttackerSearch, FindsAContentKeyInEveryForm) {
@@ -133,7 +137,8 @@ TEST(AttackerSearch, FindsAContentKeyInEveryForm) {
   Searcher searcher(key, {"pass word"});
   auto document = "{\"keys\":[{\"k\": \"" + base64url(key) + "\"}]}";
   auto nested = "{\"payload\":\"" + base64url(view_of("[\"" + base64(view_of(document)) + "\"]")) + "\"}";
-  for (auto& hidden : {joined({noise(5), key, noise(5)}), bytes_of(base64url(key)), bytes_of(base64(key)), bytes_of(hex(key)), bytes_of(document), bytes_of("eyJ." + base64url(view_of(document))), bytes_of(nested)}) {
+  for (auto& hidden : {joined({noise(5), key, noise(5)}), bytes_of(base64url(key)), bytes_of(base64(key)), bytes_of(hex(key)), bytes_of(document),
+                       bytes_of("eyJ." + base64url(view_of(document))), bytes_of(nested)}) {
     Loot loot;
     searcher.search(hidden, loot);
     EXPECT_GE(loot.known_key, 1u) << string_of(hidden);
@@ -149,7 +154,9 @@ TEST(AttackerSearch, FindsAContentKeyInEveryForm) {
 }
 
 class AttackerMedia : public testing::TestWithParam<rtp::CryptoSuite> {};
-INSTANTIATE_TEST_SUITE_P(Suites, AttackerMedia, testing::Values(rtp::CryptoSuite::aead_aes_128_gcm, rtp::CryptoSuite::aes_cm_128_hmac_sha1_80, rtp::CryptoSuite::aead_aes_256_gcm));
+INSTANTIATE_TEST_SUITE_P(Suites, AttackerMedia,
+                         testing::Values(rtp::CryptoSuite::aead_aes_128_gcm, rtp::CryptoSuite::aes_cm_128_hmac_sha1_80, rtp::CryptoSuite::aead_aes_256_gcm),
+                         [](auto& info) { return std::string(rtp::name(info.param)); });
 
 TEST_P(AttackerMedia, DecryptsSrtpWithAKeyThatItFound) {
   auto size = rtp::sizes(GetParam()).key + rtp::sizes(GetParam()).salt;
@@ -168,8 +175,10 @@ TEST_P(AttackerMedia, DecryptsSrtpWithAKeyThatItFound) {
     sender.protect({&slot, 1});
     ASSERT_TRUE(slot.ok);
     packet.resize(slot.size);
-    if (i < 8) captured.push_back(udp(4000, packet));
-    else coalesced = joined({coalesced, packet});
+    if (i < 8)
+      captured.push_back(udp(4000, packet));
+    else
+      coalesced = joined({coalesced, packet});
   }
   captured.push_back(udp(4000, coalesced));  // as UDP_SEGMENT gives it to the interface
   captured.push_back(udp(4000, noise(300, 12)));
@@ -206,7 +215,8 @@ TEST(AttackerSealed, OpensAnObjectOnlyWithItsKey) {
   }
   std::vector<Bytes> captured;
   for (std::uint32_t i = 0; i * 1152 < sealed.size(); ++i)
-    captured.push_back(udp(4000, rtp_packet(static_cast<std::uint16_t>(i), i, ByteView(sealed).subspan(i * 1152, std::min<std::size_t>(1152, sealed.size() - i * 1152)))));
+    captured.push_back(
+        udp(4000, rtp_packet(static_cast<std::uint16_t>(i), i, ByteView(sealed).subspan(i * 1152, std::min<std::size_t>(1152, sealed.size() - i * 1152)))));
   auto traffic = traffic_of(captured);
   Object object;
   for (auto& flow : media_flows(traffic))

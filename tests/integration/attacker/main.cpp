@@ -24,9 +24,12 @@ std::optional<Options> options_of(const std::vector<std::string>& arguments) {
   std::vector<std::string> files;
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     auto* value = arguments[i] == "--key" ? &out.key : arguments[i] == "--leaked-key" ? &out.leaked_key : arguments[i] == "--words" ? &out.words : nullptr;
-    if (!value) files.push_back(arguments[i]);
-    else if (++i < arguments.size()) *value = arguments[i];
-    else return std::nullopt;
+    if (!value)
+      files.push_back(arguments[i]);
+    else if (++i < arguments.size())
+      *value = arguments[i];
+    else
+      return std::nullopt;
   }
   if (files.size() != 2) return std::nullopt;
   out.capture = files[0];
@@ -41,7 +44,9 @@ std::optional<Bytes> key_of(const std::string& file) {
   return key && key->size() == content::ContentKey::size() ? key : std::nullopt;
 }
 
-json::Value number(std::size_t n) { return json::Value(static_cast<std::int64_t>(n)); }
+json::Value number(std::size_t n) {
+  return json::Value(static_cast<std::int64_t>(n));
+}
 
 struct Report {
   Windows windows;
@@ -116,14 +121,22 @@ struct Report {
     auto keys = in_udp.srtp_keys;
     keys.insert(in_tcp.srtp_keys.begin(), in_tcp.srtp_keys.end());
     json::Object document;
-    document["captured"] = json::Object{{"packets", number(traffic.packets)}, {"udp_octets", number(udp_octets)}, {"tcp_octets", number(tcp_octets)},
-                                        {"streams", number(traffic.tcp.size())}, {"tls", number(tls)}, {"gaps", number(gaps)}, {"other", number(traffic.other.size())}};
+    document["captured"] = json::Object{{"packets", number(traffic.packets)},
+                                        {"udp_octets", number(udp_octets)},
+                                        {"tcp_octets", number(tcp_octets)},
+                                        {"streams", number(traffic.tcp.size())},
+                                        {"tls", number(tls)},
+                                        {"gaps", number(gaps)},
+                                        {"other", number(traffic.other.size())}};
     document["windows"] = number(windows.count());
     document["clear"] = json::Object{{"udp", number(udp.count())}, {"tcp", number(tcp.count())}};
     document["inline_keys"] = json::Object{{"udp", number(in_udp.inline_keys)}, {"tcp", number(in_tcp.inline_keys)}, {"different", number(keys.size())}};
     document["content_keys"] = json::Object{{"found", number(found_content_keys().size())}, {"known", number(in_udp.known_key + in_tcp.known_key + in_srtp.known_key)}};
     document["words"] = number(in_udp.words + in_tcp.words + in_srtp.words);
-    document["srtp"] = json::Object{{"flows", number(flows)}, {"packets", number(packets)}, {"flows_opened", number(flows_opened)}, {"decrypted", number(decrypted)},
+    document["srtp"] = json::Object{{"flows", number(flows)},
+                                    {"packets", number(packets)},
+                                    {"flows_opened", number(flows_opened)},
+                                    {"decrypted", number(decrypted)},
                                     {"windows", number(srtp.count())}};
     document["sealed"] = json::Object{{"chunks", number(chunks)}, {"records", number(records)}, {"windows", number(sealed.count())}};
     document["read"] = number(all.count());

@@ -9,9 +9,15 @@ namespace {
 
 constexpr std::size_t k_rtp = 12, k_tries = 4;
 
-std::uint32_t u32(ByteView at) { return std::uint32_t{at[0]} << 24 | std::uint32_t{at[1]} << 16 | std::uint32_t{at[2]} << 8 | at[3]; }
-std::uint16_t sequence_of(ByteView packet) { return static_cast<std::uint16_t>(packet[2] << 8 | packet[3]); }
-bool is_rtp(ByteView packet) { return packet.size() >= k_rtp && packet[0] >> 6 == 2 && (packet[1] < 192 || packet[1] > 223); }  // RFC 5761 section 4
+std::uint32_t u32(ByteView at) {
+  return std::uint32_t{at[0]} << 24 | std::uint32_t{at[1]} << 16 | std::uint32_t{at[2]} << 8 | at[3];
+}
+std::uint16_t sequence_of(ByteView packet) {
+  return static_cast<std::uint16_t>(packet[2] << 8 | packet[3]);
+}
+bool is_rtp(ByteView packet) {
+  return packet.size() >= k_rtp && packet[0] >> 6 == 2 && (packet[1] < 192 || packet[1] > 223);
+}  // RFC 5761 section 4
 
 // libsrtp as the receiver of one direction.
 class Receiver {
@@ -58,12 +64,21 @@ bool fits(const InlineKey& key, const MediaFlow& flow) {
 // Octets of the message at the front that are not DATA (RFC 7574 section 8, docs/protocol.md section 4); 0 when it cannot be passed over.
 std::size_t message_size(ByteView messages) {
   switch (messages[0]) {
-    case 2: return 17;                // ACK
-    case 3: case 8: case 9: return 9; // HAVE, REQUEST, CANCEL
-    case 4: return 41;                // INTEGRITY
-    case 10: case 11: return 1;       // CHOKE, UNCHOKE
-    case 200: return messages.size() < 3 ? 0 : 3u + (messages[1] << 8 | messages[2]);  // KEYINFO
-    default: return 0;
+    case 2:
+      return 17;  // ACK
+    case 3:
+    case 8:
+    case 9:
+      return 9;  // HAVE, REQUEST, CANCEL
+    case 4:
+      return 41;  // INTEGRITY
+    case 10:
+    case 11:
+      return 1;  // CHOKE, UNCHOKE
+    case 200:
+      return messages.size() < 3 ? 0 : 3u + (messages[1] << 8 | messages[2]);  // KEYINFO
+    default:
+      return 0;
   }
 }
 

@@ -9,8 +9,8 @@ namespace sealcast::attacker {
 
 // One direction of an association: packets of one SSRC of one flow, in the order of the capture.
 struct MediaFlow {
-  std::vector<ByteView> packets;      // RTP only
-  std::vector<Bytes> decrypted;       // RTP packets without protection, when a key fitted
+  std::vector<ByteView> packets;  // RTP only
+  std::vector<Bytes> decrypted;   // RTP packets without protection, when a key fitted
   std::optional<InlineKey> key;
 };
 

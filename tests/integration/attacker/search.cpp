@@ -67,7 +67,8 @@ void Windows::Found::add(const Found& other) {
     if (other.marks_[i]) mark(static_cast<std::uint32_t>(i));
 }
 
-Windows::Windows(ByteView plaintext) : plaintext_(plaintext), filter_((std::size_t{1} << k_filter_bits) / 64), table_(std::bit_ceil(plaintext.size() / k_window * 2 + 2)) {
+Windows::Windows(ByteView plaintext)
+    : plaintext_(plaintext), filter_((std::size_t{1} << k_filter_bits) / 64), table_(std::bit_ceil(plaintext.size() / k_window * 2 + 2)) {
   for (std::uint32_t i = 0; (i + 1) * k_window <= plaintext.size(); ++i) {
     auto* window = plaintext.data() + i * k_window;
     auto hash = hash_of(window);

@@ -45,7 +45,6 @@ struct InlineKey {
   auto operator<=>(const InlineKey&) const = default;
 };
 
-
 // What was found besides plaintext, with numbers of occurrences.
 struct Loot {
   std::size_t inline_keys = 0, known_key = 0, words = 0;

@@ -6,8 +6,12 @@
 namespace sealcast::attacker {
 namespace {
 
-std::uint16_t u16(ByteView at) { return static_cast<std::uint16_t>(at[0] << 8 | at[1]); }
-std::uint32_t u32(ByteView at) { return std::uint32_t{u16(at)} << 16 | u16(at.subspan(2)); }
+std::uint16_t u16(ByteView at) {
+  return static_cast<std::uint16_t>(at[0] << 8 | at[1]);
+}
+std::uint32_t u32(ByteView at) {
+  return std::uint32_t{u16(at)} << 16 | u16(at.subspan(2));
+}
 
 // One direction of a connection. Segments may come twice and out of order.
 class Reassembly {
@@ -64,8 +68,7 @@ std::optional<IpPacket> ip_packet(ByteView packet) {
     if (header < 20 || header > total || fragment) return std::nullopt;
     return IpPacket{string_of(packet.subspan(12, 4)), string_of(packet.subspan(16, 4)), packet[9], packet.subspan(header, total - header)};
   }
-  if (packet.size() >= 40 && packet[0] >> 4 == 6)
-    return IpPacket{string_of(packet.subspan(8, 16)), string_of(packet.subspan(24, 16)), packet[6], packet.subspan(40)};
+  if (packet.size() >= 40 && packet[0] >> 4 == 6) return IpPacket{string_of(packet.subspan(8, 16)), string_of(packet.subspan(24, 16)), packet[6], packet.subspan(40)};
   return std::nullopt;
 }
 
@@ -79,10 +82,14 @@ class Sorter {
     if (!known) out_.other.push_back(octets);
   }
   void finish() {
-    for (auto& [flow, each] : connections_) out_.tcp.push_back(each.finish());
+    for (auto& [flow, each] : connections_) keep(each);
   }
 
  private:
+  // A direction that carried nothing (an attempt that was refused) is none.
+  void keep(Reassembly& connection) {
+    if (auto stream = connection.finish(); !stream.octets.empty()) out_.tcp.push_back(std::move(stream));
+  }
   static std::string flow(const IpPacket& ip) { return ip.from + ip.to + string_of(ip.payload.first(4)); }
   bool udp(const IpPacket& ip) {
     if (ip.payload.size() < 8) return false;
@@ -98,7 +105,7 @@ class Sorter {
     auto sequence = u32(ip.payload.subspan(4));
     auto found = connections_.find(name);
     if (found != connections_.end() && syn && sequence != first_[name]) {  // the ports are used again
-      out_.tcp.push_back(found->second.finish());
+      keep(found->second);
       connections_.erase(found);
       found = connections_.end();
     }
