@@ -69,6 +69,13 @@ const Binding* BindingTable::reachable(const std::string& user, std::uint64_t pr
   return newest;
 }
 
+const Binding* BindingTable::untried(const std::string& user, const std::set<std::uint64_t>& tried) const {
+  for (const auto& each : of(user)) {
+    if (each.connection.alive() && !tried.contains(each.id)) return &each;
+  }
+  return nullptr;
+}
+
 const std::vector<std::string>& BindingTable::users_on(const tport_t* connection) const {
   auto found = by_connection_.find(connection);
   return found == by_connection_.end() ? k_no_users : found->second;

@@ -1,6 +1,7 @@
 #pragma once
 // Who is registered, and over which connection: a UE is reached only over the connection it registered on, and a request is a
 // subscriber's only if it came over such a connection.
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -49,6 +50,8 @@ class BindingTable {
   const std::vector<Binding>& of(const std::string& user) const;
   // The binding with this id, else the newest one, whose connection is alive; nullptr: none.
   const Binding* reachable(const std::string& user, std::uint64_t preferred_id) const;
+  // The newest one whose connection is alive and whose id is not among those; nullptr: none.
+  const Binding* untried(const std::string& user, const std::set<std::uint64_t>& tried) const;
   // Users whose live binding came over this connection.
   const std::vector<std::string>& users_on(const tport_t* connection) const;
   // The binding of `user` on this connection; nullptr: none.

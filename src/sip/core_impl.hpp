@@ -84,6 +84,11 @@ struct CoreTransaction {
   bool proceeding = false;  // a provisional response came: only now may a CANCEL be sent (RFC 3261 section 9.1)
   bool cancelled = false, cancel_sent = false;
   std::int64_t deadline = 0;  // of an INVITE: no answer, or none to its CANCEL
+  // For a subscriber with several devices: the request as it was before it was made for one of them, and who was tried.
+  std::optional<Message> original;
+  Source source;
+  std::set<std::uint64_t> tried;  // bindings
+  std::string callee;
   std::list<CoreTransaction>::iterator self;
 };
 
@@ -143,7 +148,9 @@ class CoreState {
   // core_proxy.cpp
   void on_request(Incoming& incoming);
   Decision<void> forward(Incoming& incoming, const Source& source);
-  Decision<void> start(Incoming& incoming, Message message, const Source& source, const Target& target);
+  Decision<void> prepare(const Message& message, const Source& source, const Target& target);
+  Decision<void> start(Incoming& incoming, Message message, const Source& source, const Target& target, Message original);
+  bool try_next_device(CoreTransaction& transaction);
   void send_ack(CoreSide& to, Message message, const Target& target);
   void relay_response(CoreTransaction& transaction, nta_outgoing_t* client);
   void answer_failure(CoreTransaction& transaction, int status);

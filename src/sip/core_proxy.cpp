@@ -68,24 +68,34 @@ CoreState::Decision<void> CoreState::forward(Incoming& incoming, const Source& s
   const auto method = sip->sip_request->rq_method;
   if (method != sip_method_ack && transactions_.size() >= k_most_transactions) return unexpected(Refusal{503, "too many requests are under way", "Retry-After: 5"});
 
-  assert_identity(message, source, *target);
-  if ((method == sip_method_invite || method == sip_method_subscribe || method == sip_method_refer) && !sip->sip_to->a_tag)
-    record_route(message, source, *target, source.tls);
-  auto forwards = std::to_string(sip->sip_max_forwards ? sip->sip_max_forwards->mf_count - 1 : 70);
-  ::sip_add_tl(message.get(), sip, SIPTAG_MAX_FORWARDS_STR(forwards.c_str()), TAG_END());
-  if (!target->request_uri.empty()) {
-    auto* line =
-        ::sip_request_create(message.home(), method, sip->sip_request->rq_method_name, reinterpret_cast<const url_string_t*>(target->request_uri.c_str()), nullptr);
-    if (!line) return unexpected(Refusal{500, "the contact cannot be used"});
-    ::msg_header_insert(message.get(), reinterpret_cast<msg_pub_t*>(sip), reinterpret_cast<msg_header_t*>(line));
-  }
+  // A subscriber may have several devices, and one that is not meant says 404: the next one is asked then.
+  const bool forks = target->party.kind == Party::Kind::subscriber && !target->request_uri.empty();
+  Message original(forks && bindings_.of(target->party.name).size() > 1 ? ::msg_dup(message.get()) : nullptr);
+  if (auto ready = prepare(message, source, *target); !ready) return ready;
   ++relayed_;
-  if (method != sip_method_ack) return start(incoming, std::move(message), source, *target);
+  if (method != sip_method_ack) return start(incoming, std::move(message), source, *target, std::move(original));
   send_ack(side_of(target->party), std::move(message), *target);
   return {};
 }
 
-CoreState::Decision<void> CoreState::start(Incoming& incoming, Message message, const Source& source, const Target& target) {
+// What the core changes in a request that it sends on.
+CoreState::Decision<void> CoreState::prepare(const Message& message, const Source& source, const Target& target) {
+  auto* sip = message.sip();
+  const auto method = sip->sip_request->rq_method;
+  assert_identity(message, source, target);
+  if ((method == sip_method_invite || method == sip_method_subscribe || method == sip_method_refer) && !sip->sip_to->a_tag)
+    record_route(message, source, target, source.tls);
+  auto forwards = std::to_string(sip->sip_max_forwards ? sip->sip_max_forwards->mf_count - 1 : 70);
+  ::sip_add_tl(message.get(), sip, SIPTAG_MAX_FORWARDS_STR(forwards.c_str()), TAG_END());
+  if (!target.request_uri.empty()) {
+    auto* line = ::sip_request_create(message.home(), method, sip->sip_request->rq_method_name, reinterpret_cast<const url_string_t*>(target.request_uri.c_str()), nullptr);
+    if (!line) return unexpected(Refusal{500, "the contact cannot be used"});
+    ::msg_header_insert(message.get(), reinterpret_cast<msg_pub_t*>(sip), reinterpret_cast<msg_header_t*>(line));
+  }
+  return {};
+}
+
+CoreState::Decision<void> CoreState::start(Incoming& incoming, Message message, const Source& source, const Target& target, Message original) {
   auto& transaction = transactions_.emplace_back();
   transaction.self = std::prev(transactions_.end());
   transaction.core = this;
@@ -105,6 +115,12 @@ CoreState::Decision<void> CoreState::start(Incoming& incoming, Message message, 
     return unexpected(Refusal{503, "the request cannot be sent on"});
   }
   message.release();
+  if (original) {
+    transaction.original.emplace(std::move(original));
+    transaction.source = source;
+    transaction.callee = target.party.name;
+    transaction.tried.insert(target.party.binding);
+  }
   transaction.server = ::nta_incoming_create(incoming.side.agent, nullptr, ::msg_ref(incoming.message.get()), nullptr, NTATAG_TPORT(incoming.connection), TAG_END());
   ::nta_incoming_bind(transaction.server, cancel_came, &transaction);
   if (transaction.invite) ::nta_incoming_treply(transaction.server, SIP_100_TRYING, TAG_END());
@@ -127,12 +143,35 @@ void CoreState::on_response(CoreTransaction& transaction, nta_outgoing_t* client
     if (status > 100) relay_response(transaction, client);
     return;
   }
-  if (!sip || ::nta_sip_is_internal(sip)) {
+  const bool from_afar = sip && !::nta_sip_is_internal(sip);
+  if (from_afar && status == 404 && try_next_device(transaction)) return;
+  if (!from_afar) {
     answer_failure(transaction, sip ? status : ::nta_outgoing_status(client));
   } else {
     relay_response(transaction, client);
   }
   finish(transaction);
+}
+
+// RFC 3261 section 16.7, one after the other. True: the request is on its way to another device.
+bool CoreState::try_next_device(CoreTransaction& transaction) {
+  if (!transaction.original || transaction.cancelled) return false;
+  const auto* next = bindings_.untried(transaction.callee, transaction.tried);
+  if (!next) return false;
+  transaction.tried.insert(next->id);
+  const Target target{{Party::Kind::subscriber, transaction.callee, next->id}, next->connection.get(), next->connection.tls(), next->contact, {}};
+  Message message(::msg_dup(transaction.original->get()));
+  if (!message || !may_carry(message.sip(), transaction.from_tls && target.tls) || !prepare(message, transaction.source, target)) return false;
+  auto* client = ::nta_outgoing_mcreate(transaction.to->agent, response_came, &transaction, nullptr, message.get(), NTATAG_TPORT(target.connection), TAG_END());
+  if (!client) return false;
+  message.release();
+  ::nta_outgoing_destroy(transaction.client);
+  transaction.client = client;
+  transaction.connection = Connection(target.connection);
+  transaction.to_tls = target.tls;
+  transaction.proceeding = false;
+  transaction.deadline = seconds_now() + k_invite_seconds;
+  return true;
 }
 
 void CoreState::relay_response(CoreTransaction& transaction, nta_outgoing_t* client) {

@@ -145,6 +145,24 @@ TEST_F(CoreProxyTest, carries_a_message_between_two_subscribers) {
   EXPECT_EQ(core_->counters().relayed, 1u);
 }
 
+TEST_F(CoreProxyTest, asks_the_next_device_of_a_subscriber_when_one_says_404) {
+  auto alice = registered("alice"), old_device = registered("bob"), new_device = registered("bob");
+  alice.connection.send(alice.request({"MESSAGE", "sip:bob@sealcast.test", {}, {}, {}, "text/plain", "hello"}));
+  auto first = receive(new_device.connection);
+  ASSERT_EQ(first.method(), "MESSAGE");
+  new_device.connection.send(response_text(first, 404, "Not Found", "t1"));
+  auto second = receive(old_device.connection);
+  ASSERT_EQ(second.method(), "MESSAGE");
+  EXPECT_EQ(second.uri(), old_device.contact());
+  EXPECT_EQ(second.header("P-Asserted-Identity"), "<sip:alice@sealcast.test>");
+  old_device.connection.send(response_text(second, 200, "OK", "t2"));
+  EXPECT_EQ(alice.answer().status(), 200);
+
+  alice.connection.send(alice.request({"MESSAGE", "sip:bob@sealcast.test", {}, {}, {}, "text/plain", "again"}));
+  for (auto* device : {&new_device, &old_device}) device->connection.send(response_text(receive(device->connection), 404, "Not Found", "t3"));
+  EXPECT_EQ(alice.answer().status(), 404);
+}
+
 TEST_F(CoreProxyTest, hides_the_identity_from_other_subscribers_on_request) {
   auto alice = registered("alice"), bob = registered("bob");
   alice.connection.send(alice.request({"MESSAGE", "sip:bob@sealcast.test", "sip:anonymous@anonymous.invalid", {}, {"Privacy: id"}, "text/plain", "hello"}));

@@ -1,10 +1,12 @@
 """A laboratory for tests: real processes on loopback, in a directory of their own. The program is named by $SEALCAST."""
 import hashlib
+import http.client
 import json
 import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -42,6 +44,28 @@ def make_file(path, size, seed=1):
             handle.write(source.randbytes(part))
             size -= part
     return path
+
+
+def root_of(uri):
+    return uri[len("sealcast:"):].split("@")[0]
+
+
+def chunks_kept(base):
+    """Chunks that the bitmap beside an object (<base>.have: 56 octets of header, bits, 32 octets of checksum) calls verified."""
+    try:
+        with open(base + ".have", "rb") as handle:
+            octets = handle.read()
+    except FileNotFoundError:
+        return 0
+    return int.from_bytes(octets[56:-32], "big").bit_count()
+
+
+def flip(path, offset, mask=0x10):
+    with open(path, "r+b") as handle:
+        handle.seek(offset)
+        octet = handle.read(1)[0]
+        handle.seek(offset)
+        handle.write(bytes([octet ^ mask]))
 
 
 class Process:
@@ -92,6 +116,40 @@ class Process:
             self.process.kill()
         self.process.wait()
 
+    def stop_when(self, what, condition):
+        """SIGSTOP as soon as `condition` holds, so that what is then true stays true. False: it had ended before."""
+        end = time.monotonic() + PATIENCE
+        while not condition():
+            if not self.running():
+                return False
+            if time.monotonic() > end:
+                raise AssertionError(f"gave up waiting for {what}: {self.errors()[-2000:]}")
+            time.sleep(0.0005)
+        self.process.send_signal(signal.SIGSTOP)
+        return self.running()
+
+    def go_on(self):
+        self.process.send_signal(signal.SIGCONT)
+
+    @property
+    def json(self):
+        return json.loads(self.output())
+
+    def progress(self):
+        """The newest line of --progress json."""
+        lines = [line for line in self.errors().splitlines() if line.startswith("{") and line.endswith("}")]
+        return json.loads(lines[-1]) if lines else {}
+
+    def wait_progress(self, octets):
+        def there():
+            if self.progress().get("bytes", 0) >= octets:
+                return True
+            if not self.running():
+                raise AssertionError(f"{self.name} ended with {self.process.returncode}: {self.errors()[-3000:]}")
+            return False
+
+        wait_until(f"{octets} octets at {self.name}", there)
+
 
 class Result:
     def __init__(self, code, out, err):
@@ -100,6 +158,19 @@ class Result:
     @property
     def json(self):
         return json.loads(self.out)
+
+
+class UnixHttp(http.client.HTTPConnection):
+    """HTTP over the admin socket of a cache."""
+
+    def __init__(self, path):
+        super().__init__("localhost", timeout=PATIENCE)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
 
 
 class Lab:
@@ -119,8 +190,44 @@ class Lab:
     def up(self, *options):
         return self.start("up", "up", "--dir", self.dir, "--log", "info", *options).wait_ready()
 
-    def role(self, role, config):
-        return self.start(config, role, "-c", os.path.join(self.dir, config + ".toml"), "--log", "info").wait_ready()
+    def role(self, role, config=None):
+        return self.start(config or role, role, "-c", os.path.join(self.dir, (config or role) + ".toml"), "--log", "info").wait_ready()
+
+    def split(self, *options):
+        """The same laboratory, each role a process of its own: core, tracker, cache."""
+        self.good("init", *options)
+        return tuple(self.role(role) for role in ("core", "tracker", "cache"))
+
+    def socket(self, cache="cache"):
+        """Admin socket of a cache; the first one of `up` has admin.sock in the directory itself."""
+        own = os.path.join(self.dir, cache, "admin.sock")
+        return own if os.path.exists(own) else os.path.join(self.dir, "admin.sock")
+
+    def api(self, method, target, cache="cache", body=None):
+        """Status, headers, document of a call to the admin API."""
+        connection = UnixHttp(self.socket(cache))
+        try:
+            connection.request(method, "/api/v1/" + target, body)
+            response = connection.getresponse()
+            text = response.read()
+            return response.status, response.headers, json.loads(text) if text else None
+        finally:
+            connection.close()
+
+    def content(self, uri, cache="cache"):
+        status, _, document = self.api("GET", "contents/" + root_of(uri), cache)
+        return document if status == 200 else {}
+
+    def object(self, uri, cache="cache"):
+        """Of a cache: the object's path without extension."""
+        return os.path.join(self.dir, cache, "objects", root_of(uri))
+
+    def kept(self, uri, who):
+        """Of a subscriber: the object's path without extension."""
+        return os.path.join(self.dir, "subscribers", who, "contents", root_of(uri), "object")
+
+    def audit(self, cache="cache"):
+        return self.good("audit", "query", "--json", "--socket", self.socket(cache)).json["audit"]
 
     def run(self, *arguments, stdin=None, patience=PATIENCE, env=None, cwd=None):
         try:
@@ -132,8 +239,7 @@ class Lab:
     def good(self, *arguments, **more):
         result = self.run(*arguments, **more)
         if result.code != 0:
-            logs = "".join(f"\n--- {p.name}\n{p.errors()[-3000:]}" for p in self.processes)
-            raise AssertionError(f"{arguments} gives {result.code}: {result.err}{logs}")
+            raise AssertionError(f"{arguments} gives {result.code}: {result.err}{self.logs()}")
         return result
 
     def subscribers(self, *names):
@@ -149,9 +255,14 @@ class Lab:
     def get_good(self, uri, who, out, *options, **more):
         result = self.get(uri, who, out, *options, **more)
         if result.code != 0:
-            logs = "".join(f"\n--- {p.name}\n{p.errors()[-3000:]}" for p in self.processes)
-            raise AssertionError(f"get as {who} gives {result.code}: {result.err}{logs}")
+            raise AssertionError(f"get as {who} gives {result.code}: {result.err}{self.logs()}")
         return result.json
+
+    def start_get(self, uri, who, out, *options):
+        return self.start("get-" + who, "get", uri, "--dir", self.dir, "--as", who, "-o", out, "--json", "--progress", "json", "--log", "info", *options)
+
+    def logs(self):
+        return "".join(f"\n--- {p.name}\n{p.errors()[-3000:]}" for p in self.processes)
 
     def seed(self, who, *uris, options=()):
         return self.start("seed-" + who, "seed", *uris, "--dir", self.dir, "--as", who, "--log", "info", *options).wait_ready()
@@ -160,6 +271,7 @@ class Lab:
         for process in reversed(self.processes):
             if process.running():
                 process.process.send_signal(signal.SIGINT)
+                process.go_on()
         for process in self.processes:
             try:
                 process.process.wait(10)

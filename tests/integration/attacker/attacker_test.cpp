@@ -156,7 +156,7 @@ TEST(AttackerSearch, FindsAContentKeyInEveryForm) {
 class AttackerMedia : public testing::TestWithParam<rtp::CryptoSuite> {};
 INSTANTIATE_TEST_SUITE_P(Suites, AttackerMedia,
                          testing::Values(rtp::CryptoSuite::aead_aes_128_gcm, rtp::CryptoSuite::aes_cm_128_hmac_sha1_80, rtp::CryptoSuite::aead_aes_256_gcm),
-                         [](auto& info) { return std::string(rtp::name(info.param)); });
+                         [](auto& suite) { return std::string(rtp::name(suite.param)); });
 
 TEST_P(AttackerMedia, DecryptsSrtpWithAKeyThatItFound) {
   auto size = rtp::sizes(GetParam()).key + rtp::sizes(GetParam()).salt;
