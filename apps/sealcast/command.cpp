@@ -61,7 +61,7 @@ Result<fs::path> find_admin_socket(const Globals& globals, const fs::path& socke
       "the node at " + path.string(),
       [&]() -> Result<fs::path> {
         auto answer = io::http_call(path, {"GET", "/api/v1/status", {}, {}, {}, 0}, 5s);
-        if (!answer) return fail(ErrorCode::network, "no node answers at " + path.string() + ": " + answer.error().message);
+        if (!answer) return fail(ErrorCode::network, "no node answers: " + answer.error().message);
         return path;
       },
       [&] { return fs::exists(path) || fs::exists(globals.directory / "lock"); });

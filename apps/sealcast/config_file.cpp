@@ -88,8 +88,9 @@ class Table {
 };
 
 Result<toml::table> parse(const fs::path& file) {
-  SEALCAST_TRY_ASSIGN(auto octets, io::read_file(file, 1 << 20));
-  auto parsed = toml::parse(string_of(octets), file.string());
+  auto octets = io::read_file(file, 1 << 20);
+  if (!octets) return fail(ErrorCode::usage, octets.error().message);
+  auto parsed = toml::parse(string_of(*octets), file.string());
   if (!parsed) {
     auto& error = parsed.error();
     return fail(ErrorCode::usage, file.string() + ":" + std::to_string(error.source().begin.line) + ": " + std::string(error.description()));

@@ -193,9 +193,9 @@ io::HttpResponse CacheApi::object_call(const io::HttpRequest& request, const cry
 }
 
 io::HttpResponse CacheApi::put_description(const io::HttpRequest& request, const crypto::Digest& root) {
-  auto put = cache_.library().put_description(request.body, io::unix_now());
-  if (!put) return error(put.error());
-  if (*put != root) return error(400, "the description is of another content than the path names");
+  auto peeked = crypto::jws_peek(request.body);
+  if (peeked && peeked->payload.string_or("root") != content::root_text(root)) return error(400, "the description is of another content than the path names");
+  if (auto put = cache_.library().put_description(request.body, io::unix_now()); !put) return error(put.error());
   cache_.refresh(root);
   return document(201, {});
 }

@@ -40,6 +40,12 @@ std::uint32_t usable_window(std::uint32_t asked) {
   return out;
 }
 
+// Why a crypto line was left out.
+Refusal trouble(const MediaDescription& d) {
+  auto colon = d.crypto_trouble.find(": ");
+  return {d.crypto_trouble.substr(0, colon), d.crypto_trouble.substr(colon + 2)};
+}
+
 bool same_key(const rtp::SrtpKey& a, const rtp::SrtpKey& b) {
   return equal_constant_time(a.key_and_salt.expose(), b.key_and_salt.expose());
 }
@@ -120,7 +126,7 @@ Expected<Agreement, Refusal> answer(const MediaDescription& offer, const Policy&
     out.answer.crypto.push_back(std::move(own));
     return out;
   }
-  if (offer.crypto.empty()) return unexpected(Refusal{offer.crypto_trouble.substr(0, offer.crypto_trouble.find(':')), offer.crypto_trouble.substr(offer.crypto_trouble.find(": ") + 2)});
+  if (offer.crypto.empty()) return unexpected(trouble(offer));
   return refuse("no-common-suite", "no offered suite is allowed here");
 }
 
@@ -137,7 +143,8 @@ Expected<Agreement, Refusal> check_answer(const MediaDescription& offer, const M
   out.runs = offer.runs && answer.runs;
   out.answer.payload_type = offer.payload_type;
   if (answer.transport == Transport::avpf) return out;
-  if (answer.crypto.size() != 1) return refuse("sdes-required", "the answer has " + std::to_string(answer.crypto.size()) + " usable a=crypto lines instead of one");
+  if (!answer.crypto_trouble.empty()) return unexpected(trouble(answer));
+  if (answer.crypto.size() != 1) return refuse("sdes-required", "the answer has " + std::to_string(answer.crypto.size()) + " a=crypto lines instead of one");
   auto& line = answer.crypto.front();
   auto ours = std::find_if(offer.crypto.begin(), offer.crypto.end(), [&](auto& c) { return c.tag == line.tag; });
   if (ours == offer.crypto.end()) return refuse("tag-mismatch", "the answer takes tag " + std::to_string(line.tag) + ", which was not offered");

@@ -71,12 +71,12 @@ def flip(path, offset, mask=0x10):
 class Process:
     """A sealcast that runs until told otherwise; its output goes to files."""
 
-    def __init__(self, lab, name, arguments, env=None):
+    def __init__(self, lab, name, arguments, env=None, wrapper=()):
         self.name = name
         self.out = os.path.join(lab.work, name + ".out")
         self.err = os.path.join(lab.work, name + ".err")
         with open(self.out, "wb") as out, open(self.err, "wb") as err:
-            self.process = subprocess.Popen([SEALCAST, *arguments], stdin=subprocess.DEVNULL, stdout=out, stderr=err, env={**os.environ, **(env or {})})
+            self.process = subprocess.Popen([*wrapper, SEALCAST, *arguments], stdin=subprocess.DEVNULL, stdout=out, stderr=err, env={**os.environ, **(env or {})})
 
     def output(self):
         with open(self.out, encoding="utf-8", errors="replace") as handle:
@@ -182,8 +182,8 @@ class Lab:
         self.processes = []
         self.count = 0
 
-    def start(self, name, *arguments, env=None):
-        process = Process(self, f"{name}-{len(self.processes)}", [*arguments], env)
+    def start(self, name, *arguments, env=None, wrapper=()):
+        process = Process(self, f"{name}-{len(self.processes)}", [*arguments], env, wrapper)
         self.processes.append(process)
         return process
 
@@ -229,9 +229,9 @@ class Lab:
     def audit(self, cache="cache"):
         return self.good("audit", "query", "--json", "--socket", self.socket(cache)).json["audit"]
 
-    def run(self, *arguments, stdin=None, patience=PATIENCE, env=None, cwd=None):
+    def run(self, *arguments, stdin=None, patience=PATIENCE, env=None, cwd=None, wrapper=()):
         try:
-            done = subprocess.run([SEALCAST, *arguments, "--dir", self.dir], input=stdin, capture_output=True, timeout=patience, env={**os.environ, **(env or {})}, cwd=cwd, check=False)
+            done = subprocess.run([*wrapper, SEALCAST, *arguments, "--dir", self.dir], input=stdin, capture_output=True, timeout=patience, env={**os.environ, **(env or {})}, cwd=cwd, check=False)
         except subprocess.TimeoutExpired as slow:
             raise AssertionError(f"{arguments} does not end: {(slow.stderr or b'').decode(errors='replace')[-2000:]}") from None
         return Result(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))

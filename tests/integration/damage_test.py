@@ -1,0 +1,168 @@
+"""Disks flip bits and lose ends of files: what is damaged is found, named, never served, and fetched again."""
+import os
+
+from harness import LabTest, flip, main, make_file, sha256, wait_until
+
+SIZE = 4 << 20
+
+
+class Damage(LabTest):
+    def begun(self, *options):
+        lab = self.lab()
+        lab.up()
+        lab.subscribers("alice", "bob")
+        self.source = make_file(self.path("film.mp4"), SIZE)
+        self.uri = lab.publish(self.source, "--entitle", "alice", "--entitle", "bob", *options)
+        return lab
+
+    def got(self, lab, who, *options):
+        done = lab.get(self.uri, who, self.path(who), *options)
+        self.assertEqual(done.code, 0, done.err + lab.logs())
+        self.assertEqual(sha256(self.path(who)), sha256(self.source))
+        self.assertNotIn("do not verify", done.err)  # nobody was sent a bad chunk
+        return done.json
+
+    def whole_again(self, lab, base, before):
+        wait_until("the repair", lambda: lab.content(self.uri)["state"] == "offered" and sha256(base + ".data") == before)
+
+    def stop(self, lab):
+        lab.processes[0].interrupt()
+
+    # ---- bits
+
+    def flipped_at_cache(self, *options):
+        lab = self.begun(*options)
+        self.got(lab, "alice")
+        lab.seed("alice", self.uri)
+        base = lab.object(self.uri)
+        before = sha256(base + ".data")
+        for offset in (10, SIZE // 3, SIZE // 2, SIZE - 1):
+            flip(base + ".data", offset)
+        self.got(lab, "bob")
+        self.whole_again(lab, base, before)
+        self.assertIn("damaged on disk", lab.processes[0].errors())
+        for association in lab.api("GET", "status")[2]["cache"]["associations"]:
+            self.assertEqual(association["integrity_failures"], 0)
+        return lab
+
+    def test_bits_at_cache(self):
+        self.flipped_at_cache()
+
+    def test_bits_at_cache_plain(self):
+        self.flipped_at_cache("--protect", "none")
+
+    def test_bits_at_cache_alone(self):
+        """Nobody else has the chunk: it stays damaged, is not served, and comes back with the first who has it."""
+        lab = self.begun()
+        self.got(lab, "alice")
+        base = lab.object(self.uri)
+        before = sha256(base + ".data")
+        flip(base + ".data", SIZE // 2)
+        get = lab.start_get(self.uri, "bob", self.path("bob"))
+        wait_until("the discovery", lambda: lab.content(self.uri)["state"] == "damaged")
+        wait_until("all that is good", lambda: get.progress().get("bytes", 0) > SIZE - 64 * 1152)
+        self.assertTrue(get.running(), get.errors())
+        lab.seed("alice", self.uri)
+        self.assertEqual(get.wait(), 0, get.errors())
+        self.assertEqual(sha256(self.path("bob")), sha256(self.source))
+        self.assertNotIn("do not verify", get.errors())
+        self.whole_again(lab, base, before)
+
+    def test_bits_in_tree_at_cache(self):
+        """The hashes beside the object are damaged: nobody is sent what does not verify, and the cache mends them."""
+        lab = self.begun()
+        self.got(lab, "alice")
+        lab.seed("alice", self.uri)
+        base = lab.object(self.uri)
+        self.stop(lab)
+        for bin_number in (0, 31, 100, 101, 1023):  # leaf, run, leaf, inner, higher up
+            flip(base + ".tree", bin_number * 32 + 5)
+        before = sha256(base + ".data")
+        lab.processes[0] = lab.up()
+        self.got(lab, "bob")
+        self.whole_again(lab, base, before)
+
+    def test_bits_at_seed(self):
+        """Alice's copy is damaged while she seeds: bob gets good chunks, and alice mends hers from the cache."""
+        lab = self.begun()
+        self.got(lab, "alice")
+        base = lab.kept(self.uri, "alice")
+        before = sha256(base + ".data")
+        for offset in range(1000, SIZE, SIZE // 16):
+            flip(base + ".data", offset)
+        seed = lab.seed("alice", self.uri)
+        self.got(lab, "bob")
+        wait_until("alice's repair", lambda: "damaged on disk" not in seed.errors() or sha256(base + ".data") == before or seed.errors().count("damaged on disk") < 16)
+        self.assertTrue(seed.running(), seed.errors())
+
+    def resumed_over_damage(self, *options):
+        """Chunks of an earlier run, damaged meanwhile: the file is right all the same."""
+        lab = self.begun(*options)
+        self.got(lab, "alice")
+        base = lab.kept(self.uri, "alice")
+        for offset in (10, SIZE // 2, SIZE - 1):
+            flip(base + ".data", offset)
+        os.remove(self.path("alice"))
+        report = self.got(lab, "alice", "-c")
+        self.assertGreater(report["from"]["cache"], 0)
+        self.assertLess(report["from"]["cache"], SIZE // 4)
+
+    def test_bits_at_resume(self):
+        self.resumed_over_damage()
+
+    def test_bits_at_resume_clear(self):
+        self.resumed_over_damage("--protect", "session")
+
+    # ---- files
+
+    def test_files_at_cache(self):
+        """Each kind of loss on an object of its own: the cache starts, names the file, and serves the rest."""
+        lab = self.begun()
+        objects = {}
+        for number, extension in enumerate((".data", ".tree", ".have", "foreign", "missing")):
+            source = make_file(self.path(f"file-{number}"), 1 << 20, seed=number + 10)
+            objects[extension] = (lab.publish(source, "--entitle", "alice"), source)
+        self.stop(lab)
+        for extension in (".data", ".tree", ".have"):
+            name = lab.object(objects[extension][0]) + extension
+            os.truncate(name, os.path.getsize(name) // 2)
+        with open(lab.object(objects["foreign"][0]) + ".have", "wb") as handle:
+            handle.write(b"#!/bin/sh\n" * 40)
+        os.remove(lab.object(objects["missing"][0]) + ".data")
+        up = lab.up()
+        for extension, (uri, _) in objects.items():
+            name = lab.object(uri) + {"foreign": ".have", "missing": ".data"}.get(extension, extension)
+            shown = lab.content(uri)
+            self.assertEqual(shown["state"], "damaged", extension)
+            self.assertIn(name, shown["trouble"])
+            self.assertIn(name, up.errors())
+        self.got(lab, "alice")
+        # Importing again is the repair that is always there; nothing of the old files is taken.
+        uri, source = objects[".data"]
+        done = lab.get(uri, "alice", self.path("x"), "--stall-timeout", "2")
+        self.assertNotEqual(done.code, 0)
+        uri = lab.publish(source, "--entitle", "alice")
+        lab.get_good(uri, "alice", self.path("x"))
+        self.assertEqual(sha256(self.path("x")), sha256(source))
+
+    def test_files_at_ue(self):
+        lab = self.begun()
+        self.got(lab, "alice")
+        base = lab.kept(self.uri, "alice")
+        for extension in (".data", ".tree", ".have"):
+            os.truncate(base + extension, os.path.getsize(base + extension) // 2)
+            os.remove(self.path("alice"))
+            kept = lab.get(self.uri, "alice", self.path("alice"), "-c")
+            self.assertEqual(kept.code, 1, kept.err)
+            self.assertIn(base + extension, kept.err)
+            self.assertFalse(os.path.exists(self.path("alice")))
+            seed = lab.run("seed", self.uri, "--as", "alice")
+            self.assertEqual(seed.code, 1, seed.err)
+            self.assertIn(base + extension, seed.err)
+            # Without -c it begins anew.
+            report = self.got(lab, "alice")
+            self.assertGreaterEqual(report["from"]["cache"], SIZE)
+
+
+if __name__ == "__main__":
+    main()
