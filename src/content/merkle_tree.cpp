@@ -68,6 +68,36 @@ bool MerkleTree::verify(Bin target, const Digest& hash, std::span<const NodeHash
   return true;
 }
 
+std::optional<Digest> MerkleTree::from_children(Bin b) const {
+  if (bin::layer(b) == 0 || !known(bin::left(b)) || !known(bin::right(b))) return std::nullopt;
+  return parent_hash(nodes_[bin::left(b)], nodes_[bin::right(b)]);
+}
+
+bool MerkleTree::mend(Bin target, const Digest& hash) {
+  if (!in_tree(target) || empty(target)) return false;
+  for (bool trust_siblings : {true, false}) {
+    std::array<NodeHash, 2 * k_deepest> path;
+    std::size_t length = 0;
+    NodeHash at{target, hash};
+    while (at.bin != root_bin_) {
+      path[length++] = at;
+      Bin sibling = bin::sibling(at.bin);
+      Digest other = empty(sibling) ? k_empty : nodes_[sibling];
+      if (!trust_siblings && !empty(sibling)) {
+        other = from_children(sibling).value_or(other);
+        path[length++] = {sibling, other};
+      }
+      bool is_left = bin::offset(at.bin) % 2 == 0;
+      at = {bin::parent(at.bin), is_left ? parent_hash(at.hash, other) : parent_hash(other, at.hash)};
+    }
+    if (at.hash != nodes_[root_bin_]) continue;
+    for (std::size_t i = 0; i < length; ++i)
+      if (nodes_[path[i].bin] != path[i].hash) nodes_[path[i].bin] = path[i].hash;
+    return true;
+  }
+  return false;
+}
+
 Digest MerkleTree::fold(std::span<const Digest> leaves, int layer) {
   SEALCAST_ASSERT(layer >= 0 && layer <= 10 && !leaves.empty() && leaves.size() <= (std::size_t{1} << layer));
   std::vector<Digest> level(leaves.begin(), leaves.end());

@@ -1,6 +1,7 @@
 #pragma once
 // Merkle hash tree of static content (RFC 7574 section 5.1), SHA-256. Nodes are numbered by bins (RFC 7574 section 4.2): leaf i is
 // bin 2i, the parent of two bins is their middle. The tree does not own its nodes: an mmap'd file or a vector holds them.
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -58,12 +59,18 @@ class MerkleTree {
   // the uncles used are stored and true is returned. Nothing unverified is ever kept. Cost: at most `depth` hashes.
   bool verify(Bin target, const Digest& hash, std::span<const NodeHash> offered);
 
+  // Nodes that come from a disk: does `hash`, computed from the chunks of `target`, lead to the root? Then nodes on the way that a disk
+  // has damaged are set right, siblings from their own children.
+  bool mend(Bin target, const Digest& hash);
+
   // Hash of subtree `target` computed from the hashes of its chunks (leaf order; chunks past the end are left out).
   static Digest fold(std::span<const Digest> leaves, int layer);
   // Stores the inner nodes of a verified subtree, so that single chunks can be served with their uncles.
   void store_subtree(Bin target, std::span<const Digest> leaves);
 
  private:
+  std::optional<Digest> from_children(Bin b) const;
+
   std::span<Digest> nodes_;
   std::uint32_t chunks_;
   Bin root_bin_;

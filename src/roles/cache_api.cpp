@@ -71,8 +71,10 @@ class CacheApi::Upload final : public io::BodySink {
   io::HttpResponse finish() override {
     auto have = import_->have();
     if (!import_->complete()) {
+      auto kept = import_->keep();
       import_.reset();
-      return {202, json::Value(json::Object{{"have", have}}).text(), {{"Sealcast-Have", std::to_string(have)}}};
+      if (!kept) return error(kept.error());
+      return {202, json::Value(json::Object{{"have", *kept}}).text(), {{"Sealcast-Have", std::to_string(*kept)}}};
     }
     if (auto finished = api_.cache_.library().finish_import(root_, std::move(import_)); !finished) return error(finished.error());
     log(LogLevel::info, "cache", "imported " + content::root_text(root_) + ", " + human_size(static_cast<double>(have)));

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/log.hpp"
+#include "base/text.hpp"
 #include "content/uri.hpp"
 #include "crypto/aead.hpp"
 #include "io/file.hpp"
@@ -156,6 +157,16 @@ std::optional<content::ContentKey> CacheLibrary::key(const crypto::Digest& root)
   return key;
 }
 
+// A disk that cannot hold the object is left as it is.
+Status CacheLibrary::check_space(const crypto::Digest& root, const CachedContent& content) {
+  SEALCAST_TRY_ASSIGN(auto have, import_progress(root));
+  auto tree = std::uint64_t{content.description.geometry().chunks()} * 2 * sizeof(crypto::Digest);
+  auto missing = content.description.length - have + (have == 0 ? tree : 0);
+  auto free = io::free_space(state_ / "objects");
+  if (!free || *free >= missing) return {};
+  return fail(ErrorCode::disk_full, "the cache's disk has " + human_size(static_cast<double>(*free)) + " free, and this object needs " + human_size(static_cast<double>(missing)));
+}
+
 Result<std::unique_ptr<ObjectImport>> CacheLibrary::begin_import(const crypto::Digest& root) {
   auto* content = find(root);
   if (!content) return unknown(root);
@@ -164,6 +175,7 @@ Result<std::unique_ptr<ObjectImport>> CacheLibrary::begin_import(const crypto::D
     content->file.reset();
     io::ChunkFile::remove(base(root));
   }
+  SEALCAST_TRY(check_space(root, *content));
   SEALCAST_TRY(mark(root, ObjectState::importing));
   return ObjectImport::open(base(root), content->description);
 }

@@ -54,6 +54,7 @@ class CacheLibrary {
   Status load_master_key();
   void load(store::ContentRow row, UnixSeconds now);
   void open_object(CachedContent& content);
+  Status check_space(const crypto::Digest& root, const CachedContent& content);
   std::filesystem::path base(const crypto::Digest& root) const;
   Status check_conflicts(const content::Description& incoming);
 

@@ -54,6 +54,7 @@ Status ObjectImport::write(ByteView piece) {
 }
 
 Status ObjectImport::flush(ByteView run) {
+  if (run.empty()) return {};
   SEALCAST_TRY(file_->write(flushed_, run));
   std::vector<ByteView> chunks;
   for (auto rest = run; !rest.empty();) {
@@ -66,6 +67,14 @@ Status ObjectImport::flush(ByteView run) {
   for (auto& leaf : leaves) builder_.add(leaf);
   flushed_ += run.size();
   return {};
+}
+
+Result<std::uint64_t> ObjectImport::keep() {
+  auto whole = pending_.size() / geometry_.chunk_size() * geometry_.chunk_size();
+  SEALCAST_TRY(flush(ByteView(pending_).first(whole)));
+  pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(whole));
+  SEALCAST_TRY(checkpoint());
+  return flushed_;
 }
 
 // A run that is not full yet is not kept: it will be sent again.

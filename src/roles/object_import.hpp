@@ -15,6 +15,8 @@ class ObjectImport {
 
   std::uint64_t have() const { return have_; }  // octets; the next one to come
   bool complete() const { return have_ == geometry_.length(); }
+  // Writes and saves whole chunks; the octets that need not be sent again.
+  Result<std::uint64_t> keep();
   Status write(ByteView piece);
   // Only when complete: checks the root, saves and closes. Integrity error when the root is wrong: the object's files are removed then.
   Status finish();

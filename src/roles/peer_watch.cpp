@@ -40,12 +40,14 @@ void PeerWatch::subscribe() {
   request.expires = k_expires;
   request.content_type = "application/vnd.p2pcds.peer+json";
   request.body = json::Value(json::Object{{"v", 1}, {"id", root_}}).text();
+  heard_ = false;
   auto mine = std::make_shared<sip::SubscriptionId>(0);
   *mine = subscription_ = agent_.subscribe(
       std::move(request),
       [this, alive = alive_, mine](const sip::Request& notify) {
         if (!*alive || subscription_ != *mine) return;
         pause_ = 1s;
+        heard_ = true;
         if (!notify.body.empty()) on_list_(notify.body);
       },
       [this, alive = alive_, mine](const sip::Response& response) {
@@ -55,7 +57,8 @@ void PeerWatch::subscribe() {
 
 void PeerWatch::ended(const sip::Response& response) {
   subscription_ = 0;
-  if (response.status == 403 || response.status == 404 || response.status == 489) return on_refused_(response);
+  // A refresh may be refused because a core or tracker that came back does not know the dialog: only the answer to a new subscription decides.
+  if (!heard_ && (response.status == 403 || response.status == 404 || response.status == 489)) return on_refused_(response);
   log(LogLevel::info, "peers", "subscription ended (" + std::to_string(response.status) + " " + response.reason + "), subscribing again");
   timer_ = loop_.after(pause_, [this] { subscribe(); });
   pause_ = std::min(pause_ * 2, k_longest_pause);

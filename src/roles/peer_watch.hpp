@@ -24,6 +24,7 @@ class PeerWatch {
   std::function<void(const std::string&)> on_list_;
   std::function<void(const sip::Response&)> on_refused_;
   sip::SubscriptionId subscription_ = 0;
+  bool heard_ = false;  // of this subscription
   Duration pause_ = 1s;
   io::Loop::TimerId timer_ = 0;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);

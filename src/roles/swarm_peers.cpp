@@ -32,7 +32,7 @@ SwarmPeers::~SwarmPeers() {
 }
 
 std::size_t SwarmPeers::connected() const {
-  return static_cast<std::size_t>(std::count_if(peers_.begin(), peers_.end(), [](auto& each) { return each.second.association != 0; }));
+  return static_cast<std::size_t>(std::count_if(peers_.begin(), peers_.end(), [](auto& each) { return each.second.open; }));
 }
 
 void SwarmPeers::take_list(const std::string& body) {
@@ -162,7 +162,7 @@ void SwarmPeers::drop(Peer& peer, const std::string& reason) {
   if (peer.call != 0) agent_.bye(peer.call, reason);
   peer.association = 0;
   peer.call = 0;
-  peer.inviting = false;
+  peer.inviting = peer.open = false;
   if (peer.retry_at != k_never) peer.retry_at = io::monotonic_now() + peer.pause;
   peer.pause = std::min(peer.pause * 2, k_longest_pause);
 }
@@ -195,7 +195,7 @@ void SwarmPeers::on_call_ended(sip::CallId call, const std::string& reason) {
 void SwarmPeers::on_event(const swarm::Event& event) {
   if (event.kind == swarm::EventKind::channel_open || event.kind == swarm::EventKind::chunks_verified) {
     for (auto& [uri, peer] : peers_)
-      if (peer.association == event.association && event.association != 0) peer.pause = 500ms;
+      if (peer.association == event.association && event.association != 0) peer.pause = 500ms, peer.open = true;
     return;
   }
   bool gone = event.kind == swarm::EventKind::channel_closed || event.kind == swarm::EventKind::stalled || event.kind == swarm::EventKind::key_exhausted;

@@ -40,7 +40,7 @@ class SwarmPeers {
 
   std::string own_pseudonym() const { return own_pseudonym_; }  // empty until the first list
   std::string suite() const { return suite_; }                  // of the newest association; empty: none, or plain
-  std::size_t connected() const;
+  std::size_t connected() const;  // whose channel is open
   bool list_seen() const { return list_seen_; }
   std::size_t listed() const { return peers_.size(); }
 
@@ -52,6 +52,7 @@ class SwarmPeers {
     swarm::AssociationId association = 0;
     bool inviting = false;
     bool secured = false;  // of the offer that is out or agreed
+    bool open = false;     // the partner has answered on the media plane
     Instant retry_at{};
     Duration pause = 500ms;
     std::optional<Error> failed;  // the last invitation failed in negotiation

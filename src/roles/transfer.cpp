@@ -10,6 +10,7 @@ namespace sealcast::roles {
 namespace {
 
 constexpr Duration k_watch = 1s;
+constexpr int k_runs_a_step = 128;  // of 32 chunks
 constexpr int k_shortest_retry = 1, k_longest_retry = 30;  // seconds, of 429
 
 }  // namespace
@@ -90,13 +91,19 @@ void Transfer::take_description(const std::string& jws) {
 
 Status Transfer::prepare_object() {
   auto opened = state_->open_object(description_->geometry());
-  if (!opened) return opened;
+  if (!opened && (options_.resume || opened.error().code != ErrorCode::failure)) return opened;
+  if (!opened) {
+    log(LogLevel::warning, "get", "begun anew: " + opened.error().message);
+    state_->discard_object();
+    SEALCAST_TRY(state_->open_object(description_->geometry()));
+  }
   auto& held = state_->object().held_at_open();
   if (!held.full() && !held.empty() && !options_.resume) {
     log(LogLevel::warning, "get", "chunks of an interrupted run are discarded: -c would keep them");
     state_->discard_object();
     SEALCAST_TRY(state_->open_object(description_->geometry()));
   }
+  if (state_->object().held_at_open().empty()) next_check_ = description_->geometry().chunks();
   return check_space();
 }
 
@@ -174,8 +181,12 @@ Result<content::Metadata> Transfer::metadata() const {
 }
 
 void Transfer::complete() {
-  if (opener_ || !done_ || !swarm_->complete()) return;
+  if (opener_ || phase_ == "checking" || !done_ || !swarm_->complete()) return;
   if (content::is_sealed(description_->protection) && !key_) return;  // --key-order parallel: the key is still on its way
+  if (next_check_ < description_->geometry().chunks()) {
+    phase_ = "checking";
+    return check_some();
+  }
   auto described = metadata();
   if (!described) return fail_with(described.error());
   output_path_ = options_.output.empty() ? std::filesystem::path(safe_file_name(described->name, content::root_text(uri_.root))) : options_.output;
@@ -186,6 +197,22 @@ void Transfer::complete() {
   opener_ = std::make_unique<ObjectOpener>(state_->object(), *description_, key_ ? &*key_ : nullptr);
   node_.loop().post([this, alive = alive_] {
     if (*alive) open_some();
+  });
+}
+
+// Chunks of an earlier run may have been damaged on the disk since: once through all of them, then what was is fetched again.
+void Transfer::check_some() {
+  if (!done_) return;
+  auto chunks = description_->geometry().chunks();
+  for (int i = 0; i < k_runs_a_step && next_check_ < chunks; ++i, next_check_ += 32)
+    (void)node_.media().engine().check_run(io::monotonic_now(), description_->root, next_check_);
+  node_.media().pump();
+  node_.loop().post([this, alive = alive_, more = next_check_ < chunks] {
+    if (!*alive) return;
+    if (more) return check_some();
+    phase_ = "chunks";
+    phase_since_ = io::monotonic_now();
+    complete();
   });
 }
 
@@ -239,7 +266,7 @@ void Transfer::watch() {
   auto last = swarm_ ? std::max(phase_since_, swarm_->last_progress()) : phase_since_;
   // A channel that opens is progress for chunks, not for a key.
   if (phase_ == "key") last = phase_since_;
-  if (phase_ == "opening" || asking_ || io::monotonic_now() - last < options_.patience) return;
+  if (phase_ == "opening" || phase_ == "checking" || asking_ || io::monotonic_now() - last < options_.patience) return;
   fail_with(waiting_for());
 }
 

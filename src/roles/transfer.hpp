@@ -54,6 +54,7 @@ class Transfer {
   void take_key(Result<keys::KeyAnswer> answer);
   Result<content::Metadata> metadata() const;
   void complete();
+  void check_some();
   void open_some();
   void watch();
   Error waiting_for() const;
@@ -75,6 +76,7 @@ class Transfer {
   std::optional<content::ContentKey> key_;
   std::string key_holder_;
   std::optional<Error> key_trouble_;
+  std::uint32_t next_check_ = 0;  // chunks below were checked, or came in this run
   std::optional<io::OutputFile> output_;
   std::unique_ptr<ObjectOpener> opener_;
   std::filesystem::path output_path_;

@@ -95,7 +95,7 @@ void UeNode::registration_changed(const sip::RegistrationState& state) {
   if (!registered_) return;
   bool refused = state.status == 401 || state.status == 403 || state.status == 404 || state.status == 407;
   if (state.registered) return std::exchange(registered_, nullptr)({});
-  if (refused) return std::exchange(registered_, nullptr)(fail(ErrorCode::authentication, "the core refuses " + identity() + ": " + std::to_string(state.status) + " " + printable(state.reason)));
+  if (refused) return std::exchange(registered_, nullptr)(fail(ErrorCode::authentication, printable(state.reason, 400)));
   std::exchange(registered_, nullptr)(fail(ErrorCode::network, "registration failed: " + (state.status == 0 ? std::string() : std::to_string(state.status) + " ") + printable(state.reason)));
 }
 

@@ -159,6 +159,20 @@ void Engine::add_chunks(Instant, const SwarmId& swarm, ChunkRange range) {
   impl_->chunks_gained(*s, range, nullptr);
 }
 
+bool Engine::check_run(Instant now, const SwarmId& swarm, std::uint32_t chunk) {
+  auto* s = impl_->find(swarm);
+  if (!s || chunk >= s->geometry().chunks()) return true;
+  auto run = s->run_range(chunk / 32);
+  std::vector<std::uint32_t> corrupt;
+  if (s->config.held.test(run)) s->read_checked(run, corrupt);
+  else
+    for (auto i = run.first; i <= run.last; ++i)
+      if (s->config.held.test(i)) s->read_checked({i, i}, corrupt);
+  if (corrupt.empty()) return true;
+  impl_->chunks_lost(now, 0, *s, corrupt);
+  return false;
+}
+
 void Engine::Impl::chunks_gained(SwarmState& s, ChunkRange range, const Channel* from) {
   for_each_channel(s, [&](Association&, Channel& c) {
     std::erase_if(c.waiting, [&](ChunkRange piece) {
@@ -177,8 +191,8 @@ void Engine::Impl::chunks_gained(SwarmState& s, ChunkRange range, const Channel*
 }
 
 // A partner cannot be told "I no longer have it": PPSPP has no such message. Its requests stay unanswered until the chunk is here again.
-void Engine::Impl::chunks_lost(Instant now, Association& a, SwarmState& s, const std::vector<std::uint32_t>& chunks) {
-  emit(EventKind::storage_corrupt, a.id, s.id(), {chunks.front(), chunks.back()});
+void Engine::Impl::chunks_lost(Instant now, AssociationId reader, SwarmState& s, const std::vector<std::uint32_t>& chunks) {
+  emit(EventKind::storage_corrupt, reader, s.id(), {chunks.front(), chunks.back()});
   for (auto chunk : chunks) s.by_chunk[chunk / 32] = 1;
   s.config.appetite = Appetite::all;
   fetch_everywhere(now, s);

@@ -120,6 +120,10 @@ class Engine {
   // Chunks that came by another way (an import): verified by the caller, whole tree present.
   void add_chunks(Instant now, const SwarmId& swarm, content::ChunkRange range);
 
+  // Reads what is held of the run of 32 chunks that `chunk` is in. False: something does not verify; it is missing from now on
+  // (storage_corrupt) and fetched again.
+  bool check_run(Instant now, const SwarmId& swarm, std::uint32_t chunk);
+
   void input(Instant now, ReceivedBatch batch);
   // The next batch to send; empty when there is nothing (or the windows are full). Call until empty.
   std::optional<SendBatch> output(Instant now);

@@ -38,7 +38,7 @@ struct Engine::Impl {
   void emit(EventKind kind, AssociationId association, const SwarmId& swarm, content::ChunkRange range = {}, std::string text = {}, Error error = {});
   void for_each_channel(SwarmState& s, const std::function<void(Association&, Channel&)>& visit);
   void chunks_gained(SwarmState& s, content::ChunkRange range, const Channel* from);
-  void chunks_lost(Instant now, Association& a, SwarmState& s, const std::vector<std::uint32_t>& chunks);
+  void chunks_lost(Instant now, AssociationId reader, SwarmState& s, const std::vector<std::uint32_t>& chunks);
   void tick(Instant now, Association& a);
   Instant deadline_of(Instant now, const Association& a) const;
 

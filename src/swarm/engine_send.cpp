@@ -168,7 +168,7 @@ bool Engine::Impl::next_piece(Instant now, Association& a, Channel& c) {
     auto data = c.swarm->read_checked(range, corrupt);
     if (!data) {
       if (c.waiting.size() < k_max_serve_queue) c.waiting.push_back(range);
-      chunks_lost(now, a, *c.swarm, corrupt);
+      chunks_lost(now, a.id, *c.swarm, corrupt);
       continue;
     }
     c.piece = std::move(*data);
@@ -213,7 +213,7 @@ bool Engine::Impl::put_data(Instant now, Association& a, Channel& c) {
       std::vector<std::uint32_t> corrupt;
       auto read = s.config.held.test(chunk) ? s.read_checked({chunk, chunk}, corrupt) : std::nullopt;
       c.resend.pop_front();
-      if (!corrupt.empty()) chunks_lost(now, a, s, corrupt);
+      if (!corrupt.empty()) chunks_lost(now, a.id, s, corrupt);
       if (!read) continue;
       again = std::move(*read);
       data = again;

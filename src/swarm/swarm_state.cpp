@@ -28,7 +28,7 @@ std::vector<Digest> leaves_of(const content::Geometry& geometry, ChunkRange rang
 }  // namespace
 
 SwarmState::SwarmState(SwarmConfig c)
-    : config(std::move(c)), tree(config.nodes, config.geometry.chunks(), config.id), by_chunk(runs(), 0) {}
+    : config(std::move(c)), tree(config.nodes, config.geometry.chunks(), config.id), by_chunk(runs(), 0), proven_(runs(), false) {}
 
 ChunkRange SwarmState::cut(Bin node) const {
   auto first = bin::first_chunk(node);
@@ -48,14 +48,11 @@ std::optional<Bin> SwarmState::piece_of(ChunkRange range) const {
 
 std::optional<Bytes> SwarmState::read_checked(ChunkRange range, std::vector<std::uint32_t>& corrupt) {
   Bytes out(geometry().size_of(range));
-  if (auto read = config.storage->read(geometry().offset_of(range.first), out); !read) {
+  auto piece = piece_of(range);
+  if (auto read = config.storage->read(geometry().offset_of(range.first), out); !piece || !read) {
     for (auto i = range.first; i <= range.last; ++i) corrupt.push_back(i);
   } else {
-    auto leaves = leaves_of(geometry(), range, out);
-    for (std::size_t i = 0; i < leaves.size(); ++i) {
-      auto chunk = range.first + static_cast<std::uint32_t>(i);
-      if (leaves[i] != tree.hash(bin::leaf(chunk))) corrupt.push_back(chunk);
-    }
+    corrupt = damaged(*piece, range, leaves_of(geometry(), range, out));
   }
   if (corrupt.empty()) return out;
   for (auto chunk : corrupt) config.held.reset(chunk);
@@ -63,11 +60,34 @@ std::optional<Bytes> SwarmState::read_checked(ChunkRange range, std::vector<std:
   return std::nullopt;
 }
 
+// The way to the root is gone once for a run; from then on its leaves decide.
+std::vector<std::uint32_t> SwarmState::damaged(Bin piece, ChunkRange range, std::span<const Digest> leaves) {
+  std::vector<std::uint32_t> out;
+  auto run = range.first / 32;
+  for (std::size_t i = 0; i < leaves.size(); ++i)
+    if (auto chunk = range.first + static_cast<std::uint32_t>(i); leaves[i] != tree.hash(bin::leaf(chunk))) out.push_back(chunk);
+  if (out.empty() && proven_[run]) return out;
+  if (tree.mend(piece, content::MerkleTree::fold(leaves, bin::layer(piece)))) {
+    tree.store_subtree(piece, leaves);
+    proven_[run] = proven_[run] || range == run_range(run);
+    return {};
+  }
+  // Either chunks are damaged and the tree is right, or nobody can tell.
+  std::vector<Digest> stored;
+  for (auto chunk = range.first; chunk <= range.last; ++chunk) stored.push_back(tree.hash(bin::leaf(chunk)));
+  if (tree.mend(piece, content::MerkleTree::fold(stored, bin::layer(piece)))) return out;
+  proven_[run] = false;
+  out.clear();
+  for (auto chunk = range.first; chunk <= range.last; ++chunk) out.push_back(chunk);
+  return out;
+}
+
 std::optional<Status> SwarmState::take_piece(Bin piece, ByteView data, std::span<const content::NodeHash> offered) {
   auto range = cut(piece);
   auto leaves = leaves_of(geometry(), range, data);
   auto hash = content::MerkleTree::fold(leaves, bin::layer(piece));
-  if (tree.known(piece) ? tree.hash(piece) != hash : !tree.verify(piece, hash, offered)) return std::nullopt;
+  bool good = tree.known(piece) ? tree.hash(piece) == hash : tree.verify(piece, hash, offered);
+  if (!good && !tree.mend(piece, hash)) return std::nullopt;
   if (auto written = config.storage->write(geometry().offset_of(range.first), data); !written) return written;
   tree.store_subtree(piece, leaves);
   config.held.set(range);

@@ -6,7 +6,7 @@ import os
 import subprocess
 
 import rfc8188
-from harness import PATIENCE, SEALCAST, LabTest, main, make_file, root_of, sha256, wait_until
+from harness import SEALCAST, LabTest, main, make_file, root_of
 
 MIB = 1 << 20
 
@@ -154,12 +154,12 @@ class Publish(LabTest):
 
     def test_small_clear(self):
         lab = self.begun()
-        for protection in ("session", "none"):
+        for number, protection in enumerate(("session", "none")):
             self.source = make_file(self.path("empty"), 0)
             refused = lab.run("publish", self.source, "--protect", protection, "--entitle", "alice", "--progress", "none")
             self.assertEqual(refused.code, 2, refused.err)
             self.assertIn("only be published sealed", refused.err)
-            self.source = make_file(self.path("one-" + protection), 1)
+            self.source = make_file(self.path("one-" + protection), 1, seed=number)
             uri = lab.publish(self.source, "--protect", protection, "--entitle", "alice")
             lab.get_good(uri, "alice", self.path("alice"))
             self.assertEqual(self.read(self.path("alice")), self.read(self.source))
