@@ -1,5 +1,8 @@
 #include "command.hpp"
 
+#include <signal.h>
+
+#include <cerrno>
 #include <charconv>
 #include <thread>
 
@@ -34,6 +37,14 @@ Result<T> wait_for(const std::string& what, std::function<Result<T>()> attempt, 
   }
 }
 
+// Does the process that took this directory's lock still run?
+bool is_locked(const fs::path& directory) {
+  auto text = io::read_file(directory / "lock", 64);
+  int holder = 0;
+  if (text) std::from_chars(reinterpret_cast<const char*>(text->data()), reinterpret_cast<const char*>(text->data()) + text->size(), holder);
+  return holder > 0 && (::kill(holder, 0) == 0 || errno == EPERM);
+}
+
 }  // namespace
 
 CLI::App* add_command(CLI::App& parent, Globals& globals, const std::string& name, const std::string& about, std::function<Status()> run) {
@@ -52,7 +63,7 @@ Result<roles::Laboratory> find_laboratory(const Globals& globals) {
   return wait_for<roles::Laboratory>(
       "the laboratory in " + globals.directory.string(), [&] { return roles::open_laboratory(globals.directory); },
       // An `up` that has begun has taken the lock already.
-      [&] { return fs::exists(globals.directory / "lock"); });
+      [&] { return is_locked(globals.directory); });
 }
 
 Result<fs::path> find_admin_socket(const Globals& globals, const fs::path& socket) {
@@ -64,7 +75,7 @@ Result<fs::path> find_admin_socket(const Globals& globals, const fs::path& socke
         if (!answer) return fail(ErrorCode::network, "no node answers: " + answer.error().message);
         return path;
       },
-      [&] { return fs::exists(path) || fs::exists(globals.directory / "lock"); });
+      [&] { return is_locked(globals.directory) || is_locked(path.parent_path()); });
 }
 
 Status check_subscriber_name(const std::string& name) {

@@ -63,8 +63,10 @@ int run(int argc, char** argv) {
   } catch (const CLI::Success& done) {
     return app.exit(done);  // --help, --version
   } catch (const CLI::ParseError& error) {
-    app.exit(error);
-    return static_cast<int>(ErrorCode::usage);
+    auto left = app.remaining();
+    bool no_command = app.get_subcommands().empty() && !left.empty() && !left.front().starts_with("-");
+    auto sentence = no_command ? "there is no command \"" + left.front() + "\"" : std::string(error.what());
+    return report({ErrorCode::usage, sentence + " (--help says more)"});
   }
   silence_sip_library();
   start_logging(globals.log_level);

@@ -89,6 +89,34 @@ TEST(MerkleTree, EveryRunVerifiesWithItsUnclesAndNoChangedOneDoes) {
   }
 }
 
+// What a disk has done to a node is undone by chunks that are good, and by no others.
+TEST(MerkleTree, ADamagedNodeIsMendedFromTheChunks) {
+  constexpr int layer = 2;
+  for (std::uint32_t count : {1u, 4u, 7u, 33u, 100u}) {
+    Tree sound(counted_chunks(count, 100));
+    auto top = MerkleTree(sound.nodes, count, sound.root).root_bin();
+    for (std::uint32_t first = 0; first < count; first += 1u << layer) {
+      auto target = bin::at(std::min(layer, bin::layer(top)), first >> layer);
+      auto leaves = std::span(sound.leaves).subspan(first, std::min<std::size_t>(1u << layer, count - first));
+      auto hash = MerkleTree::fold(leaves, bin::layer(target));
+      for (Bin damaged = target; damaged != top; damaged = bin::parent(damaged))
+        for (auto node : {damaged, bin::sibling(damaged)}) {
+          auto nodes = sound.nodes;
+          nodes[node][9] ^= 4;
+          MerkleTree tree(nodes, count, sound.root);
+          auto bad = hash;
+          bad[0] ^= 1;
+          EXPECT_FALSE(tree.mend(target, bad));
+          if (tree.empty(node)) nodes[node] = {};
+          ASSERT_TRUE(tree.mend(target, hash)) << count << " " << first << " " << node;
+          EXPECT_EQ(nodes, sound.nodes);
+        }
+      auto nodes = sound.nodes;
+      EXPECT_TRUE(MerkleTree(nodes, count, sound.root).mend(target, hash));
+    }
+  }
+}
+
 TEST(Bitmap, CountsRangesAndSurvivesTheDisk) {
   Bitmap map(200);
   map.set(ChunkRange{3, 130});

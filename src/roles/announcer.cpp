@@ -39,6 +39,12 @@ void Announcer::withdraw() {
   if (!etag_.empty()) send(0);
 }
 
+void Announcer::touch(Duration delay) {
+  if (under_way_ || withdrawn_ || body_.empty()) return;
+  loop_.cancel(timer_);
+  again_after(delay);
+}
+
 void Announcer::send(int expires) {
   loop_.cancel(timer_);
   sip::Request request;
@@ -72,7 +78,9 @@ void Announcer::answered(const sip::Response& response) {
   }
   if (response.status == 412 && !etag_.empty()) {  // the tracker has forgotten us: once more, whole
     etag_.clear();
-    return send(expires_);
+    send(expires_);
+    if (on_forgotten) on_forgotten();
+    return;
   }
   if (response.status == 423) expires_ = std::max(expires_, number(response.values("Min-Expires")));
   log(LogLevel::warning, "announce", "tracker refuses the announcement: " + std::to_string(response.status) + " " + response.reason);

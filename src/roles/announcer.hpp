@@ -15,9 +15,13 @@ class Announcer {
   // Announces `body` now (or when the one under way is answered), and again until withdraw().
   void update(std::string body);
   void withdraw();
+  // A refresh before its time: does the tracker still know us?
+  void touch(Duration delay);
   bool announced() const { return !etag_.empty(); }
   // Told of every final answer.
   std::function<void(const sip::Response&)> on_answer;
+  // The tracker has forgotten this announcement (it was started anew): it gets it again now.
+  std::function<void()> on_forgotten;
 
  private:
   void send(int expires);

@@ -15,6 +15,8 @@ namespace {
 
 constexpr UnixSeconds k_keyinfo_life = 86400, k_certificate_life = 30 * 86400;
 constexpr Duration k_renew = 6h;
+// One announcement is refreshed so often: should the tracker have been started anew, all follow, some at a time.
+constexpr Duration k_beat = 5s, k_between_announcements = 20ms;
 constexpr int k_least_expires = 60, k_most_expires = 3600;
 
 }  // namespace
@@ -41,6 +43,7 @@ Status CacheRole::start() {
   calls_ = std::make_unique<AnsweredCalls>(loop_, *agent_, *media_, config_.domain);
   for (auto& [root, content] : library_.contents()) refresh(root);
   renew_timer_ = loop_.after(k_renew, [this] { renew_keyinfo(); });
+  beat_timer_ = loop_.after(k_beat, [this] { beat(); });
   return {};
 }
 
@@ -78,7 +81,8 @@ Status CacheRole::load_keys() {
 
 void CacheRole::stop() {
   loop_.cancel(renew_timer_);
-  renew_timer_ = 0;
+  loop_.cancel(beat_timer_);
+  renew_timer_ = beat_timer_ = 0;
   for (auto& [root, offer] : offers_)
     if (offer.announcer) offer.announcer->withdraw();
   if (media_)
@@ -159,7 +163,10 @@ void CacheRole::announce(const crypto::Digest& root, const CachedContent& conten
   swarm.keyinfo = make_keyinfo(content);
   // The more contents, the rarer each one's refresh: the tracker sees some tens of PUBLISH a second at most.
   auto expires = std::clamp(k_least_expires + static_cast<int>(library_.contents().size()), k_least_expires, k_most_expires);
-  if (!offer.announcer) offer.announcer = std::make_unique<Announcer>(loop_, *agent_, tracker_uri(config_.domain), expires);
+  if (!offer.announcer) {
+    offer.announcer = std::make_unique<Announcer>(loop_, *agent_, tracker_uri(config_.domain), expires);
+    offer.announcer->on_forgotten = [this] { announce_all_again(); };
+  }
   offer.announcer->update(tracking::write_announcement({{std::move(swarm)}, 64}));
 }
 
@@ -194,6 +201,21 @@ void CacheRole::take_keyinfo(const crypto::Digest& root, const std::string& keyi
 void CacheRole::renew_keyinfo() {
   for (auto& [root, offer] : offers_) refresh(root);
   renew_timer_ = loop_.after(k_renew, [this] { renew_keyinfo(); });
+}
+
+void CacheRole::beat() {
+  beat_timer_ = loop_.after(k_beat, [this] { beat(); });
+  for (auto& [root, offer] : offers_)
+    if (offer.announcer && offer.announcer->announced()) return offer.announcer->touch(0us);
+}
+
+void CacheRole::announce_all_again() {
+  auto now = io::monotonic_now();
+  if (now < announcing_until_) return;
+  Duration delay{};
+  for (auto& [root, offer] : offers_)
+    if (offer.announcer) offer.announcer->touch(delay += k_between_announcements);
+  announcing_until_ = now + delay + k_beat;
 }
 
 // ---- damage and repair

@@ -63,6 +63,8 @@ class CacheRole final : private sip::Handler, private keys::KeyLookup {
   void start_repair(const crypto::Digest& root);
   void finish_repair(const crypto::Digest& root);
   void renew_keyinfo();
+  void beat();
+  void announce_all_again();
   std::string uri() const;
 
   io::Loop& loop_;
@@ -78,7 +80,8 @@ class CacheRole final : private sip::Handler, private keys::KeyLookup {
   std::unique_ptr<sip::Agent> agent_;
   std::unique_ptr<AnsweredCalls> calls_;
   std::map<crypto::Digest, Offer> offers_;
-  io::Loop::TimerId renew_timer_ = 0;
+  io::Loop::TimerId renew_timer_ = 0, beat_timer_ = 0;
+  Instant announcing_until_{};  // the tracker came back empty: all announcements are on their way
 };
 
 }  // namespace sealcast::roles

@@ -15,7 +15,8 @@ Seeder::~Seeder() {
 }
 
 void Seeder::start() {
-  if (roots_.empty()) roots_ = ContentState::list(node_.config().state);
+  all_ = roots_.empty();
+  if (all_) roots_ = ContentState::list(node_.config().state);
   if (roots_.empty()) return end({ErrorCode::not_found, node_.config().name + " holds no content to seed: get one first, or name its URI"});
   node_.register_identity([this, alive = alive_](Status status) {
     if (!*alive) return;
@@ -28,7 +29,10 @@ void Seeder::registered() {
   for (auto& root : roots_) {
     if (contents_.contains(root)) continue;
     auto state = ContentState::open(node_.config().state, root);
-    if (!state) return end(state.error());
+    if (!state) {
+      give_up(root, state.error());
+      continue;
+    }
     contents_[root].state = std::move(*state);
     node_.fetch_description(root, [this, alive = alive_, root](Result<std::string> jws) {
       if (*alive) join(root, jws);
@@ -41,8 +45,8 @@ void Seeder::join(const crypto::Digest& root, const Result<std::string>& from_tr
   if (!on_end_) return;
   auto& content = contents_.at(root);
   auto jws = from_tracker ? *from_tracker : content.state->description();
-  if (!from_tracker && (from_tracker.error().code != ErrorCode::network || jws.empty())) return end(from_tracker.error());
-  if (auto joined = join_checked(root, jws); !joined) return end(joined.error());
+  if (!from_tracker && (from_tracker.error().code != ErrorCode::network || jws.empty())) return give_up(root, from_tracker.error());
+  if (auto joined = join_checked(root, jws); !joined) return give_up(root, joined.error());
   look_whether_ready();
 }
 
@@ -55,7 +59,7 @@ Status Seeder::join_checked(const crypto::Digest& root, const std::string& jws) 
   SEALCAST_TRY(content.state->keep_description(jws));
   SEALCAST_TRY(content.state->open_object(description.geometry()));
   UeSwarmEvents events;
-  events.on_failed = [this](const Error& error) { end(error); };
+  events.on_failed = [this, root](const Error& error) { give_up(root, error); };
   events.on_keyinfo = [this, root, description](const std::string& keyinfo) {
     // Handed on with our bitmap, if it verifies.
     if (!keys::verify_keyinfo(keyinfo, description, io::unix_now())) return;
@@ -64,6 +68,18 @@ Status Seeder::join_checked(const crypto::Digest& root, const std::string& jws) 
   };
   content.swarm = std::make_unique<UeSwarm>(node_, *content.state, description, swarm::Appetite::all, std::move(events));
   return content.swarm->start();
+}
+
+// A content that was named must be there; of all that are kept, the others go on.
+void Seeder::give_up(const crypto::Digest& root, const Error& error) {
+  if (!all_) return end(error);
+  log(LogLevel::warning, "seed", content::root_text(root) + " is left out: " + error.message);
+  node_.loop().post([this, alive = alive_, root, error] {
+    if (!*alive) return;
+    contents_.erase(root);
+    if (contents_.empty()) end(error);
+    else look_whether_ready();
+  });
 }
 
 void Seeder::look_whether_ready() {

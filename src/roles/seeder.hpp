@@ -9,7 +9,8 @@ namespace sealcast::roles {
 
 class Seeder {
  public:
-  // node is started. roots empty: everything that the subscriber holds something of. on_ready: once, when all is announced.
+  // node is started. roots empty: everything that the subscriber holds something of, without what turns out damaged or refused.
+  // on_ready: once, when all is announced.
   // on_end: once, when it cannot go on.
   Seeder(UeNode& node, std::vector<crypto::Digest> roots, std::function<void()> on_ready, std::function<void(const Error&)> on_end);
   ~Seeder();
@@ -28,11 +29,13 @@ class Seeder {
   void registered();
   void join(const crypto::Digest& root, const Result<std::string>& from_tracker);
   Status join_checked(const crypto::Digest& root, const std::string& jws);
+  void give_up(const crypto::Digest& root, const Error& error);
   void look_whether_ready();
   void end(Error error);
 
   UeNode& node_;
   std::vector<crypto::Digest> roots_;
+  bool all_ = false;  // none was named
   std::function<void()> on_ready_;
   std::function<void(const Error&)> on_end_;
   std::map<crypto::Digest, Content> contents_;

@@ -34,6 +34,7 @@ class SwarmPeers {
   ~SwarmPeers();  // hangs up
 
   void seek();  // from now on peers are invited
+  void refresh() { watch_->refresh(); }  // the list, now
   // Both are told of everything and take what is theirs.
   void on_call_ended(sip::CallId call, const std::string& reason);
   void on_event(const swarm::Event& event);

@@ -63,6 +63,9 @@ Status UeNode::start() {
   SEALCAST_TRY(agent_->start());
   calls_ = std::make_unique<AnsweredCalls>(loop_, *agent_, *media_, config_.domain);
   announcer_ = std::make_unique<Announcer>(loop_, *agent_, tracker_uri(config_.domain), k_announcement);
+  announcer_->on_forgotten = [this] {
+    for (auto& [root, swarm] : swarms_) swarm->on_forgotten();
+  };
   return {};
 }
 

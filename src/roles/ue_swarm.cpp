@@ -134,6 +134,11 @@ void UeSwarm::on_call_ended(sip::CallId id, const std::string& reason) {
   if (peers_) peers_->on_call_ended(id, reason);
 }
 
+// Pseudonyms and tokens of before are worth nothing any more.
+void UeSwarm::on_forgotten() {
+  if (peers_) peers_->refresh();
+}
+
 tracking::AnnouncedSwarm UeSwarm::announcement() const {
   tracking::AnnouncedSwarm out;
   out.root = description_.root;

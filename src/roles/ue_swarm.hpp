@@ -26,6 +26,7 @@ class UeSwarm {
   // From the node.
   void on_event(const swarm::Event& event);
   void on_call_ended(sip::CallId id, const std::string& reason);
+  void on_forgotten();  // by the tracker
   tracking::AnnouncedSwarm announcement() const;
   sdp::Policy policy() const;  // for invitations that come in
 

@@ -119,6 +119,9 @@ TEST_F(Sdp, AnswersThatWeakenAreRefused) {
   EXPECT_EQ(rule(replaced(good, line_of(good, "a=crypto"), "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + base64(Bytes(30, 5)) + "\r\n")), "suite-mismatch");
   EXPECT_EQ(rule(replaced(good, line_of(good, "a=crypto"), line_of(text, "a=crypto:1"))), "own-key-reflected");
   EXPECT_EQ(rule(replaced(good, line_of(good, "a=crypto"), "")), "sdes-required");
+  // One line that is understood does not make another one harmless; what is wrong is named.
+  EXPECT_EQ(rule(replaced(good, "a=rtcp-mux", "a=crypto:2 NULL_HMAC_SHA1_80 inline:" + base64(Bytes(30, 5)) + "\r\na=rtcp-mux")), "no-common-suite");
+  EXPECT_EQ(rule(replaced(good, line_of(good, "a=crypto"), "a=crypto:1 AEAD_AES_128_GCM inline:" + base64(Bytes(28, 5)) + " UNENCRYPTED_SRTP\r\n")), "unsupported-parameter");
 }
 
 TEST_F(Sdp, OtherMediaSectionsAreAnsweredWithPortZero) {

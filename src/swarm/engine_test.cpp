@@ -296,6 +296,39 @@ TEST(Engine, AFlippedBitOnDiskIsFoundNeverServedAndFetchedAgain) {
   EXPECT_TRUE(whole(cache, c));
 }
 
+TEST(Engine, AFlippedBitInTheTreeIsMendedAndNobodyIsSentAWrongHash) {
+  Content c(400000, 12);
+  Node cache(1, c, true, true), ue(2, c, false, true);
+  auto sound = cache.nodes;
+  for (std::size_t node : {0, 31, 100, 165, 255}) cache.nodes[node][7] ^= 1;
+  World world({});
+  for (auto* n : {&cache, &ue}) world.add(*n);
+  world.connect(ue, cache, c.id, true);
+  world.run(60s, [&] { return whole(ue, c); });
+  EXPECT_TRUE(whole(ue, c));
+  EXPECT_EQ(ue.count(EventKind::integrity_failure), 0);
+  EXPECT_EQ(cache.count(EventKind::storage_corrupt), 0);
+  EXPECT_EQ(cache.nodes, sound);
+}
+
+TEST(Engine, WhatIsHeldCanBeChecked) {
+  Content c(400000, 13);
+  Node cache(1, c, true, true), ue(2, c, true, true);
+  ue.storage.octets[200000] ^= 4;
+  auto now = Instant{} + 1h;
+  std::vector<std::uint32_t> bad;
+  for (std::uint32_t chunk = 0; chunk < c.geometry.chunks(); chunk += 32)
+    if (!ue.engine.check_run(now, c.id, chunk)) bad.push_back(chunk / 32);
+  EXPECT_EQ(bad, std::vector<std::uint32_t>{200000 / c.geometry.chunk_size() / 32});
+  EXPECT_EQ(ue.engine.held(c.id)->count(), c.geometry.chunks() - 1);
+  EXPECT_TRUE(ue.engine.check_run(now, c.id, 200000 / c.geometry.chunk_size()));  // what is left of it is good
+  World world({});
+  for (auto* n : {&cache, &ue}) world.add(*n);
+  world.connect(ue, cache, c.id, true);
+  world.run(60s, [&] { return whole(ue, c); });
+  EXPECT_TRUE(whole(ue, c));
+}
+
 TEST(Engine, APartnerThatVanishesIsReportedAndReplaced) {
   Content c(4000000, 11);
   Node first(1, c, true, true), second(2, c, true, true), ue(3, c, false, true);

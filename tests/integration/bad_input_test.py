@@ -1,6 +1,6 @@
 """Whatever is given wrong gets one clear sentence and the documented exit code; nothing half-written is left looking whole."""
 import base64
-import http.client
+import glob
 import json
 import os
 import re
@@ -8,16 +8,15 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 import unittest
 
-from harness import SEALCAST, LabTest, main, make_file, sha256, wait_until
+from harness import HIDDEN, SEALCAST, LabTest, UnixHttp, main, make_file, sha256, wait_until
 
 OK, FAILURE, USAGE, NOT_FOUND, NOT_ENTITLED, NETWORK, INTEGRITY, DISK_FULL, AUTHENTICATION = 0, 1, 2, 3, 4, 5, 6, 9, 11
 DOMAIN = "sealcast.test"
 UNKNOWN = "sealcast:" + "A" * 43 + "@" + DOMAIN
-# What may move a terminal's cursor or turn text around.
-HIDDEN = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 
 
 def b64u(octets):
@@ -48,21 +47,12 @@ def resign(jws, pem, **changes):
     return signed + "." + b64u(es256(pem, signed.encode()))
 
 
-class Admin(http.client.HTTPConnection):
+class Admin:
     """The admin API, without the program's own client."""
-
-    def __init__(self, path):
-        super().__init__("localhost", timeout=20)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(20)
-        self.sock.connect(self.path)
 
     @staticmethod
     def call(path, method, target, body=b"", **headers):
-        connection = Admin(path)
+        connection = UnixHttp(path)
         try:
             connection.request(method, "/api/v1/" + target, body, {name.replace("_", "-"): value for name, value in headers.items()})
             answer = connection.getresponse()
@@ -100,11 +90,6 @@ class BadInput(LabTest):
         for word in words:
             self.assertIn(word, lines[0])
         self.clean(result)
-
-    def clean(self, result):
-        for text in (result.out, result.err):
-            found = HIDDEN.search(text)
-            self.assertIsNone(found, found and repr(text[max(found.start() - 60, 0):found.end() + 20]))
 
     def refused_get(self, lab, code, *words, uri=UNKNOWN, who="alice", out=None, options=(), **more):
         """get: the sentence, the same in the JSON document, and no file."""
@@ -157,6 +142,13 @@ class BadInput(LabTest):
             file.write("wrong\n")
         self.refused_get(lab, AUTHENTICATION, "sip:alice@" + DOMAIN, "password")
         self.one_sentence(lab.run("seed", UNKNOWN, "--as", "alice"), AUTHENTICATION, "alice")
+        # What a device keeps is not what it was.
+        device = os.path.join(lab.dir, "subscribers", "carol", "device.pem")
+        with open(device, "r+", encoding="ascii") as file:
+            file.truncate(40)
+        self.refused_get(lab, USAGE, device, who="carol")
+        os.unlink(device)
+        self.refused_get(lab, AUTHENTICATION, "another device key", who="carol")
         result = lab.run("get", UNKNOWN)  # whose?
         self.one_sentence(result, USAGE, "--as", "bob")
 
@@ -170,7 +162,6 @@ class BadInput(LabTest):
         self.one_sentence(lab.run("key", "export", UNKNOWN, self.path("key")), NOT_FOUND)
         self.assertFalse(os.path.exists(self.path("key")))
         self.one_sentence(lab.run("entitle", UNKNOWN, "alice"), NOT_FOUND)
-        self.one_sentence(lab.run("audit", "query", "--socket", self.path("nobody.sock")), NETWORK, "nobody.sock")
         foreign = UNKNOWN.replace(DOMAIN, "elsewhere.example")
         self.refused_get(lab, NOT_FOUND, "elsewhere.example", DOMAIN, uri=foreign)
         for uri in ("", "sealcast:", "http://" + DOMAIN, UNKNOWN[:-len(DOMAIN)], UNKNOWN.replace("A", "", 1), UNKNOWN.replace("A", "!", 1),
@@ -194,10 +185,8 @@ class BadInput(LabTest):
         for words in (("get",), ("nonsense",), ("get", UNKNOWN, "--nonsense"), ("get", UNKNOWN, "--stall-timeout", "0"), ("get", UNKNOWN, "--progress", "loud"),
                       ("publish", source, "--chunk-size", "100"), ("publish", source, "--chunk-size", "99999"), ("publish", source, "--valid-days", "0"),
                       ("subscriber",), ("--log", "loud", "ls"), ("get", UNKNOWN, "more", "and\x1b[31m more")):
-            result = lab.run(*words)
-            self.assertEqual(result.code, USAGE, words)
-            self.assertTrue(result.err.strip(), words)
-            self.clean(result)
+            self.one_sentence(lab.run(*words), USAGE, "--help")
+        self.one_sentence(lab.run("nonsense"), USAGE, 'no command "nonsense"')
         # A flag twice says the same once.
         uri = lab.publish(source, "--entitle", "alice")
         lab.get_good(uri, "alice", self.path("copy"), "-c", "-c", "--continue", env={"SEALCAST_CRYPTO": "openssl"})
@@ -228,14 +217,19 @@ class BadInput(LabTest):
         with socket.create_server(("127.0.0.1", 0)) as rude:
             address = "127.0.0.1:%d" % rude.getsockname()[1]
             self.set(lab, "ue.toml", "core", f'"{address}"')
-            child = os.fork()
-            if child == 0:
-                rude.accept()[0].sendall(b"HTTP/1.1 400 no\r\n\r\n" * 100)
-                os._exit(0)
+
+            def answer():
+                with rude.accept()[0] as wire:
+                    wire.sendall(b"HTTP/1.1 400 no\r\n\r\n" * 100)
+
+            answering = threading.Thread(target=answer)
+            answering.start()
             self.refused_get(lab, NETWORK, address)
-            os.waitpid(child, 0)
+            answering.join()
         # Nobody is at home at all.
+        began = time.monotonic()
         self.one_sentence(lab.run("ls"), NETWORK, "admin.sock")
+        self.assertLess(time.monotonic() - began, 8)
         empty = self.lab("empty")
         self.one_sentence(empty.run("get", UNKNOWN, "--as", "alice"), NOT_FOUND, empty.dir, "sealcast up")
 
@@ -388,6 +382,14 @@ class BadInput(LabTest):
                 self.assertIn(result.code, codes, result.err)
                 self.one_sentence(result, result.code, os.path.basename(name) if result.code == USAGE else "")
                 self.assertNotIn("ready", result.out)
+        # Somebody else has its address.
+        lab.processes.clear()
+        for file in ("core", "tracker", "cache"):
+            key = "ue" if file == "core" else "listen"
+            address = self.setting(lab, file + ".toml", key)
+            with socket.create_server(("127.0.0.1", int(address.rsplit(":", 1)[1]))):
+                result = lab.run("up", patience=20)
+            self.one_sentence(result, NETWORK, address)
         # Not ours.
         foreign = self.lab("foreign")
         os.mkdir(foreign.dir)
@@ -401,7 +403,7 @@ class BadInput(LabTest):
     # ---- clocks
 
     def test_clocks(self):
-        library = [path for path in ("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1", "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1") if os.path.exists(path)]
+        library = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
         if not library:
             self.skipTest("libfaketime is not installed")
         lab = self.lab()
@@ -651,15 +653,14 @@ class BadInput(LabTest):
         self.assertEqual(Admin.call(path, "PUT", "keys/" + root, json.dumps({"k": b64u(bytes(16))}).encode())[0], 400)
         for query in ("after=x", "after=-1", "after=99999999999999999999999", "before=%"):
             self.assertIn(Admin.call(path, "GET", "audit?" + query)[0], (200, 400))
-        # Many who connect and say nothing keep nobody out.
-        idle = []
-        for _ in range(200):
-            each = socket.socket(socket.AF_UNIX)
+        # Many who connect and say nothing: the next one hears why, and none is there for longer than they are.
+        idle = [socket.socket(socket.AF_UNIX) for _ in range(100)]
+        for each in idle:
             each.connect(path)
-            idle.append(each)
-        lab.good("status")
+        self.one_sentence(lab.run("status"), FAILURE, "64 connections")
         for each in idle:
             each.close()
+        wait_until("room for a connection", lambda: lab.run("status").code == OK)
         self.assertTrue(lab.processes[0].running())
 
     # ---- the command line itself
@@ -698,7 +699,7 @@ class BadInput(LabTest):
             self.assertEqual((done.returncode, done.stderr), (0, ""))
 
     def test_interrupted(self):
-        """A signal while the core is being waited for: 7, or the sentence of what was waited for."""
+        """A signal in the middle of a transfer: no file, and -c goes on. Twice at once: the second hears who is first."""
         lab = self.lab()
         lab.up()
         lab.subscribers("alice")

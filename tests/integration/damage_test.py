@@ -1,7 +1,7 @@
 """Disks flip bits and lose ends of files: what is damaged is found, named, never served, and fetched again."""
 import os
 
-from harness import LabTest, flip, main, make_file, sha256, wait_until
+from harness import LabTest, chunks_kept, flip, main, make_file, sha256, wait_until
 
 SIZE = 4 << 20
 
@@ -86,11 +86,11 @@ class Damage(LabTest):
         lab = self.begun()
         self.got(lab, "alice")
         base = lab.kept(self.uri, "alice")
-        before = sha256(base + ".data")
         for offset in range(1000, SIZE, SIZE // 16):
             flip(base + ".data", offset)
         seed = lab.seed("alice", self.uri)
         self.got(lab, "bob")
+        wait_until("alice's repair", lambda: chunks_kept(base) == lab.content(self.uri)["chunks"])
         self.assertTrue(seed.running(), seed.errors())
 
     def resumed_over_damage(self, *options):
@@ -160,6 +160,19 @@ class Damage(LabTest):
             # Without -c it begins anew.
             report = self.got(lab, "alice")
             self.assertGreaterEqual(report["from"]["cache"], SIZE)
+
+    def test_files_at_seed(self):
+        """Of all that alice keeps one is damaged: she seeds the others."""
+        lab = self.begun()
+        other = lab.publish(make_file(self.path("other"), 1 << 20, seed=2), "--entitle", "alice")
+        self.got(lab, "alice")
+        lab.get_good(other, "alice", self.path("other-alice"))
+        name = lab.kept(other, "alice") + ".tree"
+        os.truncate(name, 100)
+        seed = lab.seed("alice")
+        self.assertIn(name, seed.errors())
+        self.assertIn("seeding 1 as alice", seed.output())
+        self.assertGreater(self.got(lab, "bob", "--max-download-limit", "4M")["from"]["peers"], 0)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -15,6 +16,9 @@ import unittest
 
 SEALCAST = os.environ.get("SEALCAST", "build/dev/apps/sealcast/sealcast")
 PATIENCE = float(os.environ.get("SEALCAST_TEST_PATIENCE", "60"))
+
+# What may move a terminal's cursor or turn text around.
+HIDDEN = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 
 
 def wait_until(what, condition, patience=PATIENCE):
@@ -298,6 +302,12 @@ class LabTest(unittest.TestCase):
 
     def path(self, name):
         return os.path.join(self.work, name)
+
+    def clean(self, result):
+        """Nothing on stdout or stderr that a terminal must not see."""
+        for text in (result.out, result.err):
+            found = HIDDEN.search(text)
+            self.assertIsNone(found, found and repr(text[max(found.start() - 60, 0):found.end() + 20]))
 
 
 def main():

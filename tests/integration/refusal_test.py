@@ -11,9 +11,9 @@ ACCEPTED = ("OK", [])
 
 
 class Refusal(LabTest):
-    def rogue(self, protection):
+    def rogue(self, protection, name="lab"):
         """Split roles; the content's only holder is dead and somebody else sits in its place, with its certificate."""
-        lab = self.lab()
+        lab = self.lab(name)
         lab.good("init")
         for role in ("core", "tracker", "cache"):
             lab.role(role, role)
@@ -42,6 +42,7 @@ class Refusal(LabTest):
         if hung_up:
             self.assertTrue(any(rule in line for line in rogue.headers[2] if line.lower().startswith("reason:")), rogue.headers[2])
         self.assertEqual(rogue.datagrams(), [])
+        self.clean(result)
         offered = re.findall(r"inline:([A-Za-z0-9+/=]+)", rogue.offer)
         for secret in offered:
             self.assertNotIn(secret, result.err + result.out)
@@ -107,22 +108,37 @@ class Refusal(LabTest):
             ("garbage", lambda offer: (200, *ACCEPTED, "\x1b[31m\u202e" * 100), "no-media-line", "", True),
             ("488 with a rule", refusal("no-common-suite"), "no-common-suite", "because", False),
             ("488 with another", refusal("inline-key-needs-tls"), "inline-key-needs-tls", "because", False),
+            ("488 with more than words", lambda offer: (488, "\x1b[31mNo\u202e", ['Warning: 399 x "no-common-suite: be\x1b[31mcause\u202e\x9b"'], ""), "no-common-suite", "be", False),
             ("488 for the stronger offer", refusal("profile-mismatch"), "profile-mismatch", "because", False),
             ("488 without a reason", refusal(""), "", "without a reason", False),
         ]
         for what, play, rule, words, hung_up in plays:
             with self.subTest(what):
                 self.refused(lab, rogue, play, rule, words, hung_up)
-        # The control: a fitting answer brings datagrams to the very port, and none of them in the clear.
-        rogue.forget()
-        rogue.play = with_sdp()
-        root = self.uri[len("sealcast:"):][:43]
-        result = lab.get(self.uri, "alice", self.path("copy"), "--stall-timeout", "2")
-        self.assertEqual(result.code, 5, result.err)
-        datagrams = rogue.datagrams()
-        self.assertGreater(len(datagrams), 0)
-        for datagram in datagrams:
-            self.assertNotIn(base64.urlsafe_b64decode(root + "="), datagram)
+
+    def test_answers_that_fit(self):
+        """The control: a fitting answer, with whichever of our suites, brings datagrams to the very port, and none of them in the clear."""
+        lab, rogue = self.rogue("sealed+session")
+        root = base64.urlsafe_b64decode(self.uri[len("sealcast:"):][:43] + "=")
+        for tag, suite, octets in ((1, "AEAD_AES_128_GCM", 28), (2, "AES_CM_128_HMAC_SHA1_80", 30), (3, "AEAD_AES_256_GCM", 44)):
+            with self.subTest(suite):
+                rogue.forget()
+                rogue.play = lambda offer, line=good_line(tag, suite, octets): (200, *ACCEPTED, rogue.answer(crypto=[line]))
+                result = lab.get(self.uri, "alice", self.path("copy"), "--stall-timeout", "1")
+                self.assertEqual(result.code, 5, result.err)
+                self.assertIn("no peer has answered", result.err)
+                datagrams = rogue.datagrams()
+                self.assertGreater(len(datagrams), 0)
+                for datagram in datagrams:
+                    self.assertNotIn(root, datagram)
+        # Unsealed and unsecured the same root is there to be read: the test can see it.
+        uri = self.uri
+        lab, rogue = self.rogue("none", "open")
+        rogue.play = lambda offer: (200, *ACCEPTED, rogue.answer(profile="RTP/AVPF", crypto=[]))
+        self.assertEqual(lab.get(self.uri, "alice", self.path("copy"), "--stall-timeout", "1").code, 5)
+        self.assertNotEqual(uri, self.uri)
+        root = base64.urlsafe_b64decode(self.uri[len("sealcast:"):][:43] + "=")
+        self.assertTrue(any(root in datagram for datagram in rogue.datagrams()))
 
     def test_upward_once(self):
         """Sealed content is offered without SRTP; who refuses that gets one stronger offer, and no third."""
