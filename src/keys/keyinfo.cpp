@@ -38,13 +38,13 @@ Result<KeyHolder> verify_keyinfo(std::string_view keyinfo, const content::Descri
   auto key = jwk ? crypto::PublicKey::from_jwk(*jwk) : std::nullopt;
   auto uri = certificate->payload.string_or("uri");
   if (certificate->payload.int_or("v") != 1 || !key || uri.empty() || uri.size() > 255) return broken("the holder certificate lacks what it must have");
-  if (!valid_at(certificate->payload, now)) return broken("the holder certificate is not valid now");
+  if (!valid_at(certificate->payload, now)) return broken("the holder certificate is not valid now (are the clocks right?)");
   auto information = crypto::jws_verify(keyinfo.substr(tilde + 1), k_information, *key);
   if (!information) return broken("key information: " + std::string(crypto::text(information.error())));
   auto& p = information->payload;
   if (p.int_or("v") != 1 || p.string_or("root") != content::root_text(d.root) || p.string_or("kid") != content::key_id(*d.header) || p.string_or("uri") != uri)
     return broken("the key information is about another content, key or holder");
-  if (!valid_at(p, now)) return broken("the key information is not valid now");
+  if (!valid_at(p, now)) return broken("the key information is not valid now (are the clocks right?)");
   return KeyHolder{uri, *key};
 }
 

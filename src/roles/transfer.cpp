@@ -122,7 +122,10 @@ Status Transfer::check_space() const {
 void Transfer::take_keyinfo(const std::string& keyinfo) {
   if (key_ || !content::is_sealed(description_->protection)) return;
   auto holder = keys::verify_keyinfo(keyinfo, *description_, io::unix_now());
-  if (!holder) return log(LogLevel::warning, "get", holder.error().message);  // costs us nothing; another peer may say better
+  if (!holder) {  // costs us nothing; another peer may say better
+    key_trouble_ = holder.error();
+    return log(LogLevel::warning, "get", holder.error().message);
+  }
   if (std::any_of(holders_.begin(), holders_.end(), [&](auto& known) { return known.uri == holder->uri && known.key == holder->key; })) return;
   holders_.push_back(*holder);
   if (auto kept = state_->keep_keyinfo(keyinfo); !kept) log(LogLevel::warning, "get", kept.error().message);
@@ -165,7 +168,6 @@ void Transfer::take_key(Result<keys::KeyAnswer> answer) {
     }
   }
   log(LogLevel::info, "get", trouble.message);
-  key_trouble_ = trouble;
   // Another holder may know better; without one this is the end.
   if (++next_holder_ < holders_.size()) return ask_for_key();
   fail_with(trouble);
@@ -255,6 +257,7 @@ Error Transfer::waiting_for() const {
   auto seconds = std::to_string(std::chrono::duration_cast<std::chrono::seconds>(options_.patience).count());
   auto give_up = [&](ErrorCode code, const std::string& what) { return Error{code, what + " for " + seconds + " s; get -c goes on with the chunks that are verified"}; };
   if (!swarm_) return give_up(ErrorCode::network, "no answer (" + phase_ + ")");
+  if (phase_ == "key" && key_trouble_) return give_up(key_trouble_->code, "no peer says credibly who holds the key (" + key_trouble_->message + ")");
   if (phase_ == "key" && swarm_->connected() > 0) return give_up(ErrorCode::key_not_released, "no peer says who holds the key");
   if (swarm_->listed() == 0) return give_up(ErrorCode::network, "the tracker names no peer that has this content");
   if (swarm_->connected() == 0) return give_up(ErrorCode::network, "no peer has answered");

@@ -75,7 +75,7 @@ class Transfer {
   bool asking_ = false;
   std::optional<content::ContentKey> key_;
   std::string key_holder_;
-  std::optional<Error> key_trouble_;
+  std::optional<Error> key_trouble_;  // why a KEYINFO was not believed
   std::uint32_t next_check_ = 0;  // chunks below were checked, or came in this run
   std::optional<io::OutputFile> output_;
   std::unique_ptr<ObjectOpener> opener_;

@@ -93,9 +93,12 @@ void Engine::Impl::watch_progress(Instant now, Association& a, Channel& c) {
   if (!others) {
     if (now - c.asked_again < k_piece_patience) return;
     c.asked_again = now;
+    // What another channel has brought may prove a piece of this one.
+    auto local = c.local;
+    settle(now, a, local);
+    if (!a.find(local)) return;
     auto pieces = c.fetching;
     for (auto& [bin, piece] : pieces) {
-      if (piece.complete() && s.tree.provable(bin, piece.hashes)) return piece_complete(now, a, c, bin);
       release(c, bin);
       ask(now, c, piece.range, false);
     }

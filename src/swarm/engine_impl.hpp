@@ -56,6 +56,7 @@ struct Engine::Impl {
   void on_keyinfo(Association& a, Channel& c, ByteView text);
   void on_integrity(Instant now, Association& a, Channel& c, std::span<const content::NodeHash> nodes);
   void on_data(Instant now, Association& a, Channel& c, const ppspp::Message& m);
+  void settle(Instant now, Association& a, ppspp::ChannelId channel);
   void piece_complete(Instant now, Association& a, Channel& c, content::Bin bin);
   void piece_bad(Association& a, Channel& c, content::Bin bin, content::ChunkRange range);
 

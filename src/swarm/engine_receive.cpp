@@ -196,19 +196,29 @@ void Engine::Impl::on_keyinfo(Association& a, Channel& c, ByteView text) {
   emit(EventKind::keyinfo, a.id, c.swarm->id(), {}, std::move(keyinfo));
 }
 
-// Hashes are kept only beside pieces that we asked for, unverified, and go with them.
+// Hashes are kept only beside pieces that we asked for, unverified, and go with them; one for each node, the newest.
 void Engine::Impl::on_integrity(Instant now, Association& a, Channel& c, std::span<const content::NodeHash> nodes) {
-  constexpr std::size_t k_max_hashes = 96;
-  auto ready = content::Bin{UINT64_MAX};
   for (auto& [bin_of_piece, piece] : c.fetching)
     for (auto& node : nodes) {
       auto covers = [&](Bin b) { return bin::first_chunk(b) <= piece.range.first && bin::first_chunk(b) + bin::width(b) > piece.range.first; };
       bool helps = node.bin == bin_of_piece || (bin::layer(node.bin) >= bin::layer(bin_of_piece) && covers(bin::parent(node.bin)) && !covers(node.bin));
-      if (helps && piece.hashes.size() < k_max_hashes) piece.hashes.push_back(node);
-      if (helps && piece.complete()) ready = bin_of_piece;
+      if (!helps || c.swarm->tree.known(node.bin)) continue;
+      auto same = std::find_if(piece.hashes.begin(), piece.hashes.end(), [&](auto& known) { return known.bin == node.bin; });
+      if (same != piece.hashes.end()) same->hash = node.hash;
+      else piece.hashes.push_back(node);  // at most one for each layer of the tree, and the piece's own
     }
-  // The hashes of a piece may come behind its chunks.
-  if (ready != UINT64_MAX) piece_complete(now, a, c, ready);
+  settle(now, a, c.local);
+}
+
+// Takes what is complete and can be checked: its hashes may come behind its chunks, or with another piece.
+void Engine::Impl::settle(Instant now, Association& a, ppspp::ChannelId channel) {
+  for (;;) {
+    auto* c = a.find(channel);  // a bad piece may close it
+    if (!c) return;
+    auto ready = std::find_if(c->fetching.begin(), c->fetching.end(), [&](auto& each) { return each.second.complete() && c->swarm->tree.provable(each.first, each.second.hashes); });
+    if (ready == c->fetching.end()) return;
+    piece_complete(now, a, *c, ready->first);
+  }
 }
 
 void Engine::Impl::on_data(Instant now, Association& a, Channel& c, const ppspp::Message& m) {
@@ -225,12 +235,11 @@ void Engine::Impl::on_data(Instant now, Association& a, Channel& c, const ppspp:
   if ((piece.received & bit) != 0) return;
   piece.received |= bit;
   std::copy(m.data.begin(), m.data.end(), piece.data.begin() + static_cast<std::ptrdiff_t>(s.geometry().offset_of(chunk) - s.geometry().offset_of(piece.range.first)));
-  if (piece.complete()) piece_complete(now, a, c, at->first);
+  if (piece.complete()) settle(now, a, c.local);
 }
 
 void Engine::Impl::piece_complete(Instant now, Association& a, Channel& c, Bin bin_of_piece) {
   auto& s = *c.swarm;
-  if (!s.tree.provable(bin_of_piece, c.fetching.at(bin_of_piece).hashes)) return;  // hashes are still on their way
   auto piece = std::move(c.fetching.at(bin_of_piece));
   release(c, bin_of_piece);
   if (s.config.held.test(piece.range)) return fetch_after_arrival(now, a, c);  // endgame: another was faster

@@ -422,9 +422,10 @@ class BadInput(LabTest):
                 self.assertRegex(result.err, "clocks? right")
         # A known device gets further, and no content by it.
         lab.get_good(lab.publish(make_file(self.path("other"), 5000, seed=2), "--public"), "alice", self.path("other copy"))
-        for by in ("+7d", "+10m", "-10m", "-7d"):
+        longer = lab.publish(make_file(self.path("file"), 50000), "--entitle", "alice")
+        for by, uri in (("+7d", uri), ("+7d", longer), ("+10m", uri), ("-10m", uri), ("-7d", uri)):
             with self.subTest("known device " + by):
-                result = lab.run("get", uri, "--as", "alice", "-o", self.path("copy"), "--json", "--progress", "none", "--stall-timeout", "10", env=skewed(by))
+                result = lab.run("get", uri, "--as", "alice", "-o", self.path("copy"), "--json", "--progress", "none", "--stall-timeout", "2", env=skewed(by))
                 self.assertNotEqual(result.code, OK)
                 self.assertRegex(result.err, "clocks? right")
                 self.assertFalse(os.path.exists(self.path("copy")))

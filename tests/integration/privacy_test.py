@@ -10,6 +10,8 @@ class Privacy(LabTest):
     def test_nobody_learns_a_name_and_no_log_has_a_secret(self):
         lab = self.lab()
         lab.good("init")
+        with open(os.path.join(lab.dir, "cache.toml"), "a", encoding="utf-8") as file:
+            file.write("upload_limit = 3000000\n")  # so that bob needs alice
         up = lab.start("up", "up", "--dir", lab.dir, "--log", "debug").wait_ready()
         lab.subscribers("alice", "bob")
         lab.good("subscriber", "add", "carol", "--password-stdin", stdin=b"correct horse battery staple\n")
