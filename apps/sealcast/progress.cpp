@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <cstdio>
+#include <utility>
 
 #include "base/json.hpp"
 #include "base/text.hpp"
@@ -49,9 +50,11 @@ double Progress::rate(Instant now, std::uint64_t done) {
 void Progress::update(Instant now, const ProgressSample& sample) {
   if (style_ == ProgressStyle::none) return;
   auto interval = style_ == ProgressStyle::bar ? k_bar_interval : style_ == ProgressStyle::json ? k_json_interval : k_line_interval;
-  if (shown_ && now - last_ < interval) return;
+  bool first = std::exchange(shown_, true) == false;
+  // Lines are for what takes long: what is over before the first interval prints none.
+  if (first) last_ = now;
+  if ((first && style_ == ProgressStyle::plain) || (!first && now - last_ < interval)) return;
   last_ = now;
-  shown_ = true;
   draw(sample, rate(now, sample.done));
 }
 

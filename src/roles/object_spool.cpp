@@ -60,6 +60,17 @@ std::optional<SpoolRecord> ObjectSpool::find(const std::string& source, std::str
   return std::nullopt;
 }
 
+void ObjectSpool::forget_other_states(const std::string& source) const {
+  // "device inode …": the same file whatever became of it.
+  auto file = [](const std::string& identity) { return identity.substr(0, identity.find(' ', identity.find(' ') + 1)); };
+  std::error_code error;
+  for (auto& entry : fs::directory_iterator(directory_, error)) {
+    auto record = SpoolRecord::load(entry.path());
+    if (!record || record->source == source || file(record->source) != file(source)) continue;
+    if (auto lock = io::DirectoryLock::take(entry.path())) fs::remove_all(entry.path(), error);
+  }
+}
+
 Result<ObjectSpool::Place> ObjectSpool::make_place(const std::string& name) {
   auto path = directory_ / name;
   SEALCAST_TRY(io::make_directory(path, 0700));

@@ -32,6 +32,8 @@ class ObjectSpool {
   Status clean();
   // A finished sealing of this very file and wish.
   std::optional<SpoolRecord> find(const std::string& source, std::string_view protection, std::uint32_t chunk_size) const;
+  // Throws finished sealings of earlier states of this very file away: what they were sealed from is gone.
+  void forget_other_states(const std::string& source) const;
   struct Place {
     std::filesystem::path path;
     io::DirectoryLock lock;  // while it is worked on

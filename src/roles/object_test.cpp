@@ -184,7 +184,12 @@ TEST(ObjectSpool, FindsWhatIsFinishedForThisVeryFileAndThrowsAttemptsAway) {
   EXPECT_TRUE(found->key);
   EXPECT_FALSE(spool.find(identity, "session", 1152));
   write(directory.path() / "film", random_bytes(1001, 9));
-  EXPECT_FALSE(spool.find(*SpoolRecord::identity_of(directory.path() / "film"), "sealed", 1152));
+  auto changed = *SpoolRecord::identity_of(directory.path() / "film");
+  EXPECT_FALSE(spool.find(changed, "sealed", 1152));
+  spool.forget_other_states(identity);
+  EXPECT_TRUE(fs::exists(finished));
+  spool.forget_other_states(changed);
+  EXPECT_FALSE(fs::exists(finished));
 }
 
 TEST(CacheLibrary, KeepsKeysWrappedAndChecksThem) {

@@ -97,6 +97,7 @@ Result<Publisher::Spooled> Publisher::find_or_seal(const PublishOptions& options
   SEALCAST_TRY_ASSIGN(auto identity, SpoolRecord::identity_of(options.source));
   ObjectSpool spool(directory_ / "spool");
   SEALCAST_TRY(spool.clean());
+  spool.forget_other_states(identity);
   auto record = spool.find(identity, content::name(options.protection), options.chunk_size);
   if (record) {
     auto providers = std::vector<crypto::PublicKey>{};

@@ -98,7 +98,10 @@ Status CoreState::open(CoreSide& side, const std::string& address, const char* t
   const unsigned idle = side.kind == CoreSide::Kind::ue ? static_cast<unsigned>(config_.max_expires + 60) * 1000U : std::numeric_limits<unsigned>::max();
   if (::nta_agent_add_tport(side.agent, where, TPTAG_CERTIFICATE(config_.tls_directory.c_str()), TPTAG_TLS_VERIFY_POLICY(verify), TPTAG_QUEUESIZE(k_send_queue),
                             TPTAG_SDWN_ERROR(1), TPTAG_IDLE(idle), TPTAG_LOG(0), TAG_END()) < 0) {
-    return fail(ErrorCode::network, "cannot listen on " + address + " (" + transport + "): " + (errno ? std::strerror(errno) : "the address is not usable"));
+    // What errno says by then may be about the library's own clearing up.
+    const bool telling = errno == EADDRINUSE || errno == EADDRNOTAVAIL || errno == EACCES;
+    return fail(ErrorCode::network, "cannot listen on " + address + " (" + transport + "): " +
+                                        (telling ? std::strerror(errno) : "the port is taken, or the address is not one of this machine"));
   }
   return {};
 }
