@@ -152,10 +152,18 @@ Result<Description> verify_description(std::string_view jws, const std::vector<c
   return out;
 }
 
+Result<Description> verify_kept_description(std::string_view jws, const std::vector<crypto::PublicKey>& providers) {
+  auto peeked = crypto::jws_peek(jws);
+  auto issued = peeked ? peeked->payload.int_or("iat") : 0;
+  return verify_description(jws, providers, std::clamp<UnixSeconds>(issued, 0, UnixSeconds{1} << 52));
+}
+
 Status check_against(const Description& known, const Description& incoming) {
   if (known.root == incoming.root &&
       (known.length != incoming.length || known.chunk_size != incoming.chunk_size || known.header != incoming.header || known.key_service != incoming.key_service))
     return wrong("it conflicts with another one for the same root (length, chunk size, header or key service differ)");
+  if (known.root == incoming.root && strictest(known.protection, incoming.protection) != incoming.protection)
+    return wrong("it asks for weaker protection than one seen before for the same root");
   if (known.provider == incoming.provider && known.content_id == incoming.content_id && incoming.version < known.version)
     return wrong("version " + std::to_string(incoming.version) + " is older than version " + std::to_string(known.version) + " seen before");
   return {};

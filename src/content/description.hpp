@@ -36,7 +36,10 @@ inline constexpr UnixSeconds k_clock_leeway = 120;
 std::string sign_description(const Description& description, const crypto::PrivateKey& provider);
 // Signature by one of `providers`, schema, every rule on its own members, validity at `now`. Integrity errors say which.
 Result<Description> verify_description(std::string_view jws, const std::vector<crypto::PublicKey>& providers, UnixSeconds now);
+// The same for one that was accepted before and kept: it may have expired since.
+Result<Description> verify_kept_description(std::string_view jws, const std::vector<crypto::PublicKey>& providers);
 // Two descriptions for one root: same geometry, header, key service. Two for one (provider, content id): no lower version after a higher one.
+// Protection for one root is never lowered.
 Status check_against(const Description& known, const Description& incoming);
 
 }  // namespace sealcast::content

@@ -75,6 +75,13 @@ void KeyService::forget(UnixSeconds now) {
 }
 
 KeyDecision KeyService::decide(UnixSeconds now, const std::string& asserted, const std::string& device, std::string_view body, KeyLookup& lookup) {
+  bool limited = !take_token(now, asserted);
+  auto out = decide_at_rate(now, limited, asserted, device, body, lookup);
+  out.for_the_log = !limited || out.audit.status == 200;
+  return out;
+}
+
+KeyDecision KeyService::decide_at_rate(UnixSeconds now, bool limited, const std::string& asserted, const std::string& device, std::string_view body, KeyLookup& lookup) {
   AuditRecord audit{now, asserted, {}, {}, 0, {}};
   auto jws = jws_of_body(body);
   auto peeked = jws ? crypto::jws_peek(*jws) : unexpected(crypto::JoseError::malformed);
@@ -93,7 +100,6 @@ KeyDecision KeyService::decide(UnixSeconds now, const std::string& asserted, con
     }
     return silent(std::move(audit), 403, "replayed request id");
   }
-  bool limited = !take_token(now, asserted);
   if (device.empty() || peeked->header.kid != device) return silent(std::move(audit), 498, "the signing key is not the one enrolled for this subscriber");
   auto verified = crypto::jws_verify_embedded(*jws, "sealcast-kreq+jwt");
   if (!verified) return silent(std::move(audit), 498, std::string(crypto::text(verified.error())));

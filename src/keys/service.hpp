@@ -34,6 +34,7 @@ struct AuditRecord {
 struct KeyDecision {
   std::string answer;  // body of the MESSAGE that goes back; empty: the request deserves none (reason in audit)
   AuditRecord audit;
+  bool for_the_log = true;  // false: beyond the subscriber's rate and nothing released; the log must not grow at an attacker's speed
 };
 
 class KeyService {
@@ -56,6 +57,7 @@ class KeyService {
   std::string check_before_signature(UnixSeconds now, const std::string& asserted, const json::Value& payload) const;
   bool take_token(UnixSeconds now, const std::string& subscriber);
   void forget(UnixSeconds now);
+  KeyDecision decide_at_rate(UnixSeconds now, bool limited, const std::string& asserted, const std::string& device, std::string_view body, KeyLookup& lookup);
   KeyDecision answer(UnixSeconds now, const crypto::Jws& request, std::string_view jws, KeyLookup& lookup);
   std::string sign(json::Object payload);
 

@@ -114,6 +114,10 @@ std::unique_ptr<io::BodySink> CacheApi::begin_upload(const io::HttpRequest& requ
   if (!range || range->length != content->description.length || range->last - range->first + 1 != request.content_length)
     return refuse(error(400, "Content-Range is missing, or does not fit the body or the object's " + std::to_string(content->description.length) + " octets"));
   if (content->state == ObjectState::offered) return refuse(error(409, "the object is complete already"));
+  if (content->state == ObjectState::damaged) {
+    if (range->first != 0) return refuse({416, json::Value(json::Object{{"error", "a damaged object is sent anew from its first octet"}}).text(), {{"Sealcast-Have", "0"}}});
+    cache_.leave_swarm(*root);  // the engine must not hold what begin_import() throws away
+  }
   auto import = cache_.library().begin_import(*root);
   if (!import) return refuse(error(import.error()));
   if ((*import)->have() != range->first) {

@@ -63,7 +63,9 @@ Status CacheLibrary::open(const std::vector<crypto::PublicKey>& providers, UnixS
 }
 
 void CacheLibrary::load(store::ContentRow row, UnixSeconds now) {
-  auto description = content::verify_description(row.description, providers_, now);
+  // One that has expired stays known: what it says binds its successors, and its key can be revoked.
+  auto description = content::verify_kept_description(row.description, providers_);
+  if (description && description->expires_at <= now) log(LogLevel::warning, "cache", content::root_text(row.root) + ": its description has expired");
   if (!description) return log(LogLevel::warning, "cache", "not offered: " + content::root_text(row.root) + ": " + description.error().message);
   auto access = row.access.empty() ? tracking::AccessList{} : tracking::parse_access(row.access).value_or(tracking::AccessList{});
   auto& content = contents_[row.root];
@@ -95,11 +97,7 @@ CachedContent* CacheLibrary::find(const crypto::Digest& root) {
 
 // One root has one geometry; versions only go up; protection is never lowered.
 Status CacheLibrary::check_conflicts(const content::Description& incoming) {
-  for (auto& [root, known] : contents_) {
-    SEALCAST_TRY(content::check_against(known.description, incoming));
-    if (root == incoming.root && content::strictest(known.description.protection, incoming.protection) != incoming.protection)
-      return fail(ErrorCode::integrity, "description: it asks for weaker protection than an earlier one");
-  }
+  for (auto& [root, known] : contents_) SEALCAST_TRY(content::check_against(known.description, incoming));
   return {};
 }
 

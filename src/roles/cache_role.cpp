@@ -14,7 +14,7 @@ namespace sealcast::roles {
 namespace {
 
 constexpr UnixSeconds k_keyinfo_life = 86400, k_certificate_life = 30 * 86400;
-constexpr Duration k_renew = 6h;
+constexpr Duration k_renew = 6h, k_ask_again = 3s;
 // One announcement is refreshed so often: should the tracker have been started anew, all follow, some at a time.
 constexpr Duration k_beat = 5s, k_between_announcements = 20ms;
 constexpr int k_least_expires = 60, k_most_expires = 3600;
@@ -89,6 +89,7 @@ void CacheRole::stop() {
     for (auto& [root, content] : library_.contents())
       if (auto* held = media_->engine().held(root); held && content.file)
         if (auto saved = content.file->save(*held); !saved) log(LogLevel::error, "cache", saved.error().message);
+  for (auto& [root, offer] : offers_) loop_.cancel(offer.again);
   offers_.clear();
   calls_.reset();
   if (media_) media_->pump();
@@ -120,11 +121,23 @@ void CacheRole::refresh(const crypto::Digest& root) {
     if (auto joined = join_swarm(root, *content, offer); !joined) log(LogLevel::error, "cache", joined.error().message);
   if (offer.in_swarm) {
     if (content::is_secured(content->description.protection)) media_->engine().set_secured_only(root);
-    media_->engine().set_keyinfo(root, make_keyinfo(*content));  // empty after a revocation
+    if (content->key_held) offer.learnt_keyinfo.clear();
+    media_->engine().set_keyinfo(root, content->key_held ? make_keyinfo(*content) : offer.learnt_keyinfo);  // empty after a revocation
     if (content->key_held) offer.keyinfo_watch.reset();
     else if (content::is_sealed(content->description.protection)) watch_keyinfo(root, offer);
   }
   announce(root, *content, offer);
+}
+
+void CacheRole::leave_swarm(const crypto::Digest& root) {
+  auto at = offers_.find(root);
+  if (at == offers_.end() || !at->second.in_swarm) return;
+  at->second.repair.reset();
+  at->second.keyinfo_watch.reset();
+  calls_->hang_up(root, "the object is being replaced");
+  media_->engine().remove_swarm(io::monotonic_now(), root);
+  at->second.in_swarm = false;
+  media_->pump();
 }
 
 Status CacheRole::join_swarm(const crypto::Digest& root, CachedContent& content, Offer& offer) {
@@ -194,11 +207,20 @@ void CacheRole::take_keyinfo(const crypto::Digest& root, const std::string& keyi
   if (!content || content->key_held) return;
   auto holder = keys::verify_keyinfo(keyinfo, content->description, io::unix_now());
   if (!holder) return log(LogLevel::warning, "cache", holder.error().message);
+  offers_[root].learnt_keyinfo = keyinfo;
   media_->engine().set_keyinfo(root, keyinfo);
   media_->pump();
 }
 
 void CacheRole::renew_keyinfo() {
+  // The holder certificate ages too; the key-service key itself is not kept in memory.
+  if (holder_) {
+    if (auto pem = io::read_file(config_.key_service, 16384)) {
+      if (auto service = crypto::PrivateKey::from_pem(string_of(*pem)))
+        holder_certificate_ = keys::make_holder_certificate(uri(), holder_->public_key(), io::unix_now(), k_certificate_life, *service);
+      wipe(*pem);
+    }
+  }
   for (auto& [root, offer] : offers_) refresh(root);
   renew_timer_ = loop_.after(k_renew, [this] { renew_keyinfo(); });
 }
@@ -249,7 +271,17 @@ void CacheRole::start_repair(const crypto::Digest& root) {
   config.root = root;
   config.secured = content::is_secured(content->description.protection) || config_.require_srtp;
   SwarmPeersEvents events;
-  events.on_refused = [](const sip::Response& response) { log(LogLevel::warning, "cache", "no peers for a repair: " + std::to_string(response.status) + " " + response.reason); };
+  events.on_refused = [this, root](const sip::Response& response) {
+    log(LogLevel::warning, "cache", "no peers for a repair: " + std::to_string(response.status) + " " + response.reason + "; asking again");
+    // Our own announcement may not have arrived yet.
+    if (auto at = offers_.find(root); at != offers_.end() && at->second.again == 0)
+      at->second.again = loop_.after(k_ask_again, [this, root] {
+        auto& waiting = offers_[root];
+        waiting.again = 0;
+        waiting.repair.reset();
+        start_repair(root);
+      });
+  };
   events.on_keyinfo = [this, root](const std::string& keyinfo) { take_keyinfo(root, keyinfo); };
   offer.repair = std::make_unique<SwarmPeers>(loop_, *agent_, *media_, std::move(config), std::move(events));
 }
@@ -321,7 +353,8 @@ void CacheRole::answer_key_request(sip::RequestId id, const sip::Request& reques
   auto decision = key_service_->decide(io::unix_now(), request.asserted_identity, request.device, request.body, *this);
   auto& a = decision.audit;
   // What is not in the log was not decided: no key leaves without its line.
-  if (auto logged = library_.log_store().append_audit({0, a.time, a.subscriber, a.root, a.request, a.status, a.reason}); !logged) {
+  auto logged = decision.for_the_log ? library_.log_store().append_audit({0, a.time, a.subscriber, a.root, a.request, a.status, a.reason}) : Status{};
+  if (!logged) {
     log(LogLevel::error, "cache", "audit: " + logged.error().message);
     return agent_->reply(id, {500, "The audit log cannot be written", {}, {}, {}});
   }

@@ -22,6 +22,8 @@ class CacheRole final : private sip::Handler, private keys::KeyLookup {
   CacheLibrary& library() { return library_; }
   // After a change in the library: offers, announces or withdraws as it now stands.
   void refresh(const crypto::Digest& root);
+  // The engine lets go of the object of `root`; refresh() takes it up again.
+  void leave_swarm(const crypto::Digest& root);
   bool announced(const crypto::Digest& root) const;
   std::uint64_t chunks_held(const crypto::Digest& root) const;
 
@@ -41,6 +43,8 @@ class CacheRole final : private sip::Handler, private keys::KeyLookup {
     std::unique_ptr<SwarmPeers> repair;        // while chunks are missing
     std::unique_ptr<PeerWatch> keyinfo_watch;  // sealed, and the key is elsewhere
     bool in_swarm = false;
+    io::Loop::TimerId again = 0;  // a repair that was refused is tried again
+    std::string learnt_keyinfo;  // of another holder, verified
   };
 
   void on_request(sip::RequestId id, const sip::Request& request) override;

@@ -22,6 +22,14 @@ std::vector<crypto::Digest> ContentState::list(const fs::path& state) {
   return out;
 }
 
+Result<content::Description> ContentState::accept_description(const std::string& jws, const std::vector<crypto::PublicKey>& providers, UnixSeconds now) {
+  SEALCAST_TRY_ASSIGN(auto incoming, content::verify_description(jws, providers, now));
+  if (incoming.root != root_) return fail(ErrorCode::integrity, "the tracker's description is of another content");
+  if (auto known = content::verify_kept_description(description(), providers)) SEALCAST_TRY(content::check_against(*known, incoming));
+  SEALCAST_TRY(keep("description.jws", jws));
+  return incoming;
+}
+
 std::string ContentState::read(const char* name) const {
   auto octets = io::read_file(directory_ / name, 65536);
   return octets ? string_of(*octets) : std::string();

@@ -21,7 +21,9 @@ class ContentState {
   // Description and KEYINFO of an earlier run, unverified; empty: none.
   std::string description() const { return read("description.jws"); }
   std::string keyinfo() const { return read("keyinfo"); }
-  Status keep_description(const std::string& jws) { return keep("description.jws", jws); }
+  // Signature, provider, validity, root; and against what an earlier run saw: no older version, no other geometry, no weaker protection.
+  // An accepted one is kept.
+  Result<content::Description> accept_description(const std::string& jws, const std::vector<crypto::PublicKey>& providers, UnixSeconds now);
   Status keep_keyinfo(const std::string& text) { return keep("keyinfo", text); }
 
   Status open_object(const content::Geometry& geometry);  // before object()

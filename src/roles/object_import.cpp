@@ -29,13 +29,14 @@ Result<std::unique_ptr<ObjectImport>> ObjectImport::open(const std::filesystem::
 // The leaves of an earlier run lie in the tree file. Should one of them be wrong the root will be, and nothing is offered.
 void ObjectImport::take_leaves_again() {
   auto nodes = file_->nodes();
-  auto chunks = file_->held_at_open().next_clear(0);
+  // The last chunk is sent again in any case: it is its arrival that ends the import.
+  auto chunks = std::min(file_->held_at_open().next_clear(0), geometry_.chunks() - 1);
   std::uint32_t taken = 0;
   for (; taken < chunks && nodes[content::bin::leaf(taken)] != content::Digest{}; ++taken) {
     auto leaf = nodes[content::bin::leaf(taken)];
     builder_.add(leaf);
   }
-  have_ = flushed_ = saved_ = taken == geometry_.chunks() ? geometry_.length() : geometry_.offset_of(taken);
+  have_ = flushed_ = saved_ = geometry_.offset_of(taken);
 }
 
 Status ObjectImport::write(ByteView piece) {

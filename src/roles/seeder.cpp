@@ -52,11 +52,7 @@ void Seeder::join(const crypto::Digest& root, const Result<std::string>& from_tr
 
 Status Seeder::join_checked(const crypto::Digest& root, const std::string& jws) {
   auto& content = contents_.at(root);
-  SEALCAST_TRY_ASSIGN(auto description, content::verify_description(jws, node_.trust().providers, io::unix_now()));
-  if (description.root != root) return fail(ErrorCode::integrity, "the tracker's description is of another content");
-  auto known = content::verify_description(content.state->description(), node_.trust().providers, io::unix_now());
-  if (known) SEALCAST_TRY(content::check_against(*known, description));
-  SEALCAST_TRY(content.state->keep_description(jws));
+  SEALCAST_TRY_ASSIGN(auto description, content.state->accept_description(jws, node_.trust().providers, io::unix_now()));
   SEALCAST_TRY(content.state->open_object(description.geometry()));
   UeSwarmEvents events;
   events.on_failed = [this, root](const Error& error) { give_up(root, error); };

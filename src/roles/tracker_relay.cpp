@@ -6,7 +6,7 @@
 namespace sealcast::roles {
 namespace {
 
-constexpr std::size_t k_most_calls = 20000;
+constexpr std::size_t k_most_calls = 1800;  // below what the agent's 4096 dialogs allow: two for each
 
 }  // namespace
 
@@ -25,6 +25,7 @@ Expected<sip::Request, TrackerRelay::Refusal> TrackerRelay::forwarded(const sip:
   auto token = tracking::verify_token(tokens.front(), key_.public_key(), tracking::inviter_hash(request.asserted_identity), request.uri, now);
   if (!token) return unexpected(Refusal{403, token.error().message});
   if (token->root != behind->root || !may_take_part_(behind->root, request.asserted_identity)) return unexpected(Refusal{403, "Not entitled"});
+  if (!may_take_part_(behind->root, behind->subscriber)) return unexpected(Refusal{404, "Unknown pseudonym"});  // entitlement was withdrawn
   auto inviter = registry_.pseudonym(now, request.asserted_identity, behind->root);
   sip::Request out;
   out.method = "INVITE";

@@ -13,6 +13,7 @@ namespace {
 
 constexpr int k_least_expires = 60, k_most_expires = 3600;  // RFC 3903 section 6: 423 below
 constexpr std::size_t k_most_subscriptions = 100000;
+constexpr std::ptrdiff_t k_most_of_one_subscriber = 256;
 constexpr std::size_t k_page = 24;  // descriptions in one NOTIFY: 64 KiB hold them
 constexpr Duration k_notify_pause = 250ms;  // changes are gathered: an announcing swarm must not make a NOTIFY for each step
 
@@ -56,11 +57,11 @@ void TrackerRole::stop() {
   agent_.reset();
 }
 
-// A description that no longer verifies (expired, provider withdrawn) is left out, not forgotten: renewing it brings it back.
+// A description that no longer verifies (its provider was withdrawn) is left out, not forgotten. One that has expired stays: it binds its successors.
 Status TrackerRole::load_catalogue() {
   SEALCAST_TRY_ASSIGN(auto rows, store_->list());
   for (auto& row : rows) {
-    auto description = content::verify_description(row.description, trust_.providers, io::unix_now());
+    auto description = content::verify_kept_description(row.description, trust_.providers);
     auto access = tracking::parse_access(row.access);
     if (description && access) catalogue_[row.root] = {std::move(*description), row.description, std::move(*access)};
     else log(LogLevel::warning, "tracker", "not offered: " + content::root_text(row.root) + ": " + (description ? access.error().message : description.error().message));
@@ -88,12 +89,9 @@ sip::Response TrackerRole::publish(const sip::Request& request) {
   if (!request.body.empty()) {
     auto parsed = tracking::parse_announcement(request.body);
     if (!parsed) return {400, printable(parsed.error().message, 120), {}, {}, {}};
-    for (auto& swarm : parsed->swarms) {
-      auto taken = is_cache ? take_from_cache(swarm) : may_announce(swarm, request.asserted_identity);
-      if (!taken) {
-        log(LogLevel::warning, "tracker", "announcement by " + request.asserted_identity + " refused: " + taken.error().message);
-        return {403, printable(taken.error().message, 200), {}, {}, {}};
-      }
+    if (auto taken = is_cache ? take_from_cache(*parsed) : take_from_ue(*parsed, request.asserted_identity); !taken) {
+      log(LogLevel::warning, "tracker", "announcement by " + request.asserted_identity + " refused: " + taken.error().message);
+      return {403, printable(taken.error().message, 200), {}, {}, {}};
     }
     announcement = std::move(*parsed);
   }
@@ -103,6 +101,28 @@ sip::Response TrackerRole::publish(const sip::Request& request) {
   return {200, "OK", {}, {}, {{"SIP-ETag", done.etag}, {"Expires", std::to_string(expires)}}};
 }
 
+// What a UE may not announce is left out; the rest of its swarms must not suffer. Only caches bring descriptions, access lists and KEYINFO.
+Status TrackerRole::take_from_ue(tracking::Announcement& announcement, const std::string& subscriber) const {
+  Status last;
+  std::erase_if(announcement.swarms, [&](auto& swarm) {
+    auto may = may_announce(swarm, subscriber);
+    if (!may) last = may;
+    return !may;
+  });
+  if (announcement.swarms.empty() && !last) return last;
+  for (auto& swarm : announcement.swarms) {
+    swarm.description.clear();
+    swarm.keyinfo.clear();
+    swarm.access.reset();
+  }
+  return {};
+}
+
+Status TrackerRole::take_from_cache(const tracking::Announcement& announcement) {
+  for (auto& swarm : announcement.swarms) SEALCAST_TRY(take_from_cache(swarm));
+  return {};
+}
+
 // A cache brings description and access list: the catalogue's only source. The provider's signature decides, not the cache.
 Status TrackerRole::take_from_cache(const tracking::AnnouncedSwarm& swarm) {
   auto known = catalogue_.find(swarm.root);
@@ -110,14 +130,13 @@ Status TrackerRole::take_from_cache(const tracking::AnnouncedSwarm& swarm) {
   SEALCAST_TRY_ASSIGN(auto description, content::verify_description(swarm.description, trust_.providers, io::unix_now()));
   if (description.root != swarm.root) return fail(ErrorCode::integrity, "the description is of another content");
   for (auto& [root, entry] : catalogue_) SEALCAST_TRY(content::check_against(entry.description, description));
-  if (known != catalogue_.end() && content::strictest(known->second.description.protection, description.protection) != description.protection)
-    return fail(ErrorCode::integrity, "the description asks for weaker protection than an earlier one");
-  auto access = swarm.access.value_or(tracking::AccessList{});
+  auto access = swarm.access ? *swarm.access : known != catalogue_.end() ? known->second.access : tracking::AccessList{};
   auto access_text = tracking::write_access(access);
   if (known != catalogue_.end() && known->second.jws == swarm.description && tracking::write_access(known->second.access) == access_text) return {};
   SEALCAST_TRY(store_->put_description(swarm.root, swarm.description));
   SEALCAST_TRY(store_->put_access(swarm.root, access_text));
   catalogue_[swarm.root] = {std::move(description), swarm.description, std::move(access)};
+  registry_->touch(swarm.root);  // who may no longer see it is told
   return {};
 }
 
@@ -144,11 +163,15 @@ void TrackerRole::subscribe_peers(sip::SubscriptionId id, const sip::Request& re
     auto entry = catalogue_.find(*query->root);
     if (entry == catalogue_.end()) return agent_->accept_subscription(id, 404, "Unknown content", 0);
     if (!may_see(entry->second, request.asserted_identity)) return agent_->accept_subscription(id, 403, "Not entitled", 0);
-    if (subscriptions_.size() >= k_most_subscriptions) return agent_->accept_subscription(id, 503, "Too many subscriptions", 0);
+    auto own = std::count_if(subscriptions_.begin(), subscriptions_.end(), [&](auto& each) { return each.second.subscriber == request.asserted_identity; });
+    bool too_many = own >= k_most_of_one_subscriber && !is_cache_uri(request.asserted_identity, config_.domain);
+    if (too_many || subscriptions_.size() >= k_most_subscriptions) return agent_->accept_subscription(id, 503, "Too many subscriptions", 0);
     known = subscriptions_.emplace(id, Subscription{*query->root, request.asserted_identity}).first;
   }
   agent_->accept_subscription(id, 200, "OK", expires);
   auto subscription = known->second;
+  auto entry = catalogue_.find(subscription.root);
+  if (entry == catalogue_.end() || !may_see(entry->second, subscription.subscriber)) return notify_peers(id, subscription);  // a refresh after a withdrawal
   if (expires == 0) subscriptions_.erase(known);
   auto list = registry_->list(io::unix_now(), subscription.root, subscription.subscriber, is_cache_uri(subscription.subscriber, config_.domain), *key_);
   agent_->notify(id, k_peer_body, tracking::write_peer_list(list), expires == 0);

@@ -43,6 +43,8 @@ class TrackerRole final : private sip::Handler {
 
   Status load_catalogue();
   sip::Response publish(const sip::Request& request);
+  Status take_from_ue(tracking::Announcement& announcement, const std::string& subscriber) const;
+  Status take_from_cache(const tracking::Announcement& announcement);
   Status take_from_cache(const tracking::AnnouncedSwarm& swarm);
   Status may_announce(const tracking::AnnouncedSwarm& swarm, const std::string& subscriber) const;
   void subscribe_peers(sip::SubscriptionId id, const sip::Request& request);

@@ -57,25 +57,11 @@ void Transfer::registered() {
   });
 }
 
-// Signature, provider, validity, root; and against what an earlier run saw: no older version, no other geometry, no weaker protection.
-Status Transfer::check_description(const std::string& jws) {
-  SEALCAST_TRY_ASSIGN(auto description, content::verify_description(jws, node_.trust().providers, io::unix_now()));
-  if (description.root != uri_.root) return fail(ErrorCode::integrity, "the tracker's description is of another content");
-  auto known = content::verify_description(state_->description(), node_.trust().providers, io::unix_now());
-  if (known) {
-    SEALCAST_TRY(content::check_against(*known, description));
-    if (content::strictest(known->protection, description.protection) != description.protection)
-      return fail(ErrorCode::integrity, "description: it asks for weaker protection than one seen before");
-  }
-  SEALCAST_TRY(state_->keep_description(jws));
-  description_ = std::move(description);
-  return {};
-}
-
 void Transfer::take_description(const std::string& jws) {
-  auto ready = check_description(jws);
-  if (ready) ready = prepare_object();
-  if (!ready) return fail_with(ready.error());
+  auto accepted = state_->accept_description(jws, node_.trust().providers, io::unix_now());
+  if (!accepted) return fail_with(accepted.error());
+  description_ = std::move(*accepted);
+  if (auto ready = prepare_object(); !ready) return fail_with(ready.error());
   bool sealed = content::is_sealed(description_->protection);
   phase_ = sealed ? "key" : "chunks";
   UeSwarmEvents events;
@@ -134,7 +120,7 @@ void Transfer::take_keyinfo(const std::string& keyinfo) {
 }
 
 void Transfer::ask_for_key() {
-  if (asking_ || key_ || next_holder_ >= holders_.size()) return;
+  if (!done_ || asking_ || key_ || next_holder_ >= holders_.size()) return;
   asking_ = true;
   auto& holder = holders_[next_holder_];
   key_holder_ = holder.uri;
@@ -142,6 +128,7 @@ void Transfer::ask_for_key() {
 }
 
 void Transfer::take_key(Result<keys::KeyAnswer> answer) {
+  if (!done_) return;
   asking_ = false;
   if (answer && answer->status == 200) {
     key_.emplace(std::move(answer->key));
@@ -279,6 +266,7 @@ void Transfer::finish(Result<TransferReport> result) {
   if (!done_) return;
   node_.loop().cancel(watch_timer_);
   node_.loop().cancel(key_timer_);
+  node_.forget_key_requests();
   auto done = std::exchange(done_, nullptr);
   output_.reset();
   // Events of the swarm may have brought us here: it goes when they are over.

@@ -45,7 +45,6 @@ class Transfer {
  private:
   void registered();
   void take_description(const std::string& jws);
-  Status check_description(const std::string& jws);
   Status prepare_object();
   Status check_space() const;
   Status check_output() const;

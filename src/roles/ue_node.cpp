@@ -18,6 +18,7 @@ namespace {
 constexpr int k_registration = 600, k_announcement = 60;  // seconds
 constexpr Duration k_core_patience = 5s, k_key_patience = 5s;
 constexpr int k_key_attempts = 3;
+constexpr std::size_t k_most_announced = 64;
 
 std::string random_user(RandomSource& random) {
   std::array<std::uint8_t, 9> octets;
@@ -136,7 +137,8 @@ void UeNode::announce() {
   if (!announcer_) return;
   tracking::Announcement out;
   for (auto& [root, swarm] : swarms_)
-    if (!swarm->held().empty()) out.swarms.push_back(swarm->announcement());
+    if (!swarm->held().empty() && out.swarms.size() < k_most_announced) out.swarms.push_back(swarm->announcement());
+  if (out.swarms.size() == k_most_announced) log(LogLevel::warning, "ue", "more contents than the tracker takes from one device: the rest is not announced");
   if (!out.swarms.empty()) announcer_->update(tracking::write_announcement(out));
 }
 

@@ -38,6 +38,8 @@ struct Channel {
   bool bitmap_seen = false, choked_by_partner = false;
   std::set<std::string> keyinfo_seen;  // bounded
   std::uint32_t have_messages = 0;     // fragmentary HAVE is bounded
+  bool news = false;                   // the datagram at hand told of chunks that were not known
+  int looks = 0;                       // at pieces asked for in the datagram at hand; bounded
 
   // What we send.
   std::deque<Bytes> control;                     // messages, each fits a datagram with its channel id

@@ -72,6 +72,8 @@ void Engine::Impl::datagram(Instant now, Association& a, ByteView payload) {
   if (c->stage == ChannelStage::half_open) channel_opened(now, a, *c);
   std::array<content::NodeHash, 32> hashes;
   std::size_t count = 0;
+  c->news = false;
+  c->looks = 0;
   while (auto m = decoder.next()) {
     if (m->type == ppspp::MessageType::integrity) {
       if (count < hashes.size()) hashes[count++] = {*ppspp::node_of(m->range), m->hash};
@@ -93,6 +95,8 @@ void Engine::Impl::datagram(Instant now, Association& a, ByteView payload) {
     if (!c) return;
   }
   if (count > 0) on_integrity(now, a, *c, std::span(hashes).first(count));
+  // What is new is looked at once for the whole datagram: a search costs, and a datagram holds thousands of HAVE.
+  if (c = a.find(channel); c && c->news) fetch(now, a, *c);
 }
 
 // A partner wants a channel. Unknown, not admitted or too weakly protected swarms get no answer at all.
@@ -102,8 +106,10 @@ void Engine::Impl::first_datagram(Instant now, Association& a, ppspp::Decoder& d
   auto& h = m->handshake;
   auto* s = find(*h.swarm);
   if (!s || !a.admitted.contains(*h.swarm) || (s->config.secured_only && !a.secured()) || h.chunk_size != s->geometry().chunk_size()) return;
+  // One channel for a swarm: more would only cost memory. The same source again means that our answer was lost.
   for (auto& c : a.channels)
-    if (!c->initiator && c->remote == h.source) {  // our answer was lost
+    if (!c->initiator && c->swarm == s) {
+      if (c->remote != h.source) return;
       c->next_handshake = now;
       c->handshakes = 0;
       return;
@@ -136,7 +142,6 @@ void Engine::Impl::message(Instant now, Association& a, Channel& c, const ppspp:
     case MessageType::have:
     case MessageType::ack:
       on_have(c, m.range, a);
-      fetch(now, a, c);
       break;
     case MessageType::request: on_request(a, c, m.range); break;
     case MessageType::cancel: on_cancel(c, m.range); break;
@@ -156,7 +161,9 @@ void Engine::Impl::message(Instant now, Association& a, Channel& c, const ppspp:
 
 void Engine::Impl::on_have(Channel& c, ChunkRange range, Association& a) {
   if (range.last >= c.has.size() || ++c.have_messages > k_max_have_messages) return;
+  if (c.has.test(range)) return;
   c.has.set(range);
+  c.news = true;
   if (c.fetching.empty()) c.cursor = range.first / 32;
   if (!c.bitmap_seen) {
     c.bitmap_seen = true;
@@ -168,16 +175,17 @@ void Engine::Impl::on_have(Channel& c, ChunkRange range, Association& a) {
 // long its range and however little of it is here.
 void Engine::Impl::on_request(Association&, Channel& c, ChunkRange range) {
   auto& s = *c.swarm;
-  constexpr int k_most_looks = 1024;
-  for (int looks = 0; looks < k_most_looks && c.serve_queue.size() < k_max_serve_queue; ++looks) {
+  constexpr int k_most_looks = 1024;  // for one datagram
+  for (; c.looks < k_most_looks && c.serve_queue.size() < k_max_serve_queue; ++c.looks) {
     ChunkRange piece = range;
     if (!s.piece_of(piece)) {
       auto run = s.run_range(std::min(range.first, s.geometry().chunks() - 1) / 32);
       piece = run.first == range.first && run.last <= range.last ? run : ChunkRange{range.first, range.first};
     }
     if (!s.piece_of(piece)) return;
-    bool queued = std::find(c.serve_queue.begin(), c.serve_queue.end(), piece) != c.serve_queue.end() || (c.piece_active && c.piece_range == piece);
-    if (s.config.held.test(piece) && !queued) c.serve_queue.push_back(piece);
+    bool held = s.config.held.test(piece);
+    bool queued = held && (std::find(c.serve_queue.begin(), c.serve_queue.end(), piece) != c.serve_queue.end() || (c.piece_active && c.piece_range == piece));
+    if (held && !queued) c.serve_queue.push_back(piece);
     if (piece.last >= range.last) return;
     range.first = piece.last + 1;
   }

@@ -48,12 +48,16 @@ Registry::Published Registry::publish(UnixSeconds now, const std::string& publis
     auto known = by_etag_.find(etag);
     if (known == by_etag_.end() || publisher_of(known->second) != publisher) return {412, {}};
     key = known->second;
-    by_etag_.erase(known);
   } else if (!announcement) {
     return {412, {}};
   }
   if (announcement && !is_cache && announcement->swarms.size() > options_.max_swarms_per_ue) return {413, {}};
-  if (!announcers_.contains(key) && announcers_.size() >= options_.max_announcers) return {413, {}};
+  if (!announcers_.contains(key)) {
+    std::size_t own = 0;
+    for (auto at = announcers_.lower_bound(publisher + " "); at != announcers_.end() && publisher_of(at->first) == publisher; ++at) ++own;
+    if (announcers_.size() >= options_.max_announcers || (!is_cache && own >= options_.max_announcements_per_ue)) return {413, {}};
+  }
+  by_etag_.erase(etag);
   auto& announcer = announcers_[key];
   if (expires == 0) {
     unlink(key, announcer);

@@ -14,6 +14,7 @@ struct RegistryOptions {
   std::string pseudonym_domain;           // "peers.sealcast.test"
   std::size_t max_announcers = 100000;
   std::size_t max_swarms_per_ue = 64;
+  std::size_t max_announcements_per_ue = 8;  // devices and processes of one subscriber
   std::size_t list_length = 20;
 };
 
@@ -40,6 +41,8 @@ class Registry {
   // Pseudonym of a subscriber in a swarm; made when missing. It lives as long as the subscriber announces or asks.
   std::string pseudonym(UnixSeconds now, const std::string& subscriber, const crypto::Digest& root);
 
+  // What is known about a swarm has changed otherwise.
+  void touch(const crypto::Digest& root) { changed_.insert(root); }
   // Swarms whose lists have changed since the last call.
   std::set<crypto::Digest> take_changed();
   // Drops what has expired; when to call again.

@@ -23,11 +23,14 @@ json::Object clear_payload() {
 }
 
 void read(std::string_view jws) {
+  // Whatever its validity: what is good now was good when it was issued.
+  auto kept = content::verify_kept_description(jws, {parties().key_service.public_key(), parties().provider.public_key()});
   auto d = content::verify_description(jws, {parties().key_service.public_key(), parties().provider.public_key()}, fuzz::k_now);
   if (!d) {
     SEALCAST_ASSERT(d.error().code == ErrorCode::integrity && !d.error().message.empty());
     return;
   }
+  SEALCAST_ASSERT(kept && kept->root == d->root);
   SEALCAST_ASSERT(content::parse_protection(content::name(d->protection)) == d->protection);
   auto geometry = content::Geometry::make(d->length, d->chunk_size);
   SEALCAST_ASSERT(geometry && geometry->chunks() > 0 && geometry->size_of(geometry->chunks() - 1) > 0);
