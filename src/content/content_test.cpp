@@ -258,6 +258,10 @@ TEST(Description, NoSecondGeometryAndNoOlderVersion) {
   other.chunk_size = 1024;
   EXPECT_FALSE(check_against(d, other));
   other = d;
+  other.protection = Protection::sealed;  // less than sealed+session
+  EXPECT_FALSE(check_against(d, other));
+  EXPECT_TRUE(check_against(other, d));
+  other = d;
   other.root[0] = 1;
   other.version = 3;
   EXPECT_FALSE(check_against(d, other));

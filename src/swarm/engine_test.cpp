@@ -492,6 +492,20 @@ TEST(Engine, APartnerMayBeFoundLyingByTheHashesOfAnotherRun) {
   EXPECT_EQ(ue.count(EventKind::channel_closed), 1);
 }
 
+TEST(Engine, APartnerGetsOneChannelForASwarm) {
+  Content c(64 * 1152, 18);
+  Node cache(1, c, true, true);
+  Script partner;
+  Instant now{1s};
+  auto id = partner.meet(cache, now);
+  cache.engine.admit(id, c.id);
+  partner.channel = 0;
+  for (std::uint32_t source : {11u, 12u, 13u, 11u}) partner.say(cache, now, [&](Writer& w) { ppspp::write_handshake(w, {source, c.id, 1152}); });
+  auto answers = 0;
+  for (; cache.engine.output(now); ++answers) {}
+  EXPECT_EQ(answers, 1);
+}
+
 // Runs under way bring the same hashes high in the tree again and again: they must not crowd out those that only one run needs.
 TEST(Engine, RepeatedHashesDoNotCrowdOutOthers) {
   Content c(128 * 1152, 17);

@@ -67,6 +67,22 @@ class Damage(LabTest):
         wait_until("the repair", lambda: lab.content(self.uri)["state"] == "offered")
         self.assertIn("damaged on disk", lab.processes[0].errors())
 
+    def test_damaged_object_published_again(self):
+        """Nobody else has the content: the provider publishes the very file again while a subscriber waits for it."""
+        lab = self.begun("--protect", "session")
+        base = lab.object(self.uri)
+        for offset in (10, SIZE // 2):
+            flip(base + ".data", offset)
+        waiting = lab.start_get(self.uri, "bob", self.path("bob"))
+        wait_until("the discovery", lambda: lab.content(self.uri)["state"] == "damaged")
+        again = lab.publish(self.source, "--entitle", "alice", "--entitle", "bob", "--protect", "session")
+        self.assertEqual(again, self.uri)
+        self.assertEqual(lab.content(self.uri)["state"], "offered")
+        self.got(lab, "alice")
+        self.assertEqual(waiting.wait(), 0, waiting.errors())
+        self.assertEqual(sha256(self.path("bob")), sha256(self.source))
+        self.assertTrue(lab.processes[0].running(), lab.processes[0].errors())
+
     def test_bits_in_tree_at_cache(self):
         """The hashes beside the object are damaged: nobody is sent what does not verify, and the cache mends them from the chunks."""
         lab = self.begun()
