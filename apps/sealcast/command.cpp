@@ -41,13 +41,16 @@ Result<T> wait_for(const std::string& what, std::function<Result<T>()> attempt, 
 bool is_locked(const fs::path& directory) {
   auto text = io::read_file(directory / "lock", 64);
   int holder = 0;
-  if (text) std::from_chars(reinterpret_cast<const char*>(text->data()), reinterpret_cast<const char*>(text->data()) + text->size(), holder);
+  if (text)
+    std::from_chars(reinterpret_cast<const char*>(text->data()),
+                    reinterpret_cast<const char*>(text->data()) + text->size(), holder);
   return holder > 0 && (::kill(holder, 0) == 0 || errno == EPERM);
 }
 
 }  // namespace
 
-CLI::App* add_command(CLI::App& parent, Globals& globals, const std::string& name, const std::string& about, std::function<Status()> run) {
+CLI::App* add_command(CLI::App& parent, Globals& globals, const std::string& name, const std::string& about,
+                      std::function<Status()> run) {
   auto* command = parent.add_subcommand(name, about);
   command->fallthrough();
   command->callback([&globals, run = std::move(run)] {
@@ -82,8 +85,12 @@ Status check_subscriber_name(const std::string& name) {
   auto word = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
   bool good = !name.empty() && name.size() <= 32 && word(name.front());
   for (char c : name) good = good && (word(c) || c == '.' || c == '_' || c == '-');
-  if (!good) return fail(ErrorCode::usage, "\"" + printable(name, 64) + "\" is no subscriber name: 1 to 32 of a-z 0-9 . _ -, beginning with a letter or digit");
-  if (roles::is_service_name(name)) return fail(ErrorCode::usage, "\"" + name + "\" is the name of a service: no subscriber may have it");
+  if (!good)
+    return fail(ErrorCode::usage,
+                "\"" + printable(name, 64) +
+                    "\" is no subscriber name: 1 to 32 of a-z 0-9 . _ -, beginning with a letter or digit");
+  if (roles::is_service_name(name))
+    return fail(ErrorCode::usage, "\"" + name + "\" is the name of a service: no subscriber may have it");
   return {};
 }
 
@@ -91,7 +98,8 @@ Result<std::string> identity_of(const std::string& name, const std::string& doma
   constexpr std::string_view scheme = "sip:";
   auto user = name;
   if (user.starts_with(scheme)) {
-    if (!user.ends_with("@" + domain)) return fail(ErrorCode::usage, "\"" + printable(name, 120) + "\" is no identity of " + domain);
+    if (!user.ends_with("@" + domain))
+      return fail(ErrorCode::usage, "\"" + printable(name, 120) + "\" is no identity of " + domain);
     user = user.substr(scheme.size(), user.size() - scheme.size() - domain.size() - 1);
   }
   SEALCAST_TRY(check_subscriber_name(user));
@@ -105,7 +113,9 @@ Result<std::string> subscriber_name(const Globals& globals, const std::string& g
   for (auto& entry : fs::directory_iterator(globals.directory / "subscribers", error))
     if (fs::exists(entry.path() / "password")) kept.push_back(entry.path().filename().string());
   if (kept.size() == 1) return kept.front();
-  return fail(ErrorCode::usage, kept.empty() ? "no subscriber is kept in " + globals.directory.string() + ": sealcast subscriber add NAME" : "which subscriber? --as one of " + joined(kept));
+  return fail(ErrorCode::usage,
+              kept.empty() ? "no subscriber is kept in " + globals.directory.string() + ": sealcast subscriber add NAME"
+                           : "which subscriber? --as one of " + joined(kept));
 }
 
 Result<json::Value> ask_node(const Globals& globals, const fs::path& given, const std::string& what) {
@@ -126,7 +136,9 @@ Result<std::string> domain_of_node(const fs::path& socket) {
 }
 
 std::string access_body(const tracking::AccessList& access) {
-  return json::Value(json::Object{{"public", access.everybody}, {"who", json::Array(access.who.begin(), access.who.end())}}).text();
+  return json::Value(
+             json::Object{{"public", access.everybody}, {"who", json::Array(access.who.begin(), access.who.end())}})
+      .text();
 }
 
 ProgressStyle progress_style(const std::string& name) {
@@ -141,8 +153,14 @@ Result<std::uint64_t> parse_rate(const std::string& text) {
   std::uint64_t out = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
   auto unit = std::string(end, text.data() + text.size());
-  std::uint64_t factor = unit.empty() ? 1 : unit == "K" || unit == "k" ? 1024 : unit == "M" || unit == "m" ? 1 << 20 : unit == "G" || unit == "g" ? 1 << 30 : 0;
-  if (error != std::errc{} || factor == 0 || out > UINT64_MAX / 2 / factor) return fail(ErrorCode::usage, "\"" + printable(text, 40) + "\" is no rate: digits and K, M or G, in octets a second");
+  std::uint64_t factor = unit.empty()                 ? 1
+                         : unit == "K" || unit == "k" ? 1024
+                         : unit == "M" || unit == "m" ? 1 << 20
+                         : unit == "G" || unit == "g" ? 1 << 30
+                                                      : 0;
+  if (error != std::errc{} || factor == 0 || out > UINT64_MAX / 2 / factor)
+    return fail(ErrorCode::usage,
+                "\"" + printable(text, 40) + "\" is no rate: digits and K, M or G, in octets a second");
   return out * factor;
 }
 

@@ -1,11 +1,12 @@
 #pragma once
-// The commands of the command line: each file adds its own to the parser; the chosen one leaves its action to be run after parsing.
+// The commands of the command line: each file adds its own to the parser; the chosen one leaves its action to be run
+// after parsing.
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <functional>
 
-#include "base/result.hpp"
 #include "base/json.hpp"
+#include "base/result.hpp"
 #include "config_file.hpp"
 #include "io/loop.hpp"
 #include "progress.hpp"
@@ -19,7 +20,7 @@ struct Globals {
   std::filesystem::path directory;  // --dir
   std::string log_level = "warning";
   bool json = false;
-  std::function<int()> action;      // of the command that was given
+  std::function<int()> action;  // of the command that was given
 };
 
 void add_node_commands(CLI::App& app, Globals& globals);        // up, core, tracker, cache, init
@@ -31,14 +32,16 @@ void add_key_commands(CLI::App& app, Globals& globals);         // key, entitle,
 void add_config_commands(CLI::App& app, Globals& globals);      // config check, sdp explain
 
 // A command under `parent` whose action is `run`; its options are added by the caller.
-CLI::App* add_command(CLI::App& parent, Globals& globals, const std::string& name, const std::string& about, std::function<Status()> run);
+CLI::App* add_command(CLI::App& parent, Globals& globals, const std::string& name, const std::string& about,
+                      std::function<Status()> run);
 
 // The laboratory in --dir, waiting some seconds for an `up` that is still making it.
 Result<roles::Laboratory> find_laboratory(const Globals& globals);
 // Admin socket of the node in --dir (or `socket`, if given), waiting for it to answer.
 Result<std::filesystem::path> find_admin_socket(const Globals& globals, const std::filesystem::path& socket);
 // What `name` needs to act as a subscriber of the laboratory, or of the node that `config` describes.
-Result<roles::UeConfig> subscriber_config(const Globals& globals, const std::filesystem::path& config, const std::string& name);
+Result<roles::UeConfig> subscriber_config(const Globals& globals, const std::filesystem::path& config,
+                                          const std::string& name);
 // `given`, or the only subscriber that is kept in --dir.
 Result<std::string> subscriber_name(const Globals& globals, const std::string& given);
 // Lower-case name as docs/protocol.md section 1 wants it, and none that a service has.

@@ -14,11 +14,16 @@ struct Flags {
 
 Status check(const Flags& flags) {
   SEALCAST_TRY_ASSIGN(auto role, role_of_config(flags.file));
-  if (role == "core") SEALCAST_TRY(read_core_config(flags.file));
-  else if (role == "tracker") SEALCAST_TRY(read_tracker_config(flags.file));
-  else if (role == "cache") SEALCAST_TRY(read_cache_config(flags.file));
-  else if (role == "ue") SEALCAST_TRY(read_ue_config(flags.file));
-  else return fail(ErrorCode::usage, flags.file.string() + ": \"role\" must be core, tracker, cache or ue");
+  if (role == "core")
+    SEALCAST_TRY(read_core_config(flags.file));
+  else if (role == "tracker")
+    SEALCAST_TRY(read_tracker_config(flags.file));
+  else if (role == "cache")
+    SEALCAST_TRY(read_cache_config(flags.file));
+  else if (role == "ue")
+    SEALCAST_TRY(read_ue_config(flags.file));
+  else
+    return fail(ErrorCode::usage, flags.file.string() + ": \"role\" must be core, tracker, cache or ue");
   std::printf("%s: a good configuration for the role \"%s\"\n", printable(flags.file.string()).c_str(), role.c_str());
   return {};
 }
@@ -26,15 +31,21 @@ Status check(const Flags& flags) {
 Result<sdp::MediaDescription> read_sdp(const std::filesystem::path& file, const char* side) {
   SEALCAST_TRY_ASSIGN(auto octets, io::read_file(file, 65536));
   auto parsed = sdp::parse(string_of(octets));
-  if (!parsed) return fail(Error{ErrorCode::negotiation, std::string("the ") + side + " cannot be used: " + parsed.error().sentence + " (" + parsed.error().rule + ")", parsed.error().rule, side});
+  if (!parsed)
+    return fail(Error{
+        ErrorCode::negotiation,
+        std::string("the ") + side + " cannot be used: " + parsed.error().sentence + " (" + parsed.error().rule + ")",
+        parsed.error().rule, side});
   return std::move(*parsed);
 }
 
 // Keys are named, never printed.
 void print_media(const char* side, const sdp::MediaDescription& m) {
-  std::printf("%s: %s, %s, datagrams up to %zu octets, %s\n", side, m.address.text().c_str(), m.transport == sdp::Transport::savpf ? "RTP/SAVPF" : "RTP/AVPF", m.max_datagram,
+  std::printf("%s: %s, %s, datagrams up to %zu octets, %s\n", side, m.address.text().c_str(),
+              m.transport == sdp::Transport::savpf ? "RTP/SAVPF" : "RTP/AVPF", m.max_datagram,
               m.runs ? "runs" : "chunk by chunk");
-  for (auto& line : m.crypto) std::printf("  crypto tag %u: %s\n", line.tag, std::string(rtp::name(line.key.suite)).c_str());
+  for (auto& line : m.crypto)
+    std::printf("  crypto tag %u: %s\n", line.tag, std::string(rtp::name(line.key.suite)).c_str());
   if (!m.crypto_trouble.empty()) std::printf("  a crypto line was left out: %s\n", printable(m.crypto_trouble).c_str());
 }
 
@@ -46,15 +57,25 @@ Status explain(const Flags& flags) {
   if (flags.answer.empty()) {
     io::SystemRandom random;
     auto answered = sdp::answer(offer, policy, offer.address, offer.max_datagram, random);
-    if (!answered) return fail(Error{ErrorCode::negotiation, "this node would refuse it: " + answered.error().sentence + " (" + answered.error().rule + ")", answered.error().rule, "answerer"});
-    std::printf("this node would answer with %s\n", answered->send_key ? std::string(rtp::name(answered->send_key->suite)).c_str() : "RTP/AVPF, without SRTP");
+    if (!answered)
+      return fail(Error{ErrorCode::negotiation,
+                        "this node would refuse it: " + answered.error().sentence + " (" + answered.error().rule + ")",
+                        answered.error().rule, "answerer"});
+    std::printf("this node would answer with %s\n", answered->send_key
+                                                        ? std::string(rtp::name(answered->send_key->suite)).c_str()
+                                                        : "RTP/AVPF, without SRTP");
     return {};
   }
   SEALCAST_TRY_ASSIGN(auto answer, read_sdp(flags.answer, "answerer"));
   print_media("answer", answer);
   auto agreed = sdp::check_answer(offer, answer, policy);
-  if (!agreed) return fail(Error{ErrorCode::negotiation, "the answer does not fit the offer: " + agreed.error().sentence + " (" + agreed.error().rule + ")", agreed.error().rule, "answerer"});
-  std::printf("they agree: %s\n", agreed->send_key ? std::string(rtp::name(agreed->send_key->suite)).c_str() : "RTP/AVPF, without SRTP");
+  if (!agreed)
+    return fail(
+        Error{ErrorCode::negotiation,
+              "the answer does not fit the offer: " + agreed.error().sentence + " (" + agreed.error().rule + ")",
+              agreed.error().rule, "answerer"});
+  std::printf("they agree: %s\n",
+              agreed->send_key ? std::string(rtp::name(agreed->send_key->suite)).c_str() : "RTP/AVPF, without SRTP");
   return {};
 }
 
@@ -65,11 +86,15 @@ void add_config_commands(CLI::App& app, Globals& globals) {
   auto* config = app.add_subcommand("config", "configuration files: check");
   config->require_subcommand(1);
   config->fallthrough();
-  add_command(*config, globals, "check", "says what is wrong in a configuration file, with its line", [flags] { return check(*flags); })->add_option("FILE", flags->file, "TOML file")->required();
+  add_command(*config, globals, "check", "says what is wrong in a configuration file, with its line",
+              [flags] { return check(*flags); })
+      ->add_option("FILE", flags->file, "TOML file")
+      ->required();
   auto* sdp = app.add_subcommand("sdp", "offers and answers: explain");
   sdp->require_subcommand(1);
   sdp->fallthrough();
-  auto* why = add_command(*sdp, globals, "explain", "why a negotiation works or fails", [flags] { return explain(*flags); });
+  auto* why =
+      add_command(*sdp, globals, "explain", "why a negotiation works or fails", [flags] { return explain(*flags); });
   why->add_option("OFFER", flags->offer, "file with the offer")->required();
   why->add_option("ANSWER", flags->answer, "file with the answer");
 }

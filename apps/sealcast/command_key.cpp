@@ -27,7 +27,8 @@ Status key_list(const Globals& globals, const Flags& flags) {
     return {};
   }
   if (auto* keys = document.find("keys"); keys && keys->as_array())
-    for (auto& key : *keys->as_array()) std::printf("%s  key id %s\n", printable(key.string_or("root")).c_str(), printable(key.string_or("kid")).c_str());
+    for (auto& key : *keys->as_array())
+      std::printf("%s  key id %s\n", printable(key.string_or("root")).c_str(), printable(key.string_or("kid")).c_str());
   return {};
 }
 
@@ -35,8 +36,10 @@ Status key_import(const Globals& globals, const Flags& flags) {
   SEALCAST_TRY_ASSIGN(auto content, roles::read_key_file(flags.file));
   SEALCAST_TRY_ASSIGN(auto socket, find_admin_socket(globals, flags.socket));
   SEALCAST_TRY_ASSIGN(auto root, roles::import_key_file(socket, content));
-  if (globals.json) std::printf("%s\n", json::Value(json::Object{{"root", root}}).text().c_str());
-  else std::fprintf(stderr, "sealcast: the key of %s is held there now\n", printable(root).c_str());
+  if (globals.json)
+    std::printf("%s\n", json::Value(json::Object{{"root", root}}).text().c_str());
+  else
+    std::fprintf(stderr, "sealcast: the key of %s is held there now\n", printable(root).c_str());
   return {};
 }
 
@@ -44,7 +47,8 @@ Status key_import(const Globals& globals, const Flags& flags) {
 Status key_export(const Globals& globals, const Flags& flags) {
   SEALCAST_TRY_ASSIGN(auto uri, content::parse_content_uri(flags.uri));
   auto kept = globals.directory / "provider" / "keys" / content::root_text(uri.root);
-  if (!std::filesystem::exists(kept)) return fail(ErrorCode::not_found, "the provider in " + globals.directory.string() + " has no key of this content");
+  if (!std::filesystem::exists(kept))
+    return fail(ErrorCode::not_found, "the provider in " + globals.directory.string() + " has no key of this content");
   SEALCAST_TRY_ASSIGN(auto content, roles::read_key_file(kept));
   return roles::write_key_file(flags.file, content);
 }
@@ -52,7 +56,9 @@ Status key_export(const Globals& globals, const Flags& flags) {
 Status key_revoke(const Globals& globals, const Flags& flags) {
   SEALCAST_TRY_ASSIGN(auto uri, content::parse_content_uri(flags.uri));
   SEALCAST_TRY_ASSIGN(auto socket, find_admin_socket(globals, flags.socket));
-  SEALCAST_TRY_ASSIGN(auto response, io::http_call(socket, {"DELETE", "/api/v1/keys/" + content::root_text(uri.root), {}, {}, {}, 0}, 10s));
+  SEALCAST_TRY_ASSIGN(
+      auto response,
+      io::http_call(socket, {"DELETE", "/api/v1/keys/" + content::root_text(uri.root), {}, {}, {}, 0}, 10s));
   return response.status == 200 ? Status{} : Status(fail(roles::api_error(response, "revocation")));
 }
 
@@ -74,10 +80,14 @@ Status entitle(const Globals& globals, const Flags& flags) {
   }
   tracking::AccessList access{(document.bool_or("public") || flags.everybody) && !flags.not_everybody, who};
   SEALCAST_TRY_ASSIGN(auto socket, find_admin_socket(globals, flags.socket));
-  SEALCAST_TRY_ASSIGN(auto response, io::http_call(socket, {"PUT", "/api/v1/" + target + "/entitlements", access_body(access), {}, {}, 0}, 10s));
+  SEALCAST_TRY_ASSIGN(
+      auto response,
+      io::http_call(socket, {"PUT", "/api/v1/" + target + "/entitlements", access_body(access), {}, {}, 0}, 10s));
   if (response.status != 200) return fail(roles::api_error(response, "entitlements"));
-  if (globals.json) std::printf("%s\n", access_body(access).c_str());
-  else std::printf("%s\n", access.everybody ? "public" : who.empty() ? "nobody" : joined(who).c_str());
+  if (globals.json)
+    std::printf("%s\n", access_body(access).c_str());
+  else
+    std::printf("%s\n", access.everybody ? "public" : who.empty() ? "nobody" : joined(who).c_str());
   return {};
 }
 
@@ -96,8 +106,9 @@ Status audit_query(const Globals& globals, const Flags& flags) {
       auto time = static_cast<std::time_t>(line.int_or("time"));
       char shown[32];
       std::strftime(shown, sizeof shown, "%Y-%m-%dT%H:%M:%SZ", std::gmtime(&time));
-      std::printf("%6lld  %s  %lld  %s  %s  %s\n", static_cast<long long>(line.int_or("seq")), shown, static_cast<long long>(line.int_or("status")),
-                  printable(line.string_or("subscriber")).c_str(), printable(line.string_or("root")).c_str(), printable(line.string_or("reason")).c_str());
+      std::printf("%6lld  %s  %lld  %s  %s  %s\n", static_cast<long long>(line.int_or("seq")), shown,
+                  static_cast<long long>(line.int_or("status")), printable(line.string_or("subscriber")).c_str(),
+                  printable(line.string_or("root")).c_str(), printable(line.string_or("reason")).c_str());
     }
   }
   if (globals.json) std::printf("%s\n", json::Value(json::Object{{"audit", std::move(all)}}).text().c_str());
@@ -119,14 +130,19 @@ void add_key_commands(CLI::App& app, Globals& globals) {
   auto* key = app.add_subcommand("key", "content keys at a cache: list, import, export, revoke");
   key->require_subcommand(1);
   key->fallthrough();
-  socket(add_command(*key, globals, "list", "contents whose key the cache holds", [&globals, flags] { return key_list(globals, *flags); }));
-  auto* in = socket(add_command(*key, globals, "import", "give a cache the key of a key file", [&globals, flags] { return key_import(globals, *flags); }));
+  socket(add_command(*key, globals, "list", "contents whose key the cache holds",
+                     [&globals, flags] { return key_list(globals, *flags); }));
+  auto* in = socket(add_command(*key, globals, "import", "give a cache the key of a key file",
+                                [&globals, flags] { return key_import(globals, *flags); }));
   in->add_option("FILE", flags->file, "written by publish --key-out or key export")->required();
-  auto* out = uri(add_command(*key, globals, "export", "the provider's key of a content, into a key file (0600)", [&globals, flags] { return key_export(globals, *flags); }));
+  auto* out = uri(add_command(*key, globals, "export", "the provider's key of a content, into a key file (0600)",
+                              [&globals, flags] { return key_export(globals, *flags); }));
   out->add_option("FILE", flags->file, "key file")->required();
-  uri(socket(add_command(*key, globals, "revoke", "the cache forgets a key: it releases it no more", [&globals, flags] { return key_revoke(globals, *flags); })));
+  uri(socket(add_command(*key, globals, "revoke", "the cache forgets a key: it releases it no more",
+                         [&globals, flags] { return key_revoke(globals, *flags); })));
 
-  auto* who = uri(socket(add_command(app, globals, "entitle", "who may have a content", [&globals, flags] { return entitle(globals, *flags); })));
+  auto* who = uri(socket(add_command(app, globals, "entitle", "who may have a content",
+                                     [&globals, flags] { return entitle(globals, *flags); })));
   who->add_option("NAME", flags->names, "subscribers to add");
   who->add_option("--remove", flags->removed, "subscriber to take out; may be given again");
   who->add_flag("--public", flags->everybody, "everybody");
@@ -135,7 +151,8 @@ void add_key_commands(CLI::App& app, Globals& globals) {
   auto* audit = app.add_subcommand("audit", "key decisions: query");
   audit->require_subcommand(1);
   audit->fallthrough();
-  auto* query = socket(add_command(*audit, globals, "query", "one line for each decision", [&globals, flags] { return audit_query(globals, *flags); }));
+  auto* query = socket(add_command(*audit, globals, "query", "one line for each decision",
+                                   [&globals, flags] { return audit_query(globals, *flags); }));
   query->add_option("--after", flags->after, "only lines behind this number");
 }
 

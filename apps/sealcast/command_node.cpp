@@ -18,21 +18,27 @@ namespace fs = std::filesystem;
 struct LaboratoryFlags {
   roles::LaboratoryOptions options;
   std::vector<std::string> caches;
-  bool given() const { return !caches.empty() || !options.keyless.empty() || options.insecure_signalling || options.domain != roles::LaboratoryOptions{}.domain; }
+  bool given() const {
+    return !caches.empty() || !options.keyless.empty() || options.insecure_signalling ||
+           options.domain != roles::LaboratoryOptions{}.domain;
+  }
 };
 
 void add_laboratory_flags(CLI::App& command, LaboratoryFlags& flags) {
   command.add_option("--domain", flags.options.domain, "home domain (default sealcast.test)");
   command.add_option("--address", flags.options.address, "address of every listener: 127.0.0.1 or ::1");
-  command.add_option("--cache", flags.caches, "name of a cache: \"cache\" or \"cache-...\"; may be given again (default: one, \"cache\")");
+  command.add_option("--cache", flags.caches,
+                     "name of a cache: \"cache\" or \"cache-...\"; may be given again (default: one, \"cache\")");
   command.add_option("--keyless", flags.options.keyless, "the cache of this name holds chunks only, no keys");
-  command.add_flag("--insecure-signalling", flags.options.insecure_signalling, "UEs talk to the core over TCP without TLS: SRTP keys are readable there (laboratories only)");
+  command.add_flag("--insecure-signalling", flags.options.insecure_signalling,
+                   "UEs talk to the core over TCP without TLS: SRTP keys are readable there (laboratories only)");
 }
 
 Result<roles::Laboratory> make_laboratory(const Globals& globals, LaboratoryFlags flags) {
   if (!flags.caches.empty()) flags.options.caches = flags.caches;
   for (auto& name : flags.options.caches)
-    if (name != "cache" && !name.starts_with("cache-")) return fail(ErrorCode::usage, "a cache's name is \"cache\" or begins with \"cache-\", not \"" + name + "\"");
+    if (name != "cache" && !name.starts_with("cache-"))
+      return fail(ErrorCode::usage, "a cache's name is \"cache\" or begins with \"cache-\", not \"" + name + "\"");
   io::SystemRandom random;
   return roles::make_laboratory(globals.directory, flags.options, random, io::unix_now());
 }
@@ -40,7 +46,8 @@ Result<roles::Laboratory> make_laboratory(const Globals& globals, LaboratoryFlag
 Status init(const Globals& globals, const LaboratoryFlags& flags) {
   SEALCAST_TRY(io::make_directory(globals.directory, 0700));
   SEALCAST_TRY_ASSIGN(auto lock, io::DirectoryLock::take(globals.directory));
-  if (roles::is_laboratory(globals.directory)) return fail(ErrorCode::usage, globals.directory.string() + " holds a laboratory already");
+  if (roles::is_laboratory(globals.directory))
+    return fail(ErrorCode::usage, globals.directory.string() + " holds a laboratory already");
   SEALCAST_TRY_ASSIGN(auto lab, make_laboratory(globals, flags));
   std::printf("%s\n", lab.directory.c_str());
   return {};
@@ -51,7 +58,8 @@ struct CacheNode {
   std::unique_ptr<roles::CacheRole> role;
   std::unique_ptr<roles::CacheApi> api;
 
-  static Result<CacheNode> start(io::Loop& loop, roles::CacheConfig config, const fs::path& socket, std::function<json::Object()> extra) {
+  static Result<CacheNode> start(io::Loop& loop, roles::CacheConfig config, const fs::path& socket,
+                                 std::function<json::Object()> extra) {
     CacheNode out;
     out.role = std::make_unique<roles::CacheRole>(loop, std::move(config));
     SEALCAST_TRY(out.role->start());
@@ -69,7 +77,9 @@ Status up(const Globals& globals, const LaboratoryFlags& flags) {
   SEALCAST_TRY(io::make_directory(globals.directory, 0700));
   SEALCAST_TRY_ASSIGN(auto lock, io::DirectoryLock::take(globals.directory));
   bool known = roles::is_laboratory(globals.directory);
-  if (known && flags.given()) return fail(ErrorCode::usage, "the laboratory in " + globals.directory.string() + " exists: its options were fixed at its first start");
+  if (known && flags.given())
+    return fail(ErrorCode::usage, "the laboratory in " + globals.directory.string() +
+                                      " exists: its options were fixed at its first start");
   SEALCAST_TRY_ASSIGN(auto lab, known ? roles::open_laboratory(globals.directory) : make_laboratory(globals, flags));
   io::Loop loop;
   SEALCAST_TRY_ASSIGN(auto core_config, read_core_config(lab.core_config()));
@@ -83,11 +93,14 @@ Status up(const Globals& globals, const LaboratoryFlags& flags) {
   for (auto& name : names) {
     SEALCAST_TRY_ASSIGN(auto config, read_cache_config(lab.cache_config(name)));
     auto socket = caches.empty() ? lab.admin_socket() : config.socket();
-    SEALCAST_TRY_ASSIGN(auto cache, CacheNode::start(loop, std::move(config), socket, [&] { return json::Object{{"core", core.status()}, {"tracker", tracker.status()}}; }));
+    SEALCAST_TRY_ASSIGN(auto cache, CacheNode::start(loop, std::move(config), socket, [&] {
+                          return json::Object{{"core", core.status()}, {"tracker", tracker.status()}};
+                        }));
     caches.push_back(std::move(cache));
   }
   auto addresses = core.status();
-  tell_ready("core=" + json::Value(addresses).string_or("ue") + " tracker=" + tracker.address() + " cache=" + caches.front().role->address() + " dir=" + lab.directory.string());
+  tell_ready("core=" + json::Value(addresses).string_or("ue") + " tracker=" + tracker.address() +
+             " cache=" + caches.front().role->address() + " dir=" + lab.directory.string());
   auto ran = run_until_signal(loop);
   for (auto& cache : caches) cache.stop();
   tracker.stop();
@@ -134,7 +147,8 @@ Status run_cache(const fs::path& file) {
   return ran;
 }
 
-void add_role(CLI::App& app, Globals& globals, const std::string& name, const std::string& about, Status (*run)(const fs::path&)) {
+void add_role(CLI::App& app, Globals& globals, const std::string& name, const std::string& about,
+              Status (*run)(const fs::path&)) {
   auto file = std::make_shared<fs::path>();  // owners: the parser's option and the action
   auto* command = add_command(app, globals, name, about, [file, run] { return run(*file); });
   command->add_option("-c,--config", *file, "configuration file (TOML, docs/operations.md)")->required();
@@ -144,9 +158,12 @@ void add_role(CLI::App& app, Globals& globals, const std::string& name, const st
 
 void add_node_commands(CLI::App& app, Globals& globals) {
   auto flags = std::make_shared<LaboratoryFlags>();  // owners: the parsers' options and the actions
-  auto* command = add_command(app, globals, "up", "core, tracker and cache in one process: a laboratory in --dir, made at the first start", [&globals, flags] { return up(globals, *flags); });
+  auto* command = add_command(app, globals, "up",
+                              "core, tracker and cache in one process: a laboratory in --dir, made at the first start",
+                              [&globals, flags] { return up(globals, *flags); });
   add_laboratory_flags(*command, *flags);
-  auto* only = add_command(app, globals, "init", "make a laboratory without starting it, for roles that run one by one", [&globals, flags] { return init(globals, *flags); });
+  auto* only = add_command(app, globals, "init", "make a laboratory without starting it, for roles that run one by one",
+                           [&globals, flags] { return init(globals, *flags); });
   add_laboratory_flags(*only, *flags);
   add_role(app, globals, "core", "the embedded IMS core", run_core);
   add_role(app, globals, "tracker", "the tracker application server", run_tracker);

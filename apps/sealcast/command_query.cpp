@@ -27,7 +27,8 @@ Status ls(const Globals& globals, const Flags& flags) {
   if (!contents || !contents->as_array()) return fail(ErrorCode::network, "the node's answer cannot be read");
   for (auto& c : *contents->as_array()) {
     auto title = c.string_or("title", c.string_or("name"));
-    std::printf("%s  %10s  %-14s  %-9s  %s%s\n", text_of(*c.find("uri")).c_str(), human_size(static_cast<double>(c.int_or("plain_len"))).c_str(), c.string_or("prot").c_str(),
+    std::printf("%s  %10s  %-14s  %-9s  %s%s\n", text_of(*c.find("uri")).c_str(),
+                human_size(static_cast<double>(c.int_or("plain_len"))).c_str(), c.string_or("prot").c_str(),
                 c.string_or("state").c_str(), c.bool_or("key") ? "key  " : "     ", printable(title).c_str());
   }
   return {};
@@ -36,7 +37,8 @@ Status ls(const Globals& globals, const Flags& flags) {
 Status show(const Globals& globals, const Flags& flags) {
   SEALCAST_TRY_ASSIGN(auto uri, content::parse_content_uri(flags.uri));
   SEALCAST_TRY_ASSIGN(auto document, ask_node(globals, flags.socket, "contents/" + content::root_text(uri.root)));
-  if (globals.json) std::printf("%s\n", document.text().c_str());
+  if (globals.json)
+    std::printf("%s\n", document.text().c_str());
   else
     for (auto& [name, value] : *document.as_object())
       if (name != "description") std::printf("%-12s %s\n", name.c_str(), text_of(value).c_str());
@@ -52,8 +54,10 @@ void print_tree(const std::string& prefix, const json::Value& value) {
 
 Status status(const Globals& globals, const Flags& flags) {
   SEALCAST_TRY_ASSIGN(auto document, ask_node(globals, flags.socket, "status"));
-  if (globals.json) std::printf("%s\n", document.text().c_str());
-  else print_tree({}, document);
+  if (globals.json)
+    std::printf("%s\n", document.text().c_str());
+  else
+    print_tree({}, document);
   return {};
 }
 
@@ -61,12 +65,15 @@ Status status(const Globals& globals, const Flags& flags) {
 
 void add_query_commands(CLI::App& app, Globals& globals) {
   auto flags = std::make_shared<Flags>();  // owners: the parsers' options and the actions
-  auto socket = [flags](CLI::App* command) { command->add_option("--socket", flags->socket, "admin socket (default: DIR/admin.sock)"); };
+  auto socket = [flags](CLI::App* command) {
+    command->add_option("--socket", flags->socket, "admin socket (default: DIR/admin.sock)");
+  };
   socket(add_command(app, globals, "ls", "contents of the node", [&globals, flags] { return ls(globals, *flags); }));
   auto* one = add_command(app, globals, "show", "one content", [&globals, flags] { return show(globals, *flags); });
   one->add_option("URI", flags->uri, "sealcast:...@domain")->required();
   socket(one);
-  socket(add_command(app, globals, "status", "counters and associations of the running node", [&globals, flags] { return status(globals, *flags); }));
+  socket(add_command(app, globals, "status", "counters and associations of the running node",
+                     [&globals, flags] { return status(globals, *flags); }));
 }
 
 }  // namespace sealcast::app

@@ -36,7 +36,8 @@ Result<std::string> password_of(const Flags& flags) {
   std::string out;
   if (flags.password_stdin) {
     std::getline(std::cin, out);
-    if (out.empty() || out.size() > 512) return fail(ErrorCode::usage, "standard input gives no password of 1 to 512 octets on its first line");
+    if (out.empty() || out.size() > 512)
+      return fail(ErrorCode::usage, "standard input gives no password of 1 to 512 octets on its first line");
     return out;
   }
   std::array<std::uint8_t, 18> octets;
@@ -58,8 +59,10 @@ Status add(const Globals& globals, const Flags& flags) {
   wipe({reinterpret_cast<std::uint8_t*>(password.data()), password.size()});
   SEALCAST_TRY(std::move(kept));
   auto identity = "sip:" + flags.name + "@" + to.domain;
-  if (globals.json) std::printf("%s\n", json::Value(json::Object{{"name", flags.name}, {"identity", identity}}).text().c_str());
-  else std::printf("%s\n", identity.c_str());
+  if (globals.json)
+    std::printf("%s\n", json::Value(json::Object{{"name", flags.name}, {"identity", identity}}).text().c_str());
+  else
+    std::printf("%s\n", identity.c_str());
   return {};
 }
 
@@ -68,8 +71,12 @@ Status list(const Globals& globals) {
   SEALCAST_TRY_ASSIGN(auto all, from.store.list());
   json::Array out;
   for (auto& each : all) {
-    if (globals.json) out.push_back(json::Object{{"name", each.name}, {"identity", "sip:" + each.name + "@" + from.domain}, {"device", each.device}});
-    else std::printf("%-32s %s\n", each.name.c_str(), each.device.empty() ? "no device yet" : ("device " + each.device).c_str());
+    if (globals.json)
+      out.push_back(json::Object{
+          {"name", each.name}, {"identity", "sip:" + each.name + "@" + from.domain}, {"device", each.device}});
+    else
+      std::printf("%-32s %s\n", each.name.c_str(),
+                  each.device.empty() ? "no device yet" : ("device " + each.device).c_str());
   }
   if (globals.json) std::printf("%s\n", json::Value(json::Object{{"subscribers", std::move(out)}}).text().c_str());
   return {};
@@ -91,12 +98,17 @@ void add_subscriber_commands(CLI::App& app, Globals& globals) {
   auto* group = app.add_subcommand("subscriber", "who may register with the embedded core: add, list, remove");
   group->require_subcommand(1);
   group->fallthrough();
-  auto* adding = add_command(*group, globals, "add", "a new subscriber; the password is generated and kept for --as, or read", [&globals, flags] { return add(globals, *flags); });
+  auto* adding =
+      add_command(*group, globals, "add", "a new subscriber; the password is generated and kept for --as, or read",
+                  [&globals, flags] { return add(globals, *flags); });
   adding->add_option("NAME", flags->name, "1 to 32 of a-z 0-9 . _ -")->required();
-  adding->add_flag("--password-stdin", flags->password_stdin, "read the password from the first line of standard input");
+  adding->add_flag("--password-stdin", flags->password_stdin,
+                   "read the password from the first line of standard input");
   add_command(*group, globals, "list", "all subscribers", [&globals] { return list(globals); });
-  add_command(*group, globals, "remove", "remove a subscriber; a running registration ends with its expiry", [&globals, flags] { return remove(globals, *flags); })
-      ->add_option("NAME", flags->name, "subscriber")->required();
+  add_command(*group, globals, "remove", "remove a subscriber; a running registration ends with its expiry",
+              [&globals, flags] { return remove(globals, *flags); })
+      ->add_option("NAME", flags->name, "subscriber")
+      ->required();
 }
 
 }  // namespace sealcast::app

@@ -24,20 +24,25 @@ constexpr Duration k_progress_interval = 100ms;
 Result<roles::UeConfig> ue_config(const Globals& globals, const Flags& flags) {
   SEALCAST_TRY_ASSIGN(auto name, subscriber_name(globals, flags.as));
   SEALCAST_TRY_ASSIGN(auto config, subscriber_config(globals, flags.config, name));
-  if (!flags.download_limit.empty()) { SEALCAST_TRY_ASSIGN(config.download_limit, parse_rate(flags.download_limit)); }
-  if (!flags.upload_limit.empty()) { SEALCAST_TRY_ASSIGN(config.upload_limit, parse_rate(flags.upload_limit)); }
+  if (!flags.download_limit.empty()) {
+    SEALCAST_TRY_ASSIGN(config.download_limit, parse_rate(flags.download_limit));
+  }
+  if (!flags.upload_limit.empty()) {
+    SEALCAST_TRY_ASSIGN(config.upload_limit, parse_rate(flags.upload_limit));
+  }
   return config;
 }
 
 json::Object document_of(const content::ContentUri& uri, const roles::TransferReport& r) {
-  json::Object out{{"uri", uri.text()},
-                   {"root", content::root_text(uri.root)},
-                   {"file", r.file.string()},
-                   {"bytes", r.octets},
-                   {"seconds", std::chrono::duration<double>(r.elapsed).count()},
-                   {"protection", r.protection},
-                   {"suite", r.suite},
-                   {"from", json::Object{{"cache", r.traffic.received_from_caches}, {"peers", r.traffic.received_from_ues}}}};
+  json::Object out{
+      {"uri", uri.text()},
+      {"root", content::root_text(uri.root)},
+      {"file", r.file.string()},
+      {"bytes", r.octets},
+      {"seconds", std::chrono::duration<double>(r.elapsed).count()},
+      {"protection", r.protection},
+      {"suite", r.suite},
+      {"from", json::Object{{"cache", r.traffic.received_from_caches}, {"peers", r.traffic.received_from_ues}}}};
   if (!r.key_id.empty()) out["key"] = json::Object{{"id", r.key_id}, {"holder", r.key_holder}};
   if (!r.title.empty()) out["title"] = r.title;
   return out;
@@ -46,12 +51,16 @@ json::Object document_of(const content::ContentUri& uri, const roles::TransferRe
 void print_report(const roles::TransferReport& r) {
   auto seconds = std::chrono::duration<double>(r.elapsed).count();
   auto taken = r.traffic.received_from_caches + r.traffic.received_from_ues;
-  std::fprintf(stderr, "%s: %s in %.2f s (%s/s), %s from caches, %s from peers; %s%s%s\n", printable(r.file.string()).c_str(), human_size(static_cast<double>(r.octets)).c_str(), seconds,
-               human_size(seconds > 0 ? static_cast<double>(taken) / seconds : 0).c_str(), human_size(static_cast<double>(r.traffic.received_from_caches)).c_str(),
-               human_size(static_cast<double>(r.traffic.received_from_ues)).c_str(), r.protection.c_str(), r.suite.empty() ? "" : ", ", r.suite.c_str());
+  std::fprintf(stderr, "%s: %s in %.2f s (%s/s), %s from caches, %s from peers; %s%s%s\n",
+               printable(r.file.string()).c_str(), human_size(static_cast<double>(r.octets)).c_str(), seconds,
+               human_size(seconds > 0 ? static_cast<double>(taken) / seconds : 0).c_str(),
+               human_size(static_cast<double>(r.traffic.received_from_caches)).c_str(),
+               human_size(static_cast<double>(r.traffic.received_from_ues)).c_str(), r.protection.c_str(),
+               r.suite.empty() ? "" : ", ", r.suite.c_str());
 }
 
-Result<roles::TransferReport> transfer(io::Loop& loop, roles::UeNode& node, const content::ContentUri& uri, const Flags& flags) {
+Result<roles::TransferReport> transfer(io::Loop& loop, roles::UeNode& node, const content::ContentUri& uri,
+                                       const Flags& flags) {
   Result<roles::TransferReport> result = fail("the transfer has not ended");
   roles::Transfer transfer(node, uri, flags.options, [&](Result<roles::TransferReport> end) {
     result = std::move(end);
@@ -60,7 +69,8 @@ Result<roles::TransferReport> transfer(io::Loop& loop, roles::UeNode& node, cons
   Progress progress(progress_style(flags.progress));
   std::function<void()> draw = [&] {
     auto p = transfer.progress();
-    progress.update(io::monotonic_now(), {p.phase, p.total, p.done, p.traffic.received_from_caches, p.traffic.received_from_ues});
+    progress.update(io::monotonic_now(),
+                    {p.phase, p.total, p.done, p.traffic.received_from_caches, p.traffic.received_from_ues});
     loop.after(k_progress_interval, draw);
   };
   SEALCAST_TRY(loop.on_signal([&](int) { transfer.interrupt(); }));
@@ -81,8 +91,10 @@ Status get_checked(const Globals& globals, Flags& flags) {
   SEALCAST_TRY(node.start());
   SEALCAST_TRY_ASSIGN(auto report, transfer(loop, node, uri, flags));
   node.stop();
-  if (globals.json) std::printf("%s\n", json::Value(document_of(uri, report)).text().c_str());
-  else if (flags.progress != "none") print_report(report);
+  if (globals.json)
+    std::printf("%s\n", json::Value(document_of(uri, report)).text().c_str());
+  else if (flags.progress != "none")
+    print_report(report);
   return {};
 }
 
@@ -114,7 +126,8 @@ Status seed(const Globals& globals, Flags& flags) {
   roles::Seeder::Totals totals;
   {
     roles::Seeder seeder(
-        node, std::move(roots), [&] { tell_ready("seeding " + std::to_string(seeder.totals().contents) + " as " + name); },
+        node, std::move(roots),
+        [&] { tell_ready("seeding " + std::to_string(seeder.totals().contents) + " as " + name); },
         [&](const Error& error) {
           ended = fail(error);
           loop.stop();
@@ -124,7 +137,12 @@ Status seed(const Globals& globals, Flags& flags) {
     totals = seeder.totals();
   }
   node.stop();
-  if (ended && globals.json) std::printf("%s\n", json::Value(json::Object{{"contents", static_cast<std::int64_t>(totals.contents)}, {"complete", static_cast<std::int64_t>(totals.complete)}, {"sent", totals.sent}}).text().c_str());
+  if (ended && globals.json)
+    std::printf("%s\n", json::Value(json::Object{{"contents", static_cast<std::int64_t>(totals.contents)},
+                                                 {"complete", static_cast<std::int64_t>(totals.complete)},
+                                                 {"sent", totals.sent}})
+                            .text()
+                            .c_str());
   return ended;
 }
 
@@ -135,18 +153,28 @@ void add_transfer_commands(CLI::App& app, Globals& globals) {
   auto common = [flags](CLI::App* command) {
     command->add_option("--as", flags->as, "subscriber (default: the only one that is kept in --dir)");
     command->add_option("--config", flags->config, "UE configuration file (default: that of the laboratory)");
-    command->add_option("--max-upload-limit", flags->upload_limit, "octets of content a second, with K, M, G; 0 = none");
-    command->add_option("--max-download-limit", flags->download_limit, "octets of content a second, with K, M, G; 0 = none");
+    command->add_option("--max-upload-limit", flags->upload_limit,
+                        "octets of content a second, with K, M, G; 0 = none");
+    command->add_option("--max-download-limit", flags->download_limit,
+                        "octets of content a second, with K, M, G; 0 = none");
   };
-  auto* fetch = add_command(app, globals, "get", "fetch a content from caches and peers", [&globals, flags] { return get(globals, *flags); });
+  auto* fetch = add_command(app, globals, "get", "fetch a content from caches and peers",
+                            [&globals, flags] { return get(globals, *flags); });
   fetch->add_option("URI", flags->uri, "sealcast:...@domain")->required();
-  fetch->add_option("-o,--out", flags->options.output, "output file (default: the content's name); appears when it is whole");
+  fetch->add_option("-o,--out", flags->options.output,
+                    "output file (default: the content's name); appears when it is whole");
   fetch->add_flag("-c,--continue", flags->options.resume, "go on with the verified chunks of an interrupted get");
-  fetch->add_option("--key-order", flags->key_order, "first: no chunk before the key is there; parallel: both at once")->check(CLI::IsMember({"first", "parallel"}));
-  fetch->add_option("--stall-timeout", flags->stall_timeout, "give up after so many seconds without progress (default 60)")->check(CLI::Range(1, 86400));
-  fetch->add_option("--progress", flags->progress, "auto, bar, plain, json, none")->check(CLI::IsMember({"auto", "bar", "plain", "json", "none"}));
+  fetch->add_option("--key-order", flags->key_order, "first: no chunk before the key is there; parallel: both at once")
+      ->check(CLI::IsMember({"first", "parallel"}));
+  fetch
+      ->add_option("--stall-timeout", flags->stall_timeout,
+                   "give up after so many seconds without progress (default 60)")
+      ->check(CLI::Range(1, 86400));
+  fetch->add_option("--progress", flags->progress, "auto, bar, plain, json, none")
+      ->check(CLI::IsMember({"auto", "bar", "plain", "json", "none"}));
   common(fetch);
-  auto* stay = add_command(app, globals, "seed", "stay and serve what this subscriber holds", [&globals, flags] { return seed(globals, *flags); });
+  auto* stay = add_command(app, globals, "seed", "stay and serve what this subscriber holds",
+                           [&globals, flags] { return seed(globals, *flags); });
   stay->add_option("URI", flags->uris, "contents (default: all that are kept)");
   common(stay);
 }

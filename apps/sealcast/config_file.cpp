@@ -16,33 +16,42 @@ namespace fs = std::filesystem;
 // Reads keys of one table, remembers which were asked for, and keeps the first error.
 class Table {
  public:
-  Table(const fs::path& file, const toml::table& table, std::string prefix) : file_(file), table_(table), prefix_(std::move(prefix)) {}
+  Table(const fs::path& file, const toml::table& table, std::string prefix)
+      : file_(file), table_(table), prefix_(std::move(prefix)) {}
 
   void text(const char* key, std::string& into, bool required = true) {
     if (auto* node = take(key, required, "a string")) {
-      if (auto value = node->value_exact<std::string>()) into = *value;
-      else wrong(*node, key, "must be a string");
+      if (auto value = node->value_exact<std::string>())
+        into = *value;
+      else
+        wrong(*node, key, "must be a string");
     }
   }
   void flag(const char* key, bool& into) {
     if (auto* node = take(key, false, "")) {
-      if (auto value = node->value_exact<bool>()) into = *value;
-      else wrong(*node, key, "must be true or false");
+      if (auto value = node->value_exact<bool>())
+        into = *value;
+      else
+        wrong(*node, key, "must be true or false");
     }
   }
   template <class Integer>
   void number(const char* key, Integer& into, std::int64_t least, std::int64_t most) {
     if (auto* node = take(key, false, "")) {
       auto value = node->value_exact<std::int64_t>();
-      if (value && *value >= least && *value <= most) into = static_cast<Integer>(*value);
-      else wrong(*node, key, "must be an integer between " + std::to_string(least) + " and " + std::to_string(most));
+      if (value && *value >= least && *value <= most)
+        into = static_cast<Integer>(*value);
+      else
+        wrong(*node, key, "must be an integer between " + std::to_string(least) + " and " + std::to_string(most));
     }
   }
   void address(const char* key, std::string& into, bool required = true) {
     if (auto* node = take(key, required, "an address and port")) {
       auto value = node->value_exact<std::string>();
-      if (value && parse_endpoint(*value)) into = *value;
-      else wrong(*node, key, "must be an address and port like \"127.0.0.1:5061\"");
+      if (value && parse_endpoint(*value))
+        into = *value;
+      else
+        wrong(*node, key, "must be an address and port like \"127.0.0.1:5061\"");
     }
   }
   void choice(const char* key, std::string& into, std::initializer_list<const char*> allowed) {
@@ -61,7 +70,8 @@ class Table {
   const toml::node* take(const char* key, bool required, const char* what) {
     asked_.insert(key);
     auto* node = table_.get(key);
-    if (!node && required && error_.empty()) error_ = file_.string() + ": \"" + prefix_ + key + "\" (" + what + ") is missing";
+    if (!node && required && error_.empty())
+      error_ = file_.string() + ": \"" + prefix_ + key + "\" (" + what + ") is missing";
     return node;
   }
   void wrong(const toml::node& node, std::string_view key, const std::string& what) {
@@ -79,7 +89,9 @@ class Table {
     for (auto* word : words) out += std::string(out.empty() ? "\"" : ", \"") + word + "\"";
     return out;
   }
-  std::string at(const toml::node& node) const { return file_.string() + ":" + std::to_string(node.source().begin.line); }
+  std::string at(const toml::node& node) const {
+    return file_.string() + ":" + std::to_string(node.source().begin.line);
+  }
   const fs::path& file_;
   const toml::table& table_;
   std::string prefix_;
@@ -93,7 +105,8 @@ Result<toml::table> parse(const fs::path& file) {
   auto parsed = toml::parse(string_of(*octets), file.string());
   if (!parsed) {
     auto& error = parsed.error();
-    return fail(ErrorCode::usage, file.string() + ":" + std::to_string(error.source().begin.line) + ": " + std::string(error.description()));
+    return fail(ErrorCode::usage, file.string() + ":" + std::to_string(error.source().begin.line) + ": " +
+                                      std::string(error.description()));
   }
   return std::move(parsed).table();
 }
@@ -101,7 +114,9 @@ Result<toml::table> parse(const fs::path& file) {
 Result<toml::table> parse(const fs::path& file, const std::string& role) {
   SEALCAST_TRY_ASSIGN(auto table, parse(file));
   auto found = table["role"].value<std::string>();
-  if (found && *found != role) return fail(ErrorCode::usage, file.string() + ": is for the role \"" + printable(*found) + "\", not \"" + role + "\"");
+  if (found && *found != role)
+    return fail(ErrorCode::usage,
+                file.string() + ": is for the role \"" + printable(*found) + "\", not \"" + role + "\"");
   return table;
 }
 
@@ -130,7 +145,8 @@ Status read_services(Table& top, const fs::path& file, std::vector<sip::ServiceR
     std::string domain;
     table.text("user", route.user_or_domain, false);
     table.text("domain", domain, false);
-    if (route.user_or_domain.empty() == domain.empty()) table.wrong(*entry, "user", "or \"domain\" is needed, and only one of them");
+    if (route.user_or_domain.empty() == domain.empty())
+      table.wrong(*entry, "user", "or \"domain\" is needed, and only one of them");
     if (!domain.empty()) route.user_or_domain = domain, route.whole_domain = true;
     table.address("address", route.address);
     table.text("certificate", route.certificate_name);

@@ -1,5 +1,6 @@
 #pragma once
-// TOML configuration files. Unknown keys and wrong types are errors that name file, line and key; paths are relative to the file.
+// TOML configuration files. Unknown keys and wrong types are errors that name file, line and key; paths are relative to
+// the file.
 #include <filesystem>
 
 #include "roles/config.hpp"

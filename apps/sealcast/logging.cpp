@@ -17,9 +17,11 @@ void start_logging(const std::string& level) {
   logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
   logger->flush_on(spdlog::level::debug);
   set_log_sink([logger](LogLevel at, std::string_view component, std::string_view message) {
-    static constexpr spdlog::level::level_enum levels[] = {spdlog::level::debug, spdlog::level::info, spdlog::level::warn, spdlog::level::err};
+    static constexpr spdlog::level::level_enum levels[] = {spdlog::level::debug, spdlog::level::info,
+                                                           spdlog::level::warn, spdlog::level::err};
     auto text = printable(message, 4096);
-    logger->log(levels[static_cast<int>(at)], "{}: {}", spdlog::string_view_t(component.data(), component.size()), text);
+    logger->log(levels[static_cast<int>(at)], "{}: {}", spdlog::string_view_t(component.data(), component.size()),
+                text);
   });
 }
 

@@ -5,7 +5,8 @@
 
 namespace sealcast::app {
 
-// Installs the log sink: lines with time, level and component on stderr. level: "debug", "info", "warning", "error", "off".
+// Installs the log sink: lines with time, level and component on stderr. level: "debug", "info", "warning", "error",
+// "off".
 void start_logging(const std::string& level);
 
 // Prints "sealcast: <sentence>" on stderr, names rule and side, and gives the exit code.

@@ -19,19 +19,24 @@ Status choose_crypto() {
   auto* given = std::getenv("SEALCAST_CRYPTO");
   std::string wanted = given ? given : "";
   if (wanted.empty()) return {};
-  if (wanted == "openssl") crypto::set_packet_backend(crypto::PacketBackend::openssl);
-  else if (wanted == "ipsec-mb") crypto::set_packet_backend(crypto::PacketBackend::ipsec_mb);
-  else return fail(ErrorCode::usage, "SEALCAST_CRYPTO is \"" + wanted + "\"; it may be openssl or ipsec-mb");
+  if (wanted == "openssl")
+    crypto::set_packet_backend(crypto::PacketBackend::openssl);
+  else if (wanted == "ipsec-mb")
+    crypto::set_packet_backend(crypto::PacketBackend::ipsec_mb);
+  else
+    return fail(ErrorCode::usage, "SEALCAST_CRYPTO is \"" + wanted + "\"; it may be openssl or ipsec-mb");
   return {};
 }
 
 // Environment switches of the SIP library that would write keys to a file.
 void silence_sip_library() {
-  for (auto* name : {"TPORT_LOG", "TPORT_DUMP", "TPORT_DEBUG", "NUA_DEBUG", "NTA_DEBUG", "SOFIA_DEBUG"}) ::unsetenv(name);
+  for (auto* name : {"TPORT_LOG", "TPORT_DUMP", "TPORT_DEBUG", "NUA_DEBUG", "NTA_DEBUG", "SOFIA_DEBUG"})
+    ::unsetenv(name);
 }
 
 constexpr const char* k_footer =
-    "Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 not entitled, 5 network, 6 integrity, 7 interrupted (resume with get -c), "
+    "Exit codes: 0 ok, 1 failure, 2 usage, 3 not found, 4 not entitled, 5 network, 6 integrity, 7 interrupted (resume "
+    "with get -c), "
     "8 key not released yet, 9 disk full, 10 negotiation failed, 11 authentication refused.\n";
 
 int run(int argc, char** argv) {
@@ -42,7 +47,8 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   app.fallthrough();
   app.option_defaults()->always_capture_default(false);
-  app.add_option("--dir", globals.directory, "directory of the laboratory or node (default: $SEALCAST_DIR, or the user's state directory)");
+  app.add_option("--dir", globals.directory,
+                 "directory of the laboratory or node (default: $SEALCAST_DIR, or the user's state directory)");
   app.add_option("--log", globals.log_level, "what is logged on stderr: debug, info, warning, error, off")
       ->check(CLI::IsMember({"debug", "info", "warning", "error", "off"}));
   app.add_flag("--json", globals.json, "one JSON document on stdout");
@@ -77,4 +83,6 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace sealcast::app
 
-int main(int argc, char** argv) { return sealcast::app::run(argc, argv); }
+int main(int argc, char** argv) {
+  return sealcast::app::run(argc, argv);
+}

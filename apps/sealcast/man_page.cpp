@@ -9,9 +9,12 @@ std::string roff(const std::string& text) {
   for (std::size_t i = 0; i < text.size(); ++i) {
     char c = text[i];
     if ((c == '.' || c == '\'') && (i == 0 || text[i - 1] == '\n')) out += "\\&";
-    if (c == '\\') out += "\\e";
-    else if (c == '-') out += "\\-";
-    else out += c;
+    if (c == '\\')
+      out += "\\e";
+    else if (c == '-')
+      out += "\\-";
+    else
+      out += c;
   }
   return out;
 }
@@ -22,8 +25,10 @@ void write_options(const CLI::App& command, std::string& out) {
     for (auto& c : name)
       if (c == ',') c = ' ';
     bool takes_value = !option->get_positional() && option->get_items_expected_max() > 0;
-    out += ".TP\n\\fB" + roff(name) + "\\fR" + (takes_value ? " \\fI" + roff(option->get_type_name().empty() ? "VALUE" : option->get_type_name()) + "\\fR" : "") + "\n" +
-           roff(option->get_description()) + "\n";
+    out += ".TP\n\\fB" + roff(name) + "\\fR" +
+           (takes_value ? " \\fI" + roff(option->get_type_name().empty() ? "VALUE" : option->get_type_name()) + "\\fR"
+                        : "") +
+           "\n" + roff(option->get_description()) + "\n";
   }
 }
 
@@ -39,13 +44,18 @@ void write_command(const CLI::App& command, const std::string& path, std::string
 }  // namespace
 
 std::string man_page(const CLI::App& app, const std::string& version) {
-  std::string out = ".TH SEALCAST 1 \"\" \"Sealcast " + version + "\" \"User Commands\"\n.SH NAME\nsealcast \\- " + roff(app.get_description()) +
-                    "\n.SH SYNOPSIS\n.B sealcast\n.I command\n.RI [ options ]\n.SH OPTIONS\nThese may be given with every command.\n";
+  std::string out =
+      ".TH SEALCAST 1 \"\" \"Sealcast " + version + "\" \"User Commands\"\n.SH NAME\nsealcast \\- " +
+      roff(app.get_description()) +
+      "\n.SH SYNOPSIS\n.B sealcast\n.I command\n.RI [ options ]\n.SH OPTIONS\nThese may be given with every command.\n";
   write_options(app, out);
   out += ".SH COMMANDS\n";
-  for (auto* child : app.get_subcommands([](const CLI::App*) { return true; })) write_command(*child, child->get_name(), out);
-  out += ".SH EXIT STATUS\n" + roff(app.get_footer()) +
-         ".SH ENVIRONMENT\n.TP\n.B SEALCAST_DIR\nwhat \\-\\-dir is when it is not given\n.TP\n.B SEALCAST_CRYPTO\nopenssl or ipsec\\-mb: which library encrypts packets (default: the faster one that works here)\n";
+  for (auto* child : app.get_subcommands([](const CLI::App*) { return true; }))
+    write_command(*child, child->get_name(), out);
+  out +=
+      ".SH EXIT STATUS\n" + roff(app.get_footer()) +
+      ".SH ENVIRONMENT\n.TP\n.B SEALCAST_DIR\nwhat \\-\\-dir is when it is not given\n.TP\n.B SEALCAST_CRYPTO\nopenssl "
+      "or ipsec\\-mb: which library encrypts packets (default: the faster one that works here)\n";
   return out;
 }
 

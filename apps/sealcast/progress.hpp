@@ -11,7 +11,7 @@ namespace sealcast::app {
 enum class ProgressStyle { automatic, bar, plain, json, none };
 
 struct ProgressSample {
-  std::string phase;  // "registering", "key", "chunks", "opening"
+  std::string phase;                              // "registering", "key", "chunks", "opening"
   std::uint64_t total = 0, done = 0;              // octets of the object
   std::uint64_t from_caches = 0, from_peers = 0;  // octets taken in this run
 };

@@ -13,7 +13,9 @@ struct IpAddress {
   Family family = Family::v4;
   std::array<std::uint8_t, 16> octets{};  // the first 4 count for IPv4; the rest is zero
 
-  static IpAddress v4(std::uint8_t a, std::uint8_t b, std::uint8_t c, std::uint8_t d) { return {Family::v4, {a, b, c, d}}; }
+  static IpAddress v4(std::uint8_t a, std::uint8_t b, std::uint8_t c, std::uint8_t d) {
+    return {Family::v4, {a, b, c, d}};
+  }
   bool is_v6() const { return family == Family::v6; }
   bool is_loopback() const;
   std::string text() const;  // "192.0.2.1", "2001:db8::7"

@@ -3,10 +3,10 @@
 #include <cstdio>
 #include <cstdlib>
 
-#define SEALCAST_ASSERT(condition)                                                                     \
-  do {                                                                                                 \
-    if (!(condition)) [[unlikely]] {                                                                   \
+#define SEALCAST_ASSERT(condition)                                                                      \
+  do {                                                                                                  \
+    if (!(condition)) [[unlikely]] {                                                                    \
       std::fprintf(stderr, "sealcast: broken invariant %s at %s:%d\n", #condition, __FILE__, __LINE__); \
-      std::abort();                                                                                    \
-    }                                                                                                  \
+      std::abort();                                                                                     \
+    }                                                                                                   \
   } while (false)

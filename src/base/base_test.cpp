@@ -37,7 +37,8 @@ TEST(Address, parses_and_prints_both_families) {
   for (auto* wrong : {"", "1.2.3", "1.2.3.256", "01.2.3.4", "1:2:3", ":::", "1::2::3", "12345::", "1.2.3.4 "})
     EXPECT_FALSE(parse_ip_address(wrong)) << wrong;
   EXPECT_EQ(parse_endpoint("[::1]:5061")->text(), "[::1]:5061");
-  for (auto* wrong : {"::1:5061", "1.2.3.4", "1.2.3.4:65536", "[1.2.3.4:1"}) EXPECT_FALSE(parse_endpoint(wrong)) << wrong;
+  for (auto* wrong : {"::1:5061", "1.2.3.4", "1.2.3.4:65536", "[1.2.3.4:1"})
+    EXPECT_FALSE(parse_endpoint(wrong)) << wrong;
 }
 
 TEST(Json, refuses_duplicates_depth_big_numbers_and_rubbish) {
@@ -61,7 +62,9 @@ TEST(Wire, reads_and_writes_within_bounds_only) {
 }
 
 TEST(Text, hides_what_would_move_a_terminal) {
-  EXPECT_EQ(printable("a\x1b[2J\n\xe2\x80\xae" "b\xff"), "a\\u{1b}[2J\\u{a}\\u{202e}b\\xff");
+  EXPECT_EQ(printable("a\x1b[2J\n\xe2\x80\xae"
+                      "b\xff"),
+            "a\\u{1b}[2J\\u{a}\\u{202e}b\\xff");
   EXPECT_EQ(printable("h\xc3\xa9"), "h\xc3\xa9");
   EXPECT_EQ(printable("abcd", 4), "abcd");
   EXPECT_EQ(printable("abc\x1b", 4), "abc...");  // the limit holds for what is shown, not for what came

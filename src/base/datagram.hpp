@@ -1,5 +1,6 @@
 #pragma once
-// Batches of datagrams between a core and the socket that drives it: packets back to back, as UDP_SEGMENT and UDP_GRO carry them.
+// Batches of datagrams between a core and the socket that drives it: packets back to back, as UDP_SEGMENT and UDP_GRO
+// carry them.
 #include "base/address.hpp"
 
 namespace sealcast {

@@ -55,7 +55,9 @@ std::optional<Bytes> decode(std::string_view text, const char* alphabet) {
 
 }  // namespace
 
-std::string base64url(ByteView octets) { return encode(octets, k_url); }
+std::string base64url(ByteView octets) {
+  return encode(octets, k_url);
+}
 
 std::string base64(ByteView octets) {
   auto out = encode(octets, k_standard);
@@ -74,8 +76,12 @@ std::string hex(ByteView octets) {
   return out;
 }
 
-std::optional<Bytes> parse_base64url(std::string_view text) { return decode(text, k_url); }
-std::optional<Bytes> parse_base64(std::string_view text) { return decode(text, k_standard); }
+std::optional<Bytes> parse_base64url(std::string_view text) {
+  return decode(text, k_url);
+}
+std::optional<Bytes> parse_base64(std::string_view text) {
+  return decode(text, k_standard);
+}
 
 std::optional<Bytes> parse_hex(std::string_view text) {
   if (text.size() % 2 != 0) return std::nullopt;

@@ -117,8 +117,12 @@ bool Value::bool_or(std::string_view key, bool fallback) const {
 }
 
 // Everything beyond ASCII is escaped: these documents go to terminals too, and titles come from outside.
-std::string Value::text() const { return to_library(*this).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace); }
-std::string Value::pretty() const { return to_library(*this).dump(2, ' ', true, nlohmann::json::error_handler_t::replace); }
+std::string Value::text() const {
+  return to_library(*this).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+}
+std::string Value::pretty() const {
+  return to_library(*this).dump(2, ' ', true, nlohmann::json::error_handler_t::replace);
+}
 
 Result<Value> parse(std::string_view text, Limits limits) {
   if (text.size() > limits.octets) return fail("JSON: longer than " + std::to_string(limits.octets) + " octets");

@@ -5,8 +5,8 @@
 #include <variant>
 #include <vector>
 
-#include "base/result.hpp"
 #include "base/bytes.hpp"
+#include "base/result.hpp"
 
 namespace sealcast::json {
 
@@ -58,7 +58,8 @@ struct Limits {
   std::size_t octets = 65536;
   int depth = 8;
 };
-// Refuses duplicate members, depth and size beyond the limits, integers beyond 64 bits signed, trailing octets, bad UTF-8.
+// Refuses duplicate members, depth and size beyond the limits, integers beyond 64 bits signed, trailing octets, bad
+// UTF-8.
 Result<Value> parse(std::string_view text, Limits limits = {});
 
 }  // namespace sealcast::json

@@ -8,7 +8,9 @@ LogSink& sink() {
 }
 }  // namespace
 
-void set_log_sink(LogSink next) { sink() = std::move(next); }
+void set_log_sink(LogSink next) {
+  sink() = std::move(next);
+}
 
 void log(LogLevel level, std::string_view component, std::string_view message) {
   if (sink()) sink()(level, component, message);

@@ -12,7 +12,8 @@ class RandomSource {
   std::uint32_t u32() {
     std::uint8_t b[4];
     fill(b);
-    return static_cast<std::uint32_t>(b[0]) << 24 | static_cast<std::uint32_t>(b[1]) << 16 | static_cast<std::uint32_t>(b[2]) << 8 | b[3];
+    return static_cast<std::uint32_t>(b[0]) << 24 | static_cast<std::uint32_t>(b[1]) << 16 |
+           static_cast<std::uint32_t>(b[2]) << 8 | b[3];
   }
   std::uint64_t u64() { return static_cast<std::uint64_t>(u32()) << 32 | u32(); }
 };

@@ -14,7 +14,7 @@ std::string printable(std::string_view text, std::size_t limit = 256);
 // not empty (then `fallback`), at most 200 octets.
 std::string safe_file_name(std::string_view name, std::string_view fallback);
 
-std::string human_size(double octets);                   // "64.0 MiB"
+std::string human_size(double octets);                     // "64.0 MiB"
 std::string human_duration(std::chrono::seconds seconds);  // "1m05s"
 
 }  // namespace sealcast

@@ -37,8 +37,12 @@ bool Bitmap::test_any(ChunkRange range) const {
   return !each_word(range, [&](std::uint32_t w, std::uint64_t m) { return (words_[w] & m) == 0; });
 }
 
-void Bitmap::set(std::uint32_t chunk) { set(ChunkRange{chunk, chunk}); }
-void Bitmap::reset(std::uint32_t chunk) { reset(ChunkRange{chunk, chunk}); }
+void Bitmap::set(std::uint32_t chunk) {
+  set(ChunkRange{chunk, chunk});
+}
+void Bitmap::reset(std::uint32_t chunk) {
+  reset(ChunkRange{chunk, chunk});
+}
 
 void Bitmap::set(ChunkRange range) {
   each_word(range, [&](std::uint32_t w, std::uint64_t m) {
@@ -69,7 +73,8 @@ std::uint32_t Bitmap::next_clear(std::uint32_t from) const {
   if (from >= size_) return size_;
   auto word = ~words_[from >> 6] & ~((std::uint64_t{1} << (from & 63)) - 1);
   for (std::size_t w = from >> 6;; word = ~words_[w]) {
-    if (word != 0) return std::min(size_, static_cast<std::uint32_t>(w * 64 + static_cast<std::size_t>(std::countr_zero(word))));
+    if (word != 0)
+      return std::min(size_, static_cast<std::uint32_t>(w * 64 + static_cast<std::size_t>(std::countr_zero(word))));
     if (++w == words_.size()) return size_;
   }
 }

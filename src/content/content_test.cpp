@@ -15,7 +15,8 @@ using test::SeededRandom;
 struct Tree {
   std::vector<Digest> leaves, nodes;
   Digest root{};
-  explicit Tree(const std::vector<Bytes>& chunks) : nodes(MerkleTree::octets(static_cast<std::uint32_t>(chunks.size())) / 32) {
+  explicit Tree(const std::vector<Bytes>& chunks)
+      : nodes(MerkleTree::octets(static_cast<std::uint32_t>(chunks.size())) / 32) {
     MerkleTreeBuilder builder(nodes, static_cast<std::uint32_t>(chunks.size()));
     for (auto& chunk : chunks) {
       leaves.push_back(crypto::sha256(chunk));
@@ -149,7 +150,8 @@ TEST(Sealing, Rfc8188Section3Opens) {
   ASSERT_TRUE(first.open(0, ByteView(body).subspan(21), true, out));
   EXPECT_EQ(string_of(out), "I am the walrus");
   // 3.2: two records of 25 octets with padding
-  body = *parse_base64url("uNCkWiNYzKTnBN9ji3-qWAAAABkCYTHOG8chz_gnvgOqdGYovxyjuqRyJFjEDyoF1Fvkj6hQPdPHI51OEUKEpgz3SsLWIqS_uA");
+  body = *parse_base64url(
+      "uNCkWiNYzKTnBN9ji3-qWAAAABkCYTHOG8chz_gnvgOqdGYovxyjuqRyJFjEDyoF1Fvkj6hQPdPHI51OEUKEpgz3SsLWIqS_uA");
   RecordOpener second(ByteView(body).first(16), *parse_base64url("BO3ZVPxUlnLORbVGMpbT1Q"));
   std::string text;
   ASSERT_TRUE(second.open(0, ByteView(body).subspan(23, 25), false, out));
@@ -226,7 +228,8 @@ TEST(Description, ImpossibleMembersAreNamed) {
   auto refused = [&](const char* member, json::Value value) {
     auto changed = payload;
     changed[member] = std::move(value);
-    auto result = verify_description(crypto::jws_sign(changed, "sealcast-desc+jwt", provider), {provider.public_key()}, 1500000);
+    auto result =
+        verify_description(crypto::jws_sign(changed, "sealcast-desc+jwt", provider), {provider.public_key()}, 1500000);
     EXPECT_FALSE(result) << member;
     if (!result) {
       EXPECT_NE(result.error().message.find(member), std::string::npos) << result.error().message;
@@ -279,7 +282,9 @@ TEST(Protection, StrictestIsTheUnion) {
 TEST(ContentUri, ComesBackAndSaysWhatIsWrong) {
   ContentUri uri{{1, 2, 3}, "sealcast.test"};
   EXPECT_EQ(parse_content_uri(uri.text())->root, uri.root);
-  for (auto* bad : {"", "http://x", "sealcast:abc", "sealcast:abc@d", "sealcast:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA@", "sealcast:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA@a b"}) {
+  for (auto* bad :
+       {"", "http://x", "sealcast:abc", "sealcast:abc@d", "sealcast:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA@",
+        "sealcast:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA@a b"}) {
     auto result = parse_content_uri(bad);
     ASSERT_FALSE(result) << bad;
     EXPECT_EQ(result.error().code, ErrorCode::usage);

@@ -14,7 +14,9 @@ constexpr std::string_view k_type = "sealcast-desc+jwt";
 constexpr std::size_t k_longest_title = 200, k_longest_name = 1024, k_longest_metadata = 4096;
 constexpr std::uint64_t k_longest_object = std::uint64_t{1} << 62;
 
-auto wrong(std::string why) { return fail(ErrorCode::integrity, "description: " + std::move(why)); }
+auto wrong(std::string why) {
+  return fail(ErrorCode::integrity, "description: " + std::move(why));
+}
 
 // Members of the payload, one after another; the first fault is kept.
 class Members {
@@ -92,19 +94,26 @@ Description read(Members& members) {
   if (!out.content_id.starts_with("urn:sealcast:") || out.content_id.size() != 35) members.fault("cid");
   out.version = members.integer("ver", 1, INT64_MAX);
   auto root = parse_root(members.text("root", 43, true));
-  if (root) out.root = *root;
-  else members.fault("root");
+  if (root)
+    out.root = *root;
+  else
+    members.fault("root");
   out.length = static_cast<std::uint64_t>(members.integer("len", 1, static_cast<std::int64_t>(k_longest_object)));
   out.chunk_size = static_cast<std::uint32_t>(members.integer("chunk", k_min_chunk_size, k_max_chunk_size));
   if (!Geometry::make(out.length, out.chunk_size)) members.fault("len");
   auto protection = parse_protection(members.text("prot", 32, true));
-  if (protection) out.protection = *protection;
-  else members.fault("prot");
-  out.plain_length = static_cast<std::uint64_t>(members.integer("plen", 0, static_cast<std::int64_t>(k_longest_object)));
+  if (protection)
+    out.protection = *protection;
+  else
+    members.fault("prot");
+  out.plain_length =
+      static_cast<std::uint64_t>(members.integer("plen", 0, static_cast<std::int64_t>(k_longest_object)));
   auto implied = is_sealed(out.protection) ? plain_length(out.length) : std::optional<std::uint64_t>(out.length);
   if (implied != out.plain_length) members.fault("plen");
-  if (is_sealed(out.protection)) read_sealed(members, out);
-  else read_clear(members, out);
+  if (is_sealed(out.protection))
+    read_sealed(members, out);
+  else
+    read_clear(members, out);
   out.title = members.text("title", k_longest_title, false);
   out.issued_at = members.integer("iat", 0, INT64_MAX);
   out.expires_at = members.integer("exp", 0, INT64_MAX);
@@ -136,19 +145,25 @@ std::string sign_description(const Description& d, const crypto::PrivateKey& pro
   return crypto::jws_sign(std::move(out), k_type, provider);
 }
 
-Result<Description> verify_description(std::string_view jws, const std::vector<crypto::PublicKey>& providers, UnixSeconds now) {
+Result<Description> verify_description(std::string_view jws, const std::vector<crypto::PublicKey>& providers,
+                                       UnixSeconds now) {
   auto peeked = crypto::jws_peek(jws);
   if (!peeked) return wrong(std::string(crypto::text(peeked.error())));
-  auto signer = std::find_if(providers.begin(), providers.end(), [&](auto& key) { return key.thumbprint() == peeked->header.kid; });
-  if (signer == providers.end()) return wrong("its provider (key " + printable(peeked->header.kid, 43) + ") is not on the trust list");
+  auto signer = std::find_if(providers.begin(), providers.end(),
+                             [&](auto& key) { return key.thumbprint() == peeked->header.kid; });
+  if (signer == providers.end())
+    return wrong("its provider (key " + printable(peeked->header.kid, 43) + ") is not on the trust list");
   auto verified = crypto::jws_verify(jws, k_type, *signer);
   if (!verified) return wrong(std::string(crypto::text(verified.error())));
   Members members(verified->payload);
   auto out = read(members);
   if (auto fault = members.verdict(); !fault.empty()) return wrong(fault);
   out.provider = verified->header.kid;
-  if (out.issued_at > now + k_clock_leeway) return wrong("it is not valid yet (issued " + std::to_string(out.issued_at - now) + " s in the future: is this clock right?)");
-  if (out.expires_at <= now - k_clock_leeway) return wrong("it expired " + std::to_string(now - out.expires_at) + " s ago (is this clock right?)");
+  if (out.issued_at > now + k_clock_leeway)
+    return wrong("it is not valid yet (issued " + std::to_string(out.issued_at - now) +
+                 " s in the future: is this clock right?)");
+  if (out.expires_at <= now - k_clock_leeway)
+    return wrong("it expired " + std::to_string(now - out.expires_at) + " s ago (is this clock right?)");
   return out;
 }
 
@@ -159,13 +174,15 @@ Result<Description> verify_kept_description(std::string_view jws, const std::vec
 }
 
 Status check_against(const Description& known, const Description& incoming) {
-  if (known.root == incoming.root &&
-      (known.length != incoming.length || known.chunk_size != incoming.chunk_size || known.header != incoming.header || known.key_service != incoming.key_service))
+  if (known.root == incoming.root && (known.length != incoming.length || known.chunk_size != incoming.chunk_size ||
+                                      known.header != incoming.header || known.key_service != incoming.key_service))
     return wrong("it conflicts with another one for the same root (length, chunk size, header or key service differ)");
   if (known.root == incoming.root && strictest(known.protection, incoming.protection) != incoming.protection)
     return wrong("it asks for weaker protection than one seen before for the same root");
-  if (known.provider == incoming.provider && known.content_id == incoming.content_id && incoming.version < known.version)
-    return wrong("version " + std::to_string(incoming.version) + " is older than version " + std::to_string(known.version) + " seen before");
+  if (known.provider == incoming.provider && known.content_id == incoming.content_id &&
+      incoming.version < known.version)
+    return wrong("version " + std::to_string(incoming.version) + " is older than version " +
+                 std::to_string(known.version) + " seen before");
   return {};
 }
 

@@ -11,7 +11,9 @@ namespace {
 constexpr Digest k_empty{};
 constexpr int k_deepest = 33;
 
-int root_layer(std::uint32_t chunks) { return chunks <= 1 ? 0 : static_cast<int>(std::bit_width(chunks - 1)); }
+int root_layer(std::uint32_t chunks) {
+  return chunks <= 1 ? 0 : static_cast<int>(std::bit_width(chunks - 1));
+}
 
 // RFC 7574 section 5.1: two empty children give an empty parent.
 Digest parent_hash(const Digest& left, const Digest& right) {
@@ -21,7 +23,9 @@ Digest parent_hash(const Digest& left, const Digest& right) {
 
 }  // namespace
 
-std::uint64_t MerkleTree::octets(std::uint32_t chunks) { return ((std::uint64_t{2} << root_layer(chunks)) - 1) * sizeof(Digest); }
+std::uint64_t MerkleTree::octets(std::uint32_t chunks) {
+  return ((std::uint64_t{2} << root_layer(chunks)) - 1) * sizeof(Digest);
+}
 
 MerkleTree::MerkleTree(std::span<Digest> nodes, std::uint32_t chunks, const Digest& root)
     : nodes_(nodes), chunks_(chunks), root_bin_(bin::at(root_layer(chunks), 0)) {
@@ -29,14 +33,20 @@ MerkleTree::MerkleTree(std::span<Digest> nodes, std::uint32_t chunks, const Dige
   nodes_[root_bin_] = root;
 }
 
-bool MerkleTree::empty(Bin b) const { return bin::first_chunk(b) >= chunks_; }
-bool MerkleTree::known(Bin b) const { return in_tree(b) && (empty(b) || nodes_[b] != k_empty); }
+bool MerkleTree::empty(Bin b) const {
+  return bin::first_chunk(b) >= chunks_;
+}
+bool MerkleTree::known(Bin b) const {
+  return in_tree(b) && (empty(b) || nodes_[b] != k_empty);
+}
 
 bool MerkleTree::provable(Bin target, std::span<const NodeHash> offered) const {
   if (!in_tree(target) || empty(target)) return false;
   for (Bin at = target; !known(at); at = bin::parent(at)) {
     Bin sibling = bin::sibling(at);
-    if (!known(sibling) && std::none_of(offered.begin(), offered.end(), [&](const NodeHash& n) { return n.bin == sibling; })) return false;
+    if (!known(sibling) &&
+        std::none_of(offered.begin(), offered.end(), [&](const NodeHash& n) { return n.bin == sibling; }))
+      return false;
   }
   return true;
 }
@@ -103,7 +113,8 @@ Digest MerkleTree::fold(std::span<const Digest> leaves, int layer) {
   std::vector<Digest> level(leaves.begin(), leaves.end());
   for (; layer > 0; --layer) {
     std::size_t parents = (level.size() + 1) / 2;
-    for (std::size_t i = 0; i < parents; ++i) level[i] = parent_hash(level[2 * i], 2 * i + 1 < level.size() ? level[2 * i + 1] : k_empty);
+    for (std::size_t i = 0; i < parents; ++i)
+      level[i] = parent_hash(level[2 * i], 2 * i + 1 < level.size() ? level[2 * i + 1] : k_empty);
     level.resize(parents);
   }
   return level.front();
@@ -142,7 +153,8 @@ Digest MerkleTreeBuilder::finish() {
   for (Bin b = bin::leaf(chunks_ - 1); b != root;) {
     auto parent = bin::parent(b);
     auto right = bin::right(parent);
-    nodes_[parent] = parent_hash(nodes_[bin::left(parent)], bin::first_chunk(right) >= chunks_ ? k_empty : nodes_[right]);
+    nodes_[parent] =
+        parent_hash(nodes_[bin::left(parent)], bin::first_chunk(right) >= chunks_ ? k_empty : nodes_[right]);
     b = parent;
   }
   return nodes_[root];
@@ -158,7 +170,8 @@ void MerkleRoot::add(const Digest& leaf) {
 
 Digest MerkleRoot::finish() {
   SEALCAST_ASSERT(leaves_ > 0);
-  // Up the right edge. The lowest full subtree is a left child (or the root); above it, a bit of leaves_ says that a left sibling waits.
+  // Up the right edge. The lowest full subtree is a left child (or the root); above it, a bit of leaves_ says that a
+  // left sibling waits.
   auto lowest = static_cast<std::size_t>(std::countr_zero(leaves_));
   auto top = static_cast<std::size_t>(std::bit_width(leaves_ - 1));
   Digest hash = left_[lowest];

@@ -1,6 +1,7 @@
 #pragma once
-// Merkle hash tree of static content (RFC 7574 section 5.1), SHA-256. Nodes are numbered by bins (RFC 7574 section 4.2): leaf i is
-// bin 2i, the parent of two bins is their middle. The tree does not own its nodes: an mmap'd file or a vector holds them.
+// Merkle hash tree of static content (RFC 7574 section 5.1), SHA-256. Nodes are numbered by bins (RFC 7574
+// section 4.2): leaf i is bin 2i, the parent of two bins is their middle. The tree does not own its nodes: an mmap'd
+// file or a vector holds them.
 #include <optional>
 #include <span>
 #include <vector>
@@ -14,16 +15,36 @@ using crypto::Digest;
 using Bin = std::uint64_t;
 
 namespace bin {
-constexpr Bin leaf(std::uint32_t chunk) { return Bin{chunk} * 2; }
-constexpr int layer(Bin b) { return __builtin_ctzll(~b); }
-constexpr Bin at(int layer, std::uint64_t offset) { return (offset << (layer + 1)) + (Bin{1} << layer) - 1; }
-constexpr std::uint64_t offset(Bin b) { return b >> (layer(b) + 1); }
-constexpr Bin parent(Bin b) { return at(layer(b) + 1, offset(b) >> 1); }
-constexpr Bin sibling(Bin b) { return at(layer(b), offset(b) ^ 1); }
-constexpr Bin left(Bin b) { return at(layer(b) - 1, offset(b) * 2); }
-constexpr Bin right(Bin b) { return at(layer(b) - 1, offset(b) * 2 + 1); }
-constexpr std::uint64_t first_chunk(Bin b) { return (b & (b + 1)) >> 1; }
-constexpr std::uint64_t width(Bin b) { return std::uint64_t{1} << layer(b); }
+constexpr Bin leaf(std::uint32_t chunk) {
+  return Bin{chunk} * 2;
+}
+constexpr int layer(Bin b) {
+  return __builtin_ctzll(~b);
+}
+constexpr Bin at(int layer, std::uint64_t offset) {
+  return (offset << (layer + 1)) + (Bin{1} << layer) - 1;
+}
+constexpr std::uint64_t offset(Bin b) {
+  return b >> (layer(b) + 1);
+}
+constexpr Bin parent(Bin b) {
+  return at(layer(b) + 1, offset(b) >> 1);
+}
+constexpr Bin sibling(Bin b) {
+  return at(layer(b), offset(b) ^ 1);
+}
+constexpr Bin left(Bin b) {
+  return at(layer(b) - 1, offset(b) * 2);
+}
+constexpr Bin right(Bin b) {
+  return at(layer(b) - 1, offset(b) * 2 + 1);
+}
+constexpr std::uint64_t first_chunk(Bin b) {
+  return (b & (b + 1)) >> 1;
+}
+constexpr std::uint64_t width(Bin b) {
+  return std::uint64_t{1} << layer(b);
+}
 }  // namespace bin
 
 // A node as INTEGRITY carries it.
@@ -32,12 +53,15 @@ struct NodeHash {
   Digest hash{};
 };
 
-// View over the nodes. All-zero means "not known yet"; nodes wholly past the last chunk are empty (all-zero) by definition.
+// View over the nodes. All-zero means "not known yet"; nodes wholly past the last chunk are empty (all-zero) by
+// definition.
 class MerkleTree {
  public:
-  // Octets that the nodes of `chunks` leaves need: 32 * (2 * 2^ceil(log2(chunks)) - 1). A sparse file fits: unknown nodes are zeros.
+  // Octets that the nodes of `chunks` leaves need: 32 * (2 * 2^ceil(log2(chunks)) - 1). A sparse file fits: unknown
+  // nodes are zeros.
   static std::uint64_t octets(std::uint32_t chunks);
-  // nodes.size() == octets(chunks) / 32; it must outlive the tree. The root is trusted (from the signed description) and stored.
+  // nodes.size() == octets(chunks) / 32; it must outlive the tree. The root is trusted (from the signed description)
+  // and stored.
   MerkleTree(std::span<Digest> nodes, std::uint32_t chunks, const Digest& root);
 
   std::uint32_t chunks() const { return chunks_; }
@@ -48,8 +72,8 @@ class MerkleTree {
   bool known(Bin b) const;  // verified up to the root, or empty
   const Digest& hash(Bin b) const { return nodes_[b]; }
 
-  // Nodes that a receiver who knows `known_to_receiver` (a predicate on bins) needs to check `target`: siblings from target
-  // up to the first known ancestor, highest first (RFC 7574 section 5.3). Stops at the root.
+  // Nodes that a receiver who knows `known_to_receiver` (a predicate on bins) needs to check `target`: siblings from
+  // target up to the first known ancestor, highest first (RFC 7574 section 5.3). Stops at the root.
   template <class Known>
   std::vector<NodeHash> uncles(Bin target, Known known_to_receiver) const;
 
@@ -59,8 +83,8 @@ class MerkleTree {
   // the uncles used are stored and true is returned. Nothing unverified is ever kept. Cost: at most `depth` hashes.
   bool verify(Bin target, const Digest& hash, std::span<const NodeHash> offered);
 
-  // Nodes that come from a disk: does `hash`, computed from the chunks of `target`, lead to the root? Then nodes on the way that a disk
-  // has damaged are set right, siblings from their own children.
+  // Nodes that come from a disk: does `hash`, computed from the chunks of `target`, lead to the root? Then nodes on the
+  // way that a disk has damaged are set right, siblings from their own children.
   bool mend(Bin target, const Digest& hash);
 
   // Hash of subtree `target` computed from the hashes of its chunks (leaf order; chunks past the end are left out).
@@ -98,7 +122,8 @@ class MerkleRoot {
 
  private:
   std::uint64_t leaves_ = 0;
-  std::vector<Digest> left_;  // by layer: the left child that waits for its sibling; counts only where leaves_ has a bit
+  std::vector<Digest>
+      left_;  // by layer: the left child that waits for its sibling; counts only where leaves_ has a bit
 };
 
 template <class Known>

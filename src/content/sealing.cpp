@@ -20,7 +20,9 @@ Bytes labelled(std::string_view label) {
 }
 
 // RFC 8188 section 2.2 and 2.3: CEK and nonce base.
-SecretBytes record_key(ByteView salt, ByteView key) { return crypto::hkdf_sha256(salt, key, labelled("Content-Encoding: aes128gcm"), 16); }
+SecretBytes record_key(ByteView salt, ByteView key) {
+  return crypto::hkdf_sha256(salt, key, labelled("Content-Encoding: aes128gcm"), 16);
+}
 std::array<std::uint8_t, 12> record_nonce(ByteView salt, ByteView key) {
   auto base = crypto::hkdf_sha256(salt, key, labelled("Content-Encoding: nonce"), 12);
   std::array<std::uint8_t, 12> out;
@@ -39,7 +41,9 @@ std::string commitment(ByteView salt, const ContentKey& key) {
   return base64url(crypto::hmac_sha256(extracted.expose(), view_of(k_commitment)));
 }
 
-ByteView salt_of(const SealedHeader& header) { return ByteView(header).first(16); }
+ByteView salt_of(const SealedHeader& header) {
+  return ByteView(header).first(16);
+}
 
 SecretBytes metadata_key(const SealedHeader& header, const ContentKey& key) {
   return crypto::hkdf_sha256(salt_of(header), key.expose(), view_of("sealcast metadata"), 16);
@@ -79,14 +83,18 @@ bool is_sealed_header(ByteView header) {
   return id && id->size() == 32;
 }
 
-std::string key_id(const SealedHeader& header) { return string_of(ByteView(header).last(k_key_id)); }
+std::string key_id(const SealedHeader& header) {
+  return string_of(ByteView(header).last(k_key_id));
+}
 
 bool commits_to(const SealedHeader& header, const ContentKey& key) {
   return equal_constant_time(view_of(commitment(salt_of(header), key)), ByteView(header).last(k_key_id));
 }
 
-RecordSealer::RecordSealer(const SealedHeader& header, const ContentKey& key) : RecordSealer(salt_of(header), key.expose()) {}
-RecordSealer::RecordSealer(ByteView salt, ByteView key) : cipher_(record_key(salt, key).expose()), nonce_(record_nonce(salt, key)) {}
+RecordSealer::RecordSealer(const SealedHeader& header, const ContentKey& key)
+    : RecordSealer(salt_of(header), key.expose()) {}
+RecordSealer::RecordSealer(ByteView salt, ByteView key)
+    : cipher_(record_key(salt, key).expose()), nonce_(record_nonce(salt, key)) {}
 
 void RecordSealer::seal(ByteView plain, bool last, Bytes& out) {
   Bytes padded(plain.begin(), plain.end());
@@ -97,8 +105,10 @@ void RecordSealer::seal(ByteView plain, bool last, Bytes& out) {
   wipe(padded);
 }
 
-RecordOpener::RecordOpener(const SealedHeader& header, const ContentKey& key) : RecordOpener(salt_of(header), key.expose()) {}
-RecordOpener::RecordOpener(ByteView salt, ByteView key) : cipher_(record_key(salt, key).expose()), nonce_(record_nonce(salt, key)) {}
+RecordOpener::RecordOpener(const SealedHeader& header, const ContentKey& key)
+    : RecordOpener(salt_of(header), key.expose()) {}
+RecordOpener::RecordOpener(ByteView salt, ByteView key)
+    : cipher_(record_key(salt, key).expose()), nonce_(record_nonce(salt, key)) {}
 
 bool RecordOpener::open(std::uint64_t index, ByteView record, bool last, Bytes& out) {
   if (record.size() < 17) return false;
@@ -110,7 +120,8 @@ bool RecordOpener::open(std::uint64_t index, ByteView record, bool last, Bytes& 
   return true;
 }
 
-Bytes seal_metadata(const Metadata& metadata, const SealedHeader& header, const ContentKey& key, ByteView root, const std::array<std::uint8_t, 12>& nonce) {
+Bytes seal_metadata(const Metadata& metadata, const SealedHeader& header, const ContentKey& key, ByteView root,
+                    const std::array<std::uint8_t, 12>& nonce) {
   auto text = json::Value(json::Object{{"name", metadata.name}, {"type", metadata.type}}).text();
   Bytes out(nonce.begin(), nonce.end());
   out.resize(12 + text.size() + crypto::k_gcm_tag);
@@ -118,10 +129,12 @@ Bytes seal_metadata(const Metadata& metadata, const SealedHeader& header, const 
   return out;
 }
 
-std::optional<Metadata> open_metadata(ByteView sealed, const SealedHeader& header, const ContentKey& key, ByteView root) {
+std::optional<Metadata> open_metadata(ByteView sealed, const SealedHeader& header, const ContentKey& key,
+                                      ByteView root) {
   if (sealed.size() < 12 + crypto::k_gcm_tag) return std::nullopt;
   Bytes text(sealed.size() - 12 - crypto::k_gcm_tag);
-  if (!crypto::AesGcm(metadata_key(header, key).expose()).open(sealed.first(12), root, sealed.subspan(12), text)) return std::nullopt;
+  if (!crypto::AesGcm(metadata_key(header, key).expose()).open(sealed.first(12), root, sealed.subspan(12), text))
+    return std::nullopt;
   auto document = json::parse(string_of(text));
   if (!document || !document->as_object()) return std::nullopt;
   return Metadata{document->string_or("name"), document->string_or("type")};

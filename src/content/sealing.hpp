@@ -1,5 +1,6 @@
 #pragma once
-// Sealed objects: RFC 8188 aes128gcm bodies with records of 65,536 octets and a key id that commits to the key (docs/protocol.md section 3).
+// Sealed objects: RFC 8188 aes128gcm bodies with records of 65,536 octets and a key id that commits to the key
+// (docs/protocol.md section 3).
 #include <array>
 #include <memory>
 #include <optional>
@@ -8,8 +9,8 @@
 
 namespace sealcast::content {
 
-inline constexpr std::uint32_t k_record = 65536;                      // octets of a record in the object
-inline constexpr std::uint32_t k_record_plain = k_record - 16 - 1;    // less tag and delimiter
+inline constexpr std::uint32_t k_record = 65536;                    // octets of a record in the object
+inline constexpr std::uint32_t k_record_plain = k_record - 16 - 1;  // less tag and delimiter
 inline constexpr std::size_t k_key_id = 43;
 inline constexpr std::size_t k_sealed_header = 16 + 4 + 1 + k_key_id;  // 64
 
@@ -46,7 +47,8 @@ class RecordOpener {
  public:
   RecordOpener(const SealedHeader& header, const ContentKey& key);
   RecordOpener(ByteView salt, ByteView key);
-  // record: its octets in the object; the plaintext replaces out. False: wrong tag, wrong delimiter, or padding only where data must be.
+  // record: its octets in the object; the plaintext replaces out. False: wrong tag, wrong delimiter, or padding only
+  // where data must be.
   bool open(std::uint64_t index, ByteView record, bool last, Bytes& out);
 
  private:
@@ -59,7 +61,9 @@ struct Metadata {
   std::string name;
   std::string type;
 };
-Bytes seal_metadata(const Metadata& metadata, const SealedHeader& header, const ContentKey& key, ByteView root, const std::array<std::uint8_t, 12>& nonce);
-std::optional<Metadata> open_metadata(ByteView sealed, const SealedHeader& header, const ContentKey& key, ByteView root);
+Bytes seal_metadata(const Metadata& metadata, const SealedHeader& header, const ContentKey& key, ByteView root,
+                    const std::array<std::uint8_t, 12>& nonce);
+std::optional<Metadata> open_metadata(ByteView sealed, const SealedHeader& header, const ContentKey& key,
+                                      ByteView root);
 
 }  // namespace sealcast::content

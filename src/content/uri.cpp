@@ -7,7 +7,9 @@
 
 namespace sealcast::content {
 
-std::string root_text(const crypto::Digest& root) { return base64url(root); }
+std::string root_text(const crypto::Digest& root) {
+  return base64url(root);
+}
 
 std::optional<crypto::Digest> parse_root(std::string_view text) {
   auto octets = text.size() == 43 ? parse_base64url(text) : std::nullopt;
@@ -17,10 +19,14 @@ std::optional<crypto::Digest> parse_root(std::string_view text) {
   return out;
 }
 
-std::string ContentUri::text() const { return "sealcast:" + root_text(root) + "@" + domain; }
+std::string ContentUri::text() const {
+  return "sealcast:" + root_text(root) + "@" + domain;
+}
 
 Result<ContentUri> parse_content_uri(std::string_view text) {
-  auto wrong = [&](const char* why) { return fail(ErrorCode::usage, "\"" + printable(text, 120) + "\" is no content URI: " + why); };
+  auto wrong = [&](const char* why) {
+    return fail(ErrorCode::usage, "\"" + printable(text, 120) + "\" is no content URI: " + why);
+  };
   constexpr std::string_view scheme = "sealcast:";
   if (!text.starts_with(scheme)) return wrong("it does not begin with \"sealcast:\"");
   auto rest = text.substr(scheme.size());

@@ -37,7 +37,8 @@ void AesGcm::seal(ByteView nonce, ByteView aad, ByteView plaintext, MutableByteV
   int size = 0;
   bool good = EVP_EncryptInit_ex(c, nullptr, nullptr, nullptr, nonce.data()) == 1 &&
               (aad.empty() || EVP_EncryptUpdate(c, nullptr, &size, aad.data(), static_cast<int>(aad.size())) == 1) &&
-              (plaintext.empty() || EVP_EncryptUpdate(c, out.data(), &size, plaintext.data(), static_cast<int>(plaintext.size())) == 1) &&
+              (plaintext.empty() ||
+               EVP_EncryptUpdate(c, out.data(), &size, plaintext.data(), static_cast<int>(plaintext.size())) == 1) &&
               EVP_EncryptFinal_ex(c, out.data() + plaintext.size(), &size) == 1 &&
               EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_GET_TAG, k_gcm_tag, out.data() + plaintext.size()) == 1;
   SEALCAST_ASSERT(good);
@@ -51,17 +52,20 @@ bool AesGcm::open(ByteView nonce, ByteView aad, ByteView sealed, MutableByteView
   int size = 0;
   std::uint8_t tag[k_gcm_tag], last[k_gcm_tag];
   std::copy_n(sealed.data() + text.size(), k_gcm_tag, tag);
-  bool good = EVP_DecryptInit_ex(c, nullptr, nullptr, nullptr, nonce.data()) == 1 &&
-              (aad.empty() || EVP_DecryptUpdate(c, nullptr, &size, aad.data(), static_cast<int>(aad.size())) == 1) &&
-              (text.empty() || EVP_DecryptUpdate(c, out.data(), &size, text.data(), static_cast<int>(text.size())) == 1) &&
-              EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_SET_TAG, k_gcm_tag, tag) == 1 && EVP_DecryptFinal_ex(c, last, &size) == 1;
+  bool good =
+      EVP_DecryptInit_ex(c, nullptr, nullptr, nullptr, nonce.data()) == 1 &&
+      (aad.empty() || EVP_DecryptUpdate(c, nullptr, &size, aad.data(), static_cast<int>(aad.size())) == 1) &&
+      (text.empty() || EVP_DecryptUpdate(c, out.data(), &size, text.data(), static_cast<int>(text.size())) == 1) &&
+      EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_SET_TAG, k_gcm_tag, tag) == 1 && EVP_DecryptFinal_ex(c, last, &size) == 1;
   if (!good) wipe(out);
   return good;
 }
 
 namespace {
 
-const EVP_CIPHER* wrap_method(std::size_t key_size) { return key_size == 16 ? EVP_aes_128_wrap() : EVP_aes_256_wrap(); }
+const EVP_CIPHER* wrap_method(std::size_t key_size) {
+  return key_size == 16 ? EVP_aes_128_wrap() : EVP_aes_256_wrap();
+}
 
 }  // namespace
 
@@ -84,8 +88,9 @@ std::optional<SecretBytes> unwrap_key(ByteView key, ByteView wrapped) {
   EVP_CIPHER_CTX_set_flags(c.get(), EVP_CIPHER_CTX_FLAG_WRAP_ALLOW);
   SecretBytes out(wrapped.size());  // the cipher wants the room of its input
   int size = 0;
-  bool good = EVP_DecryptInit_ex(c.get(), wrap_method(key.size()), nullptr, key.data(), nullptr) == 1 &&
-              EVP_DecryptUpdate(c.get(), out.fill().data(), &size, wrapped.data(), static_cast<int>(wrapped.size())) == 1;
+  bool good =
+      EVP_DecryptInit_ex(c.get(), wrap_method(key.size()), nullptr, key.data(), nullptr) == 1 &&
+      EVP_DecryptUpdate(c.get(), out.fill().data(), &size, wrapped.data(), static_cast<int>(wrapped.size())) == 1;
   if (!good || static_cast<std::size_t>(size) != wrapped.size() - 8) return std::nullopt;
   return SecretBytes(out.expose().first(wrapped.size() - 8));
 }

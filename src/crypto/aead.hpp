@@ -1,5 +1,6 @@
 #pragma once
-// AES-GCM (NIST SP 800-38D) for records and documents, and AES key wrap (RFC 3394). SRTP has its own batch interface in packet_cipher.hpp.
+// AES-GCM (NIST SP 800-38D) for records and documents, and AES key wrap (RFC 3394). SRTP has its own batch interface in
+// packet_cipher.hpp.
 #include <memory>
 #include <optional>
 

@@ -18,7 +18,8 @@ EvpKey read_key(const std::string& pem) {
 bool add_extension(X509* certificate, X509* issuer, int nid, const std::string& value) {
   X509V3_CTX context;
   X509V3_set_ctx(&context, issuer, certificate, nullptr, nullptr, 0);
-  std::unique_ptr<X509_EXTENSION, decltype(&X509_EXTENSION_free)> extension(X509V3_EXT_conf_nid(nullptr, &context, nid, value.c_str()), &X509_EXTENSION_free);
+  std::unique_ptr<X509_EXTENSION, decltype(&X509_EXTENSION_free)> extension(
+      X509V3_EXT_conf_nid(nullptr, &context, nid, value.c_str()), &X509_EXTENSION_free);
   return extension && X509_add_ext(certificate, extension.get(), -1) == 1;
 }
 
@@ -28,9 +29,12 @@ bool fill_common(X509* certificate, const CertificateRequest& request, EVP_PKEY*
   serial[0] &= 0x7f;  // positive
   Number number(BN_bin2bn(serial.data(), 16, nullptr), &BN_clear_free);
   auto* name = X509_get_subject_name(certificate);
-  return X509_set_version(certificate, 2) == 1 && BN_to_ASN1_INTEGER(number.get(), X509_get_serialNumber(certificate)) &&
-         ASN1_TIME_set(X509_getm_notBefore(certificate), request.not_before) && ASN1_TIME_set(X509_getm_notAfter(certificate), request.not_after) &&
-         X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(request.common_name.data()),
+  return X509_set_version(certificate, 2) == 1 &&
+         BN_to_ASN1_INTEGER(number.get(), X509_get_serialNumber(certificate)) &&
+         ASN1_TIME_set(X509_getm_notBefore(certificate), request.not_before) &&
+         ASN1_TIME_set(X509_getm_notAfter(certificate), request.not_after) &&
+         X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8,
+                                    reinterpret_cast<const unsigned char*>(request.common_name.data()),
                                     static_cast<int>(request.common_name.size()), -1, 0) == 1 &&
          X509_set_pubkey(certificate, key) == 1;
 }
@@ -56,8 +60,10 @@ Result<Certificate> make_ca(const CertificateRequest& request, RandomSource& ran
   auto key = read_key(key_pem);
   X509Owner certificate(X509_new(), &X509_free);
   auto* c = certificate.get();
-  bool good = key && fill_common(c, request, key.get(), random) && X509_set_issuer_name(c, X509_get_subject_name(c)) == 1 &&
-              add_extension(c, c, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") && add_extension(c, c, NID_key_usage, "critical,keyCertSign,cRLSign") &&
+  bool good = key && fill_common(c, request, key.get(), random) &&
+              X509_set_issuer_name(c, X509_get_subject_name(c)) == 1 &&
+              add_extension(c, c, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") &&
+              add_extension(c, c, NID_key_usage, "critical,keyCertSign,cRLSign") &&
               add_extension(c, c, NID_subject_key_identifier, "hash") && X509_sign(c, key.get(), EVP_sha256()) > 0;
   if (!good) return fail("could not make a CA certificate for \"" + request.common_name + "\"");
   return Certificate{pem_of(c), key_pem};
@@ -72,11 +78,15 @@ Result<Certificate> issue(const CertificateRequest& request, const Certificate& 
   auto key = read_key(key_pem);
   X509Owner certificate(X509_new(), &X509_free);
   auto* c = certificate.get();
-  bool good = key && fill_common(c, request, key.get(), random) && X509_set_issuer_name(c, X509_get_subject_name(issuer.get())) == 1 &&
-              add_extension(c, issuer.get(), NID_basic_constraints, "critical,CA:FALSE") && add_extension(c, issuer.get(), NID_key_usage, "critical,digitalSignature") &&
+  bool good = key && fill_common(c, request, key.get(), random) &&
+              X509_set_issuer_name(c, X509_get_subject_name(issuer.get())) == 1 &&
+              add_extension(c, issuer.get(), NID_basic_constraints, "critical,CA:FALSE") &&
+              add_extension(c, issuer.get(), NID_key_usage, "critical,digitalSignature") &&
               add_extension(c, issuer.get(), NID_ext_key_usage, "serverAuth,clientAuth") &&
-              (request.alternative_names.empty() || add_extension(c, issuer.get(), NID_subject_alt_name, joined(request.alternative_names))) &&
-              add_extension(c, issuer.get(), NID_subject_key_identifier, "hash") && add_extension(c, issuer.get(), NID_authority_key_identifier, "keyid") &&
+              (request.alternative_names.empty() ||
+               add_extension(c, issuer.get(), NID_subject_alt_name, joined(request.alternative_names))) &&
+              add_extension(c, issuer.get(), NID_subject_key_identifier, "hash") &&
+              add_extension(c, issuer.get(), NID_authority_key_identifier, "keyid") &&
               X509_sign(c, issuer_key.get(), EVP_sha256()) > 0;
   if (!good) return fail("could not issue a certificate for \"" + request.common_name + "\"");
   return Certificate{pem_of(c), key_pem};

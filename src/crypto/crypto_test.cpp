@@ -18,7 +18,8 @@ TEST(Hash, FipsAndRfcVectors) {
   EXPECT_EQ(hex(hmac_sha256(view_of("Jefe"), view_of("what do ya want for nothing?"))),
             "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
   // RFC 5869 A.1
-  auto okm = hkdf_sha256(*parse_hex("000102030405060708090a0b0c"), Bytes(22, 0x0b), *parse_hex("f0f1f2f3f4f5f6f7f8f9"), 42);
+  auto okm =
+      hkdf_sha256(*parse_hex("000102030405060708090a0b0c"), Bytes(22, 0x0b), *parse_hex("f0f1f2f3f4f5f6f7f8f9"), 42);
   EXPECT_EQ(hex(okm.expose()), "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865");
   Sha256 pieces;
   pieces.update(view_of("a"));
@@ -27,9 +28,11 @@ TEST(Hash, FipsAndRfcVectors) {
 }
 
 TEST(KeyWrap, Rfc3394) {
-  auto wrapped = wrap_key(*parse_hex("000102030405060708090A0B0C0D0E0F"), *parse_hex("00112233445566778899AABBCCDDEEFF"));
+  auto wrapped =
+      wrap_key(*parse_hex("000102030405060708090A0B0C0D0E0F"), *parse_hex("00112233445566778899AABBCCDDEEFF"));
   EXPECT_EQ(hex(wrapped), "1fa68b0a8112b447aef34bd8fb5a7b829d3e862371d2cfe5");
-  EXPECT_EQ(hex(unwrap_key(*parse_hex("000102030405060708090A0B0C0D0E0F"), wrapped)->expose()), "00112233445566778899aabbccddeeff");
+  EXPECT_EQ(hex(unwrap_key(*parse_hex("000102030405060708090A0B0C0D0E0F"), wrapped)->expose()),
+            "00112233445566778899aabbccddeeff");
   wrapped[3] ^= 1;
   EXPECT_FALSE(unwrap_key(*parse_hex("000102030405060708090A0B0C0D0E0F"), wrapped));
 }
@@ -47,11 +50,15 @@ TEST(AesGcm, SealsAndRefusesWhatWasChanged) {
 }
 
 TEST(Jws, Rfc7515AppendixA3Verifies) {
-  auto jwk = json::parse(R"({"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"})");
+  auto jwk = json::parse(
+      R"({"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"})");
   auto key = PublicKey::from_jwk(*jwk);
   ASSERT_TRUE(key);
-  std::string input = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
-  auto signature = *parse_base64url("DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q");
+  std::string input =
+      "eyJhbGciOiJFUzI1NiJ9."
+      "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
+  auto signature =
+      *parse_base64url("DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q");
   EXPECT_TRUE(key->verify(view_of(input), signature));
   input[0] = 'f';
   EXPECT_FALSE(key->verify(view_of(input), signature));
@@ -108,7 +115,9 @@ TEST(Certificate, IssuedByOurCa) {
   SeededRandom random(4);
   auto ca = make_ca({"CA", {}, 1000, 4000000000}, random);
   ASSERT_TRUE(ca);
-  auto leaf = issue({"core.sealcast.test", {"DNS:core.sealcast.test", "DNS:127.0.0.1", "IP:127.0.0.1"}, 1000, 4000000000}, *ca, random);
+  auto leaf =
+      issue({"core.sealcast.test", {"DNS:core.sealcast.test", "DNS:127.0.0.1", "IP:127.0.0.1"}, 1000, 4000000000}, *ca,
+            random);
   ASSERT_TRUE(leaf);
   EXPECT_NE(leaf->certificate_pem.find("BEGIN CERTIFICATE"), std::string::npos);
   EXPECT_FALSE(issue({"x", {}, 0, 1}, {"no", "no"}, random));

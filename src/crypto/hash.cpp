@@ -7,9 +7,8 @@
 #include <openssl/params.h>
 
 #include <algorithm>
-#include <utility>
-
 #include <memory>
+#include <utility>
 
 #include "base/assert.hpp"
 
@@ -33,8 +32,10 @@ EVP_MD_CTX* scratch() {
 void hash_into(ByteView a, ByteView b, Digest& out) {
   auto* context = scratch();
   unsigned size = 0;
-  bool good = EVP_DigestInit_ex2(context, sha256_method(), nullptr) == 1 && EVP_DigestUpdate(context, a.data(), a.size()) == 1 &&
-              (b.empty() || EVP_DigestUpdate(context, b.data(), b.size()) == 1) && EVP_DigestFinal_ex(context, out.data(), &size) == 1;
+  bool good = EVP_DigestInit_ex2(context, sha256_method(), nullptr) == 1 &&
+              EVP_DigestUpdate(context, a.data(), a.size()) == 1 &&
+              (b.empty() || EVP_DigestUpdate(context, b.data(), b.size()) == 1) &&
+              EVP_DigestFinal_ex(context, out.data(), &size) == 1;
   SEALCAST_ASSERT(good);
 }
 
@@ -60,13 +61,17 @@ void sha256_batch(std::span<const ByteView> inputs, std::span<Digest> out) {
 Sha256::Sha256() : context_(EVP_MD_CTX_new()) {
   SEALCAST_ASSERT(context_ && EVP_DigestInit_ex2(static_cast<EVP_MD_CTX*>(context_), sha256_method(), nullptr) == 1);
 }
-Sha256::~Sha256() { EVP_MD_CTX_free(static_cast<EVP_MD_CTX*>(context_)); }
+Sha256::~Sha256() {
+  EVP_MD_CTX_free(static_cast<EVP_MD_CTX*>(context_));
+}
 Sha256::Sha256(Sha256&& other) noexcept : context_(std::exchange(other.context_, nullptr)) {}
 Sha256& Sha256::operator=(Sha256&& other) noexcept {
   std::swap(context_, other.context_);
   return *this;
 }
-void Sha256::update(ByteView data) { SEALCAST_ASSERT(EVP_DigestUpdate(static_cast<EVP_MD_CTX*>(context_), data.data(), data.size()) == 1); }
+void Sha256::update(ByteView data) {
+  SEALCAST_ASSERT(EVP_DigestUpdate(static_cast<EVP_MD_CTX*>(context_), data.data(), data.size()) == 1);
+}
 Digest Sha256::finish() {
   Digest out;
   unsigned size = 0;
@@ -85,7 +90,8 @@ Digest hmac_sha256(ByteView key, ByteView data) {
   Digest out;
   unsigned size = 0;
   static const std::uint8_t none = 0;
-  SEALCAST_ASSERT(HMAC(EVP_sha256(), key.empty() ? &none : key.data(), static_cast<int>(key.size()), data.data(), data.size(), out.data(), &size) != nullptr);
+  SEALCAST_ASSERT(HMAC(EVP_sha256(), key.empty() ? &none : key.data(), static_cast<int>(key.size()), data.data(),
+                       data.size(), out.data(), &size) != nullptr);
   return out;
 }
 

@@ -30,8 +30,10 @@ class IpsecMbGcm final : public PacketCipher {
  public:
   explicit IpsecMbGcm(ByteView key) : wide_(key.size() == 32) {
     auto* m = manager();
-    if (wide_) IMB_AES256_GCM_PRE(m, key.data(), &key_);
-    else IMB_AES128_GCM_PRE(m, key.data(), &key_);
+    if (wide_)
+      IMB_AES256_GCM_PRE(m, key.data(), &key_);
+    else
+      IMB_AES128_GCM_PRE(m, key.data(), &key_);
   }
   ~IpsecMbGcm() override { wipe({reinterpret_cast<std::uint8_t*>(&key_), sizeof key_}); }
 
@@ -39,7 +41,8 @@ class IpsecMbGcm final : public PacketCipher {
     auto* m = manager();
     auto encrypt = wide_ ? m->gcm256_enc : m->gcm128_enc;
     for (auto& job : jobs) {
-      encrypt(&key_, &context_, job.text.data(), job.text.data(), job.text.size(), job.iv.data(), job.aad.data(), job.aad.size(), job.tag, 16);
+      encrypt(&key_, &context_, job.text.data(), job.text.data(), job.text.size(), job.iv.data(), job.aad.data(),
+              job.aad.size(), job.tag, 16);
       job.ok = true;
     }
   }
@@ -48,7 +51,8 @@ class IpsecMbGcm final : public PacketCipher {
     auto decrypt = wide_ ? m->gcm256_dec : m->gcm128_dec;
     std::uint8_t tag[16];
     for (auto& job : jobs) {
-      decrypt(&key_, &context_, job.text.data(), job.text.data(), job.text.size(), job.iv.data(), job.aad.data(), job.aad.size(), tag, 16);
+      decrypt(&key_, &context_, job.text.data(), job.text.data(), job.text.size(), job.iv.data(), job.aad.data(),
+              job.aad.size(), tag, 16);
       job.ok = equal_constant_time(tag, {job.tag, 16});
     }
   }
@@ -61,7 +65,11 @@ class IpsecMbGcm final : public PacketCipher {
 
 }  // namespace
 
-bool ipsec_mb_works() { return manager() != nullptr; }
-std::unique_ptr<PacketCipher> make_ipsec_mb_gcm(ByteView key) { return std::make_unique<IpsecMbGcm>(key); }
+bool ipsec_mb_works() {
+  return manager() != nullptr;
+}
+std::unique_ptr<PacketCipher> make_ipsec_mb_gcm(ByteView key) {
+  return std::make_unique<IpsecMbGcm>(key);
+}
 
 }  // namespace sealcast::crypto

@@ -26,8 +26,10 @@ Expected<Jws, JoseError> jws_verify_embedded(std::string_view compact, std::stri
 Expected<Jws, JoseError> jws_peek(std::string_view compact);
 
 // apu, apv: raw octets, they go base64url into the header and, raw, into the Concat KDF (RFC 7518 section 4.6.2).
-std::string jwe_encrypt(ByteView plaintext, const PublicKey& recipient, ByteView apu, ByteView apv, RandomSource& random);
+std::string jwe_encrypt(ByteView plaintext, const PublicKey& recipient, ByteView apu, ByteView apv,
+                        RandomSource& random);
 // Refuses any other alg/enc, unknown "crit", an epk off the curve, an apu/apv different from those given.
-Expected<SecretBytes, JoseError> jwe_decrypt(std::string_view compact, const PrivateKey& recipient, ByteView apu, ByteView apv);
+Expected<SecretBytes, JoseError> jwe_decrypt(std::string_view compact, const PrivateKey& recipient, ByteView apu,
+                                             ByteView apv);
 
 }  // namespace sealcast::crypto

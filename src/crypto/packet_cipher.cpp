@@ -1,7 +1,7 @@
 #include "crypto/packet_cipher.hpp"
 
-#include <openssl/evp.h>
 #include <openssl/core_names.h>
+#include <openssl/evp.h>
 #include <openssl/params.h>
 
 #include <algorithm>
@@ -26,8 +26,9 @@ class OpensslGcm final : public PacketCipher {
     for (auto& job : jobs) {
       int size = 0;
       auto* c = context_.get();
-      job.ok = EVP_EncryptInit_ex(c, nullptr, nullptr, nullptr, job.iv.data()) == 1 && add(EVP_EncryptUpdate, nullptr, job.aad) &&
-               add(EVP_EncryptUpdate, job.text.data(), job.text) && EVP_EncryptFinal_ex(c, last_, &size) == 1 &&
+      job.ok = EVP_EncryptInit_ex(c, nullptr, nullptr, nullptr, job.iv.data()) == 1 &&
+               add(EVP_EncryptUpdate, nullptr, job.aad) && add(EVP_EncryptUpdate, job.text.data(), job.text) &&
+               EVP_EncryptFinal_ex(c, last_, &size) == 1 &&
                EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_GET_TAG, 16, job.tag) == 1;
     }
   }
@@ -36,8 +37,9 @@ class OpensslGcm final : public PacketCipher {
     for (auto& job : jobs) {
       int size = 0;
       auto* c = context_.get();
-      job.ok = EVP_DecryptInit_ex(c, nullptr, nullptr, nullptr, job.iv.data()) == 1 && add(EVP_DecryptUpdate, nullptr, job.aad) &&
-               add(EVP_DecryptUpdate, job.text.data(), job.text) && EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_SET_TAG, 16, job.tag) == 1 &&
+      job.ok = EVP_DecryptInit_ex(c, nullptr, nullptr, nullptr, job.iv.data()) == 1 &&
+               add(EVP_DecryptUpdate, nullptr, job.aad) && add(EVP_DecryptUpdate, job.text.data(), job.text) &&
+               EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_GCM_SET_TAG, 16, job.tag) == 1 &&
                EVP_DecryptFinal_ex(c, last_, &size) == 1;
     }
   }
@@ -52,7 +54,8 @@ class OpensslGcm final : public PacketCipher {
     ready_ = true;
     sealing_ = sealing;
   }
-  bool add(int (*update)(EVP_CIPHER_CTX*, unsigned char*, int*, const unsigned char*, int), std::uint8_t* out, ByteView in) {
+  bool add(int (*update)(EVP_CIPHER_CTX*, unsigned char*, int*, const unsigned char*, int), std::uint8_t* out,
+           ByteView in) {
     int size = 0;
     return in.empty() || update(context_.get(), out, &size, in.data(), static_cast<int>(in.size())) == 1;
   }
@@ -73,9 +76,11 @@ class OpensslCtrHmac final : public PacketCipher {
  public:
   OpensslCtrHmac(ByteView key, ByteView authentication_key)
       : context_(EVP_CIPHER_CTX_new(), &EVP_CIPHER_CTX_free), mac_(EVP_MAC_CTX_new(hmac_method()), &EVP_MAC_CTX_free) {
-    SEALCAST_ASSERT(key.size() == 16 && EVP_EncryptInit_ex(context_.get(), EVP_aes_128_ctr(), nullptr, key.data(), nullptr) == 1);
+    SEALCAST_ASSERT(key.size() == 16 &&
+                    EVP_EncryptInit_ex(context_.get(), EVP_aes_128_ctr(), nullptr, key.data(), nullptr) == 1);
     char digest[] = "SHA1";
-    OSSL_PARAM parameters[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0), OSSL_PARAM_construct_end()};
+    OSSL_PARAM parameters[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+                               OSSL_PARAM_construct_end()};
     SEALCAST_ASSERT(EVP_MAC_init(mac_.get(), authentication_key.data(), authentication_key.size(), parameters) == 1);
   }
   void seal(std::span<PacketJob> jobs) override {
@@ -95,14 +100,16 @@ class OpensslCtrHmac final : public PacketCipher {
   bool crypt(PacketJob& job) {
     int size = 0;
     return EVP_EncryptInit_ex(context_.get(), nullptr, nullptr, nullptr, job.iv.data()) == 1 &&
-           (job.text.empty() || EVP_EncryptUpdate(context_.get(), job.text.data(), &size, job.text.data(), static_cast<int>(job.text.size())) == 1);
+           (job.text.empty() || EVP_EncryptUpdate(context_.get(), job.text.data(), &size, job.text.data(),
+                                                  static_cast<int>(job.text.size())) == 1);
   }
   std::array<std::uint8_t, 20> tag(const PacketJob& job) {
     std::array<std::uint8_t, 20> out{};
     std::size_t size = 0;
     bool good = EVP_MAC_init(mac_.get(), nullptr, 0, nullptr) == 1 &&
                 EVP_MAC_update(mac_.get(), job.authenticated.data(), job.authenticated.size()) == 1 &&
-                (!job.with_trailer || EVP_MAC_update(mac_.get(), job.trailer.data(), 4) == 1) && EVP_MAC_final(mac_.get(), out.data(), &size, out.size()) == 1;
+                (!job.with_trailer || EVP_MAC_update(mac_.get(), job.trailer.data(), 4) == 1) &&
+                EVP_MAC_final(mac_.get(), out.data(), &size, out.size()) == 1;
     SEALCAST_ASSERT(good);
     return out;
   }
@@ -110,12 +117,18 @@ class OpensslCtrHmac final : public PacketCipher {
   std::unique_ptr<EVP_MAC_CTX, decltype(&EVP_MAC_CTX_free)> mac_;
 };
 
-bool use_ipsec_mb() { return g_backend != PacketBackend::openssl && ipsec_mb_works(); }
+bool use_ipsec_mb() {
+  return g_backend != PacketBackend::openssl && ipsec_mb_works();
+}
 
 }  // namespace
 
-void set_packet_backend(PacketBackend backend) { g_backend = backend; }
-std::string_view packet_backend_name() { return use_ipsec_mb() ? "ipsec-mb" : "openssl"; }
+void set_packet_backend(PacketBackend backend) {
+  g_backend = backend;
+}
+std::string_view packet_backend_name() {
+  return use_ipsec_mb() ? "ipsec-mb" : "openssl";
+}
 
 std::unique_ptr<PacketCipher> make_gcm_cipher(ByteView key) {
   SEALCAST_ASSERT(key.size() == 16 || key.size() == 32);
@@ -132,7 +145,8 @@ void aes_counter_keystream(ByteView key, const std::array<std::uint8_t, 16>& iv,
   Cipher c(EVP_CIPHER_CTX_new(), &EVP_CIPHER_CTX_free);
   std::fill(out.begin(), out.end(), std::uint8_t{0});
   int size = 0;
-  bool good = EVP_EncryptInit_ex(c.get(), key.size() == 16 ? EVP_aes_128_ctr() : EVP_aes_256_ctr(), nullptr, key.data(), iv.data()) == 1 &&
+  bool good = EVP_EncryptInit_ex(c.get(), key.size() == 16 ? EVP_aes_128_ctr() : EVP_aes_256_ctr(), nullptr, key.data(),
+                                 iv.data()) == 1 &&
               EVP_EncryptUpdate(c.get(), out.data(), &size, out.data(), static_cast<int>(out.size())) == 1;
   SEALCAST_ASSERT(good);
 }

@@ -13,9 +13,9 @@
 namespace sealcast::io {
 namespace {
 
-constexpr std::size_t k_slots = 16;         // buffers of one recvmmsg
+constexpr std::size_t k_slots = 16;           // buffers of one recvmmsg
 constexpr std::size_t k_slot_octets = 65536;  // a coalesced batch is never larger
-constexpr int k_buffer_octets = 8 << 20;    // a window of 2^14 packets, some of it while the loop is busy with a disk
+constexpr int k_buffer_octets = 8 << 20;      // a window of 2^14 packets, some of it while the loop is busy with a disk
 
 socklen_t put_address(const Endpoint& from, sockaddr_storage& into) {
   into = {};
@@ -48,24 +48,35 @@ Endpoint endpoint_of(const sockaddr_storage& from) {
   return out;
 }
 
-bool set(int descriptor, int level, int option, int value) { return ::setsockopt(descriptor, level, option, &value, sizeof value) == 0; }
+bool set(int descriptor, int level, int option, int value) {
+  return ::setsockopt(descriptor, level, option, &value, sizeof value) == 0;
+}
 
 // The system's limit binds only those without CAP_NET_ADMIN.
 void enlarge(int descriptor, int forced, int plain) {
   if (!set(descriptor, SOL_SOCKET, forced, k_buffer_octets)) (void)set(descriptor, SOL_SOCKET, plain, k_buffer_octets);
 }
 
-// Ours to reach the partner unfragmented: the kernel does not cut datagrams, and does not learn a path's MTU from forgeable ICMP.
+// Ours to reach the partner unfragmented: the kernel does not cut datagrams, and does not learn a path's MTU from
+// forgeable ICMP.
 bool set_unfragmented(int descriptor, bool v6) {
-  return v6 ? set(descriptor, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE) : set(descriptor, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
+  return v6 ? set(descriptor, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE)
+            : set(descriptor, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
 }
 
-bool is_full(int reason) { return reason == EAGAIN || reason == EWOULDBLOCK; }
+bool is_full(int reason) {
+  return reason == EAGAIN || reason == EWOULDBLOCK;
+}
 
-// Errors by which kernels and devices say that they do not segment. Some of them have other causes too: send() looks twice.
-bool may_mean_no_segmentation(int reason) { return reason == EINVAL || reason == EIO || reason == ENOPROTOOPT || reason == EOPNOTSUPP || reason == EMSGSIZE; }
+// Errors by which kernels and devices say that they do not segment. Some of them have other causes too: send() looks
+// twice.
+bool may_mean_no_segmentation(int reason) {
+  return reason == EINVAL || reason == EIO || reason == ENOPROTOOPT || reason == EOPNOTSUPP || reason == EMSGSIZE;
+}
 
-std::size_t segments_of(std::size_t octets, std::size_t segment) { return (octets + segment - 1) / segment; }
+std::size_t segments_of(std::size_t octets, std::size_t segment) {
+  return (octets + segment - 1) / segment;
+}
 
 }  // namespace
 
@@ -169,7 +180,8 @@ std::size_t BatchSocket::send(const SendBatch& batch, MediaCounters& counters) {
   return done;
 }
 
-BatchSocket::Outcome BatchSocket::send_segmented(const SendBatch& batch, sockaddr_storage& to, MediaCounters& counters) {
+BatchSocket::Outcome BatchSocket::send_segmented(const SendBatch& batch, sockaddr_storage& to,
+                                                 MediaCounters& counters) {
   iovec data{const_cast<std::uint8_t*>(batch.data.data()), batch.data.size()};
   alignas(cmsghdr) std::array<std::uint8_t, CMSG_SPACE(sizeof(std::uint16_t))> control{};
   mmsghdr message{};

@@ -1,5 +1,6 @@
 #pragma once
-// A non-blocking UDP socket that speaks in batches: UDP_GRO and recvmmsg in, UDP_SEGMENT or sendmmsg out. Without a loop; MediaDriver has one.
+// A non-blocking UDP socket that speaks in batches: UDP_GRO and recvmmsg in, UDP_SEGMENT or sendmmsg out. Without a
+// loop; MediaDriver has one.
 #include <sys/socket.h>
 
 #include <functional>
@@ -26,8 +27,8 @@ class BatchSocket {
 
   // What one recvmmsg gives; empty when there is nothing. The batches are good until the next call.
   std::span<ReceivedBatch> receive(MediaCounters& counters);
-  // Octets of the batch that are done with: sent, or refused for good by the system (counted). Less than all: the socket is full, and the rest
-  // must come again, the very same octets.
+  // Octets of the batch that are done with: sent, or refused for good by the system (counted). Less than all: the
+  // socket is full, and the rest must come again, the very same octets.
   std::size_t send(const SendBatch& batch, MediaCounters& counters);
 
  private:

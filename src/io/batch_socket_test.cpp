@@ -61,7 +61,12 @@ TEST_F(Sockets, BatchesArriveSegmentBySegmentWithAndWithoutOffload) {
   for (bool segmentation : {true, false})
     for (bool coalescing : {true, false}) {
       open({segmentation, coalescing});
-      for (auto [size, segment] : {std::pair{std::size_t{1}, std::size_t{1}}, {1200, 1200}, {64 * 1000, 1000}, {63 * 1000 + 1, 1000}, {65507, 65507}, {3000, 1250}}) {
+      for (auto [size, segment] : {std::pair{std::size_t{1}, std::size_t{1}},
+                                   {1200, 1200},
+                                   {64 * 1000, 1000},
+                                   {63 * 1000 + 1, 1000},
+                                   {65507, 65507},
+                                   {3000, 1250}}) {
         auto data = octets(size);
         EXPECT_EQ(from.send(batch(data, segment), counters), size);
         expect_arrives(data, segment);
@@ -84,7 +89,8 @@ TEST_F(Sockets, WhatAFullSocketDidNotTakeGoesOutLaterOctetForOctet) {
           }});
     auto data = octets(40 * 1000 + 7);
     std::size_t done = 0;
-    for (int tries = 0; done < data.size() && tries < 20; ++tries) done += from.send({to.local(), 1000, ByteView(data).subspan(done)}, counters);
+    for (int tries = 0; done < data.size() && tries < 20; ++tries)
+      done += from.send({to.local(), 1000, ByteView(data).subspan(done)}, counters);
     EXPECT_EQ(done, data.size());
     expect_arrives(data, 1000);
     EXPECT_EQ(from.segmentation(), segmentation);

@@ -22,7 +22,8 @@ namespace fs = std::filesystem;
 using content::Digest;
 using content::MerkleTree;
 
-// .have:  magic (8) | version (4) | object length (8) | chunk size (4) | root (32) | bitmap | SHA-256 of all before (32); integers big-endian
+// .have:  magic (8) | version (4) | object length (8) | chunk size (4) | root (32) | bitmap | SHA-256 of all before
+// (32); integers big-endian
 constexpr std::string_view k_magic = "SEALHAVE";
 constexpr std::uint32_t k_version = 1;
 constexpr std::size_t k_header = 8 + 4 + 8 + 4 + 32;
@@ -35,7 +36,8 @@ fs::path with(const fs::path& base, const char* extension) {
 
 Error damaged(const fs::path& file, const std::string& what) {
   auto base = printable(fs::path(file).replace_extension().string(), 4096);
-  return {ErrorCode::failure, printable(file.string(), 4096) + " " + what + ": remove " + base + ".data, .tree and .have to begin this object anew"};
+  return {ErrorCode::failure, printable(file.string(), 4096) + " " + what + ": remove " + base +
+                                  ".data, .tree and .have to begin this object anew"};
 }
 
 // Owns a descriptor.
@@ -78,16 +80,21 @@ Bytes have_octets(const content::Geometry& geometry, const Digest& root, const c
   return out;
 }
 
-Result<content::Bitmap> parse_have(const fs::path& file, ByteView octets, const content::Geometry& geometry, const Digest& root) {
-  if (octets.size() < k_header + sizeof(Digest) || !equal(octets.first(k_magic.size()), view_of(k_magic))) return fail(damaged(file, "is no record of held chunks"));
+Result<content::Bitmap> parse_have(const fs::path& file, ByteView octets, const content::Geometry& geometry,
+                                   const Digest& root) {
+  if (octets.size() < k_header + sizeof(Digest) || !equal(octets.first(k_magic.size()), view_of(k_magic)))
+    return fail(damaged(file, "is no record of held chunks"));
   auto body = octets.first(octets.size() - sizeof(Digest));
-  if (!equal(crypto::sha256(body), octets.last(sizeof(Digest)))) return fail(damaged(file, "is damaged (wrong checksum)"));
+  if (!equal(crypto::sha256(body), octets.last(sizeof(Digest))))
+    return fail(damaged(file, "is damaged (wrong checksum)"));
   Reader r(body.subspan(k_magic.size()));
   auto version = r.u32();
-  if (version != k_version) return fail(damaged(file, "was written by another version (" + std::to_string(version) + ")"));
+  if (version != k_version)
+    return fail(damaged(file, "was written by another version (" + std::to_string(version) + ")"));
   auto length = r.u64();
   auto chunk_size = r.u32();
-  if (length != geometry.length() || chunk_size != geometry.chunk_size() || !equal(r.take(sizeof(Digest)), root)) return fail(damaged(file, "belongs to another object"));
+  if (length != geometry.length() || chunk_size != geometry.chunk_size() || !equal(r.take(sizeof(Digest)), root))
+    return fail(damaged(file, "belongs to another object"));
   auto held = content::Bitmap::from_octets(geometry.chunks(), r.rest());
   if (!held) return fail(damaged(file, "is damaged (wrong bitmap)"));
   return std::move(*held);
@@ -101,11 +108,13 @@ Status allocate(int descriptor, const fs::path& path, std::uint64_t offset, std:
   return {};
 }
 
-// Blocks for every node that can be written: a store into a hole of a full disk would be SIGBUS, not an error. Nodes of the chunks lie below
-// 2 * chunks; beyond there are only ancestors of the last chunk, one page each. The rest (up to half of the file) stays a hole.
+// Blocks for every node that can be written: a store into a hole of a full disk would be SIGBUS, not an error. Nodes of
+// the chunks lie below 2 * chunks; beyond there are only ancestors of the last chunk, one page each. The rest (up to
+// half of the file) stays a hole.
 Status allocate_nodes(int descriptor, const fs::path& path, std::uint32_t chunks) {
   auto nodes = MerkleTree::octets(chunks) / sizeof(Digest);
-  SEALCAST_TRY(allocate(descriptor, path, 0, std::min<std::uint64_t>(nodes, std::uint64_t{chunks} * 2) * sizeof(Digest)));
+  SEALCAST_TRY(
+      allocate(descriptor, path, 0, std::min<std::uint64_t>(nodes, std::uint64_t{chunks} * 2) * sizeof(Digest)));
   for (auto b = content::bin::leaf(chunks - 1); b < nodes; b = content::bin::parent(b))
     if (b >= std::uint64_t{chunks} * 2) SEALCAST_TRY(allocate(descriptor, path, b * sizeof(Digest), sizeof(Digest)));
   return {};
@@ -115,7 +124,12 @@ Status allocate_nodes(int descriptor, const fs::path& path, std::uint32_t chunks
 
 struct ChunkFile::Impl {
   Impl(const fs::path& base, const content::Geometry& g, const Digest& r)
-      : geometry(g), root(r), data_path(with(base, ".data")), tree_path(with(base, ".tree")), have_path(with(base, ".have")), held(g.chunks()) {}
+      : geometry(g),
+        root(r),
+        data_path(with(base, ".data")),
+        tree_path(with(base, ".tree")),
+        have_path(with(base, ".have")),
+        held(g.chunks()) {}
   ~Impl() {
     if (mapped != MAP_FAILED) ::munmap(mapped, tree_octets());
   }
@@ -150,18 +164,24 @@ Status ChunkFile::Impl::open_data(bool found) {
   SEALCAST_TRY(data.open(data_path, size));
   if (size == geometry.length()) return {};
   // Empty and never saved: this is new, or an attempt that got no further.
-  if (found || size != 0) return fail(damaged(data_path, "has " + std::to_string(size) + " octets instead of " + std::to_string(geometry.length())));
-  if (::ftruncate(data, static_cast<off_t>(geometry.length())) != 0) return fail(system_error("cannot make", data_path, errno));
+  if (found || size != 0)
+    return fail(
+        damaged(data_path, "has " + std::to_string(size) + " octets instead of " + std::to_string(geometry.length())));
+  if (::ftruncate(data, static_cast<off_t>(geometry.length())) != 0)
+    return fail(system_error("cannot make", data_path, errno));
   return {};
 }
 
 Status ChunkFile::Impl::open_tree(bool found) {
   std::uint64_t size = 0;
   SEALCAST_TRY(tree.open(tree_path, size));
-  if (found && size != tree_octets()) return fail(damaged(tree_path, "has " + std::to_string(size) + " octets instead of " + std::to_string(tree_octets())));
+  if (found && size != tree_octets())
+    return fail(
+        damaged(tree_path, "has " + std::to_string(size) + " octets instead of " + std::to_string(tree_octets())));
   // Nodes of an attempt that never saved are of no use, and whoever builds a tree wants zeros.
   if (!found && size != 0 && ::ftruncate(tree, 0) != 0) return fail(system_error("cannot empty", tree_path, errno));
-  if (!found && ::ftruncate(tree, static_cast<off_t>(tree_octets())) != 0) return fail(system_error("cannot make", tree_path, errno));
+  if (!found && ::ftruncate(tree, static_cast<off_t>(tree_octets())) != 0)
+    return fail(system_error("cannot make", tree_path, errno));
   SEALCAST_TRY(allocate_nodes(tree, tree_path, geometry.chunks()));
   mapped = ::mmap(nullptr, tree_octets(), PROT_READ | PROT_WRITE, MAP_SHARED, tree, 0);
   if (mapped == MAP_FAILED) return fail(system_error("cannot map", tree_path, errno));
@@ -171,7 +191,8 @@ Status ChunkFile::Impl::open_tree(bool found) {
 ChunkFile::ChunkFile() = default;
 ChunkFile::~ChunkFile() = default;
 
-Result<std::unique_ptr<ChunkFile>> ChunkFile::open(const fs::path& base, const content::Geometry& geometry, const Digest& root) {
+Result<std::unique_ptr<ChunkFile>> ChunkFile::open(const fs::path& base, const content::Geometry& geometry,
+                                                   const Digest& root) {
   std::unique_ptr<ChunkFile> out(new ChunkFile);
   out->impl_ = std::make_unique<Impl>(base, geometry, root);
   bool found = false;
@@ -205,9 +226,15 @@ Status ChunkFile::write(std::uint64_t offset, ByteView data) {
   return {};
 }
 
-std::span<Digest> ChunkFile::nodes() { return {static_cast<Digest*>(impl_->mapped), impl_->tree_octets() / sizeof(Digest)}; }
-const content::Bitmap& ChunkFile::held_at_open() const { return impl_->held; }
-const fs::path& ChunkFile::data_path() const { return impl_->data_path; }
+std::span<Digest> ChunkFile::nodes() {
+  return {static_cast<Digest*>(impl_->mapped), impl_->tree_octets() / sizeof(Digest)};
+}
+const content::Bitmap& ChunkFile::held_at_open() const {
+  return impl_->held;
+}
+const fs::path& ChunkFile::data_path() const {
+  return impl_->data_path;
+}
 
 Status ChunkFile::save(const content::Bitmap& held) {
   auto& i = *impl_;

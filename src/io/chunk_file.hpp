@@ -1,5 +1,6 @@
 #pragma once
-// One object on disk: `<base>.data` (octets at their offsets, sparse), `<base>.tree` (Merkle nodes, mmap'd, sparse), `<base>.have` (bitmap).
+// One object on disk: `<base>.data` (octets at their offsets, sparse), `<base>.tree` (Merkle nodes, mmap'd, sparse),
+// `<base>.have` (bitmap).
 #include <filesystem>
 #include <memory>
 
@@ -11,14 +12,17 @@ namespace sealcast::io {
 
 class ChunkFile final : public swarm::ChunkStorage {
  public:
-  // Creates what is missing (mode 0600). A foreign or truncated state (sizes, header, checksum of .have) is an error that names the file.
-  static Result<std::unique_ptr<ChunkFile>> open(const std::filesystem::path& base, const content::Geometry& geometry, const content::Digest& root);
+  // Creates what is missing (mode 0600). A foreign or truncated state (sizes, header, checksum of .have) is an error
+  // that names the file.
+  static Result<std::unique_ptr<ChunkFile>> open(const std::filesystem::path& base, const content::Geometry& geometry,
+                                                 const content::Digest& root);
   ~ChunkFile() override;
   Status read(std::uint64_t offset, MutableByteView out) override;
   Status write(std::uint64_t offset, ByteView data) override;
   std::span<content::Digest> nodes();
   const content::Bitmap& held_at_open() const;
-  // Data first (fdatasync), tree (msync), then the bitmap, atomically: a crash never leaves a chunk marked that is not there.
+  // Data first (fdatasync), tree (msync), then the bitmap, atomically: a crash never leaves a chunk marked that is not
+  // there.
   Status save(const content::Bitmap& held);
   const std::filesystem::path& data_path() const;
   static void remove(const std::filesystem::path& base);

@@ -32,7 +32,8 @@ struct ChunkFiles : testing::Test {
   void make() {
     auto object = open();
     ASSERT_TRUE(object) << object.error().message;
-    ASSERT_TRUE((*object)->write(geometry.offset_of(3), ByteView(octets).subspan(geometry.offset_of(3), geometry.size_of({3, 9}))));
+    ASSERT_TRUE((*object)->write(geometry.offset_of(3),
+                                 ByteView(octets).subspan(geometry.offset_of(3), geometry.size_of({3, 9}))));
     (*object)->nodes()[6].fill(0xab);
     Bitmap held(geometry.chunks());
     held.set({3, 9});
@@ -43,7 +44,8 @@ struct ChunkFiles : testing::Test {
     ASSERT_FALSE(object);
     EXPECT_EQ(object.error().message.find(file(extension).string()), 0u) << object.error().message;
     EXPECT_NE(object.error().message.find(reason), std::string::npos) << object.error().message;
-    EXPECT_NE(object.error().message.find("remove " + base.string() + ".data"), std::string::npos) << object.error().message;
+    EXPECT_NE(object.error().message.find("remove " + base.string() + ".data"), std::string::npos)
+        << object.error().message;
   }
   ChunkFiles() { test::SeededRandom(1).fill(octets); }
   test::TemporaryDirectory directory;
@@ -95,7 +97,8 @@ TEST_F(ChunkFiles, ATreeFitsAndHasItsBlocksForEverySize) {
     for (std::uint32_t i = 0; i < chunks; ++i) builder.add(content::Digest{1});
     auto top = builder.finish();
     EXPECT_NE(top, content::Digest{});
-    struct stat before {}, after {};
+    struct stat before {
+    }, after{};
     ::stat(file(".tree").c_str(), &before);
     ASSERT_TRUE((*object)->save(Bitmap(chunks)));
     ::stat(file(".tree").c_str(), &after);

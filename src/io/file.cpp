@@ -21,9 +21,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string shown(const fs::path& path) { return printable(path.string(), 4096); }
+std::string shown(const fs::path& path) {
+  return printable(path.string(), 4096);
+}
 
-fs::path directory_of(const fs::path& path) { return path.has_parent_path() ? path.parent_path() : fs::path("."); }
+fs::path directory_of(const fs::path& path) {
+  return path.has_parent_path() ? path.parent_path() : fs::path(".");
+}
 
 fs::path temporary_name(const fs::path& path) {
   std::array<std::uint8_t, 8> octets{};
@@ -63,7 +67,8 @@ Status publish(int& descriptor, const fs::path& part, const fs::path& path) {
   if (::fsync(descriptor) != 0) return fail(system_error("cannot sync", part, errno));
   int reason = ::close(std::exchange(descriptor, -1)) == 0 ? 0 : errno;
   if (reason != 0) return fail(system_error("cannot close", part, reason));
-  if (::rename(part.c_str(), path.c_str()) != 0) return fail(system_error("cannot rename " + shown(part) + " to", path, errno));
+  if (::rename(part.c_str(), path.c_str()) != 0)
+    return fail(system_error("cannot rename " + shown(part) + " to", path, errno));
   return sync_directory(directory_of(path));
 }
 
@@ -75,7 +80,9 @@ Status check_replaceable(const fs::path& path) {
     return fail(system_error("cannot look at", path, errno));
   }
   if (S_ISREG(about.st_mode)) return {};
-  auto what = S_ISLNK(about.st_mode) ? "a symbolic link, which is not followed" : S_ISDIR(about.st_mode) ? "a directory" : "no regular file";
+  auto what = S_ISLNK(about.st_mode)   ? "a symbolic link, which is not followed"
+              : S_ISDIR(about.st_mode) ? "a directory"
+                                       : "no regular file";
   return fail(ErrorCode::usage, "cannot write to " + shown(path) + ": it is " + what);
 }
 
@@ -105,7 +112,8 @@ Result<Bytes> read_file(const fs::path& path, std::size_t limit) {
   }
   ::close(descriptor);
   if (reason != 0) return fail(system_error("cannot read", path, reason));
-  if (out.size() > limit) return fail(ErrorCode::usage, shown(path) + " is larger than " + std::to_string(limit) + " octets");
+  if (out.size() > limit)
+    return fail(ErrorCode::usage, shown(path) + " is larger than " + std::to_string(limit) + " octets");
   return out;
 }
 
@@ -135,7 +143,8 @@ Status make_directory(const fs::path& path, unsigned mode) {
   if (::mkdir(path.c_str(), mode) != 0) {
     int reason = errno;
     // Somebody else may have made it meanwhile.
-    if (reason != EEXIST || ::stat(path.c_str(), &about) != 0 || !S_ISDIR(about.st_mode)) return fail(system_error("cannot make directory", path, reason));
+    if (reason != EEXIST || ::stat(path.c_str(), &about) != 0 || !S_ISDIR(about.st_mode))
+      return fail(system_error("cannot make directory", path, reason));
   }
   return {};
 }
@@ -154,7 +163,8 @@ Result<DirectoryLock> DirectoryLock::take(const fs::path& directory) {
     auto got = std::max<ssize_t>(::pread(descriptor, text.data(), text.size(), 0), 0);
     auto end = std::find_if(text.begin(), text.begin() + got, [](char c) { return c < '0' || c > '9'; });
     std::string holder(text.begin(), end);
-    return fail(shown(directory) + " is in use by " + (holder.empty() ? "another process" : "process " + holder) + ": stop it first");
+    return fail(shown(directory) + " is in use by " + (holder.empty() ? "another process" : "process " + holder) +
+                ": stop it first");
   }
   auto text = std::to_string(::getpid()) + "\n";
   if (::ftruncate(descriptor, 0) != 0) return fail(system_error("cannot write", path, errno));
@@ -163,7 +173,9 @@ Result<DirectoryLock> DirectoryLock::take(const fs::path& directory) {
 }
 
 // The file stays: to remove it would race with the next one that opens it.
-DirectoryLock::~DirectoryLock() { close_descriptor(descriptor_); }
+DirectoryLock::~DirectoryLock() {
+  close_descriptor(descriptor_);
+}
 DirectoryLock::DirectoryLock(DirectoryLock&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}
 DirectoryLock& DirectoryLock::operator=(DirectoryLock&& other) noexcept {
   std::swap(descriptor_, other.descriptor_);
@@ -181,7 +193,9 @@ Result<OutputFile> OutputFile::create(const fs::path& path) {
   return out;
 }
 
-Status OutputFile::write(ByteView data) { return write_all(descriptor_, data, part_); }
+Status OutputFile::write(ByteView data) {
+  return write_all(descriptor_, data, part_);
+}
 
 Status OutputFile::commit() {
   SEALCAST_TRY(check_replaceable(path_));
@@ -195,7 +209,9 @@ OutputFile::~OutputFile() {
   if (!part_.empty()) ::unlink(part_.c_str());
 }
 OutputFile::OutputFile(OutputFile&& other) noexcept
-    : path_(std::move(other.path_)), part_(std::exchange(other.part_, {})), descriptor_(std::exchange(other.descriptor_, -1)) {}
+    : path_(std::move(other.path_)),
+      part_(std::exchange(other.part_, {})),
+      descriptor_(std::exchange(other.descriptor_, -1)) {}
 OutputFile& OutputFile::operator=(OutputFile&& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(part_, other.part_);
@@ -211,16 +227,23 @@ Result<SourceFile> SourceFile::open(const fs::path& path) {
   if (out.descriptor_ < 0) return fail(system_error("cannot open", path, errno));
   struct stat about {};
   if (::fstat(out.descriptor_, &about) != 0) return fail(system_error("cannot look at", path, errno));
-  if (!S_ISREG(about.st_mode)) return fail(ErrorCode::usage, shown(path) + " is " + (S_ISDIR(about.st_mode) ? "a directory" : "no regular file"));
+  if (!S_ISREG(about.st_mode))
+    return fail(ErrorCode::usage, shown(path) + " is " + (S_ISDIR(about.st_mode) ? "a directory" : "no regular file"));
   out.size_ = static_cast<std::uint64_t>(about.st_size);
   out.state_ = state_of(about);
   ::posix_fadvise(out.descriptor_, 0, 0, POSIX_FADV_SEQUENTIAL);
   return out;
 }
 
-SourceFile::~SourceFile() { close_descriptor(descriptor_); }
+SourceFile::~SourceFile() {
+  close_descriptor(descriptor_);
+}
 SourceFile::SourceFile(SourceFile&& other) noexcept
-    : path_(std::move(other.path_)), descriptor_(std::exchange(other.descriptor_, -1)), size_(other.size_), read_(other.read_), state_(other.state_) {}
+    : path_(std::move(other.path_)),
+      descriptor_(std::exchange(other.descriptor_, -1)),
+      size_(other.size_),
+      read_(other.read_),
+      state_(other.state_) {}
 SourceFile& SourceFile::operator=(SourceFile&& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(descriptor_, other.descriptor_);
@@ -231,7 +254,9 @@ SourceFile& SourceFile::operator=(SourceFile&& other) noexcept {
 }
 
 SourceFile::State SourceFile::state_of(const struct stat& about) {
-  return {about.st_dev, about.st_ino, static_cast<std::uint64_t>(about.st_size), about.st_mtim.tv_sec, about.st_mtim.tv_nsec, about.st_ctim.tv_sec, about.st_ctim.tv_nsec};
+  return {about.st_dev,         about.st_ino,          static_cast<std::uint64_t>(about.st_size),
+          about.st_mtim.tv_sec, about.st_mtim.tv_nsec, about.st_ctim.tv_sec,
+          about.st_ctim.tv_nsec};
 }
 
 Result<std::size_t> SourceFile::read(MutableByteView out) {
@@ -247,7 +272,9 @@ Result<std::size_t> SourceFile::read(MutableByteView out) {
     if (got == 0) break;
     done += static_cast<std::size_t>(got);
   }
-  if (done != wanted) return fail(shown(path_) + " changed while it was read: it is " + (done < wanted ? "shorter" : "longer") + " than it was");
+  if (done != wanted)
+    return fail(shown(path_) + " changed while it was read: it is " + (done < wanted ? "shorter" : "longer") +
+                " than it was");
   read_ += done;
   return done;
 }
@@ -261,9 +288,12 @@ Status SourceFile::seek(std::uint64_t offset) {
 
 // What was read is the open file; what the caller names is the path: a rename in between is a change too.
 Status SourceFile::check_unchanged() const {
-  struct stat open_file {}, named {};
-  if (::fstat(descriptor_, &open_file) != 0 || ::stat(path_.c_str(), &named) != 0) return fail(system_error("cannot look at", path_, errno));
-  if (state_of(open_file) != state_ || state_of(named) != state_) return fail(shown(path_) + " changed while it was read: try again when nobody writes to it");
+  struct stat open_file {
+  }, named{};
+  if (::fstat(descriptor_, &open_file) != 0 || ::stat(path_.c_str(), &named) != 0)
+    return fail(system_error("cannot look at", path_, errno));
+  if (state_of(open_file) != state_ || state_of(named) != state_)
+    return fail(shown(path_) + " changed while it was read: try again when nobody writes to it");
   return {};
 }
 

@@ -3,8 +3,8 @@
 #include <filesystem>
 #include <string>
 
-#include "base/result.hpp"
 #include "base/bytes.hpp"
+#include "base/result.hpp"
 
 struct stat;
 
@@ -30,8 +30,8 @@ class DirectoryLock {
   int descriptor_ = -1;
 };
 
-// Output that appears under its name only when it is whole: "<name>.part-<random>" beside it, O_EXCL | O_NOFOLLOW, renamed by commit().
-// A symbolic link at the name is refused, not followed.
+// Output that appears under its name only when it is whole: "<name>.part-<random>" beside it, O_EXCL | O_NOFOLLOW,
+// renamed by commit(). A symbolic link at the name is refused, not followed.
 class OutputFile {
  public:
   static Result<OutputFile> create(const std::filesystem::path& path);

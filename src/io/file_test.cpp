@@ -28,7 +28,9 @@ struct Files : Test {
     EXPECT_EQ(::stat(path.c_str(), &about), 0);
     return about.st_mode & 07777;
   }
-  std::size_t count() const { return static_cast<std::size_t>(std::distance(fs::directory_iterator(directory.path()), {})); }
+  std::size_t count() const {
+    return static_cast<std::size_t>(std::distance(fs::directory_iterator(directory.path()), {}));
+  }
   test::TemporaryDirectory directory;
 };
 
@@ -100,7 +102,8 @@ TEST_F(Files, ASecondProcessIsToldWhoHoldsTheLock) {
     // flock is per open file: a second take in this process is a second holder too.
     auto second = DirectoryLock::take(directory.path());
     ASSERT_FALSE(second);
-    EXPECT_NE(second.error().message.find("process " + std::to_string(::getpid()) + ":"), std::string::npos) << second.error().message;
+    EXPECT_NE(second.error().message.find("process " + std::to_string(::getpid()) + ":"), std::string::npos)
+        << second.error().message;
     EXPECT_NE(second.error().message.find(directory.path().string()), std::string::npos);
   }
   EXPECT_TRUE(DirectoryLock::take(directory.path()));
@@ -133,7 +136,8 @@ TEST_F(Files, OutputRefusesLinksDirectoriesAndDevices) {
   fs::create_symlink("nowhere", at("dangling"));
   fs::create_directory(at("directory"));
   ASSERT_EQ(::mkfifo(at("fifo").c_str(), 0600), 0);
-  for (auto name : {"link", "dangling", "directory", "fifo", "directory/", "missing/x"}) EXPECT_FALSE(OutputFile::create(at(name))) << name;
+  for (auto name : {"link", "dangling", "directory", "fifo", "directory/", "missing/x"})
+    EXPECT_FALSE(OutputFile::create(at(name))) << name;
   EXPECT_FALSE(OutputFile::create("/dev/null"));
   auto out = OutputFile::create(at("late"));
   ASSERT_TRUE(out);
@@ -187,7 +191,9 @@ TEST_F(Files, SourceThatChangesIsNoticed) {
   struct stat about {};
   ::stat(at("a").c_str(), &about);
   struct timespec times[2] = {about.st_atim, about.st_mtim};
-  for (struct stat now = about; now.st_ctim.tv_sec == about.st_ctim.tv_sec && now.st_ctim.tv_nsec == about.st_ctim.tv_nsec; ::stat(at("a").c_str(), &now))
+  for (struct stat now = about;
+       now.st_ctim.tv_sec == about.st_ctim.tv_sec && now.st_ctim.tv_nsec == about.st_ctim.tv_nsec;
+       ::stat(at("a").c_str(), &now))
     ::utimensat(AT_FDCWD, at("a").c_str(), times, 0);
   EXPECT_FALSE(again->check_unchanged());
 }

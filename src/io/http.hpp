@@ -15,11 +15,11 @@ struct HttpRequest {
   std::string query;          // as it came
   std::string content_range;  // "bytes a-b/len" or empty
   std::uint64_t content_length = 0;
-  std::string body;           // whole body of requests that are not streamed
+  std::string body;  // whole body of requests that are not streamed
 };
 struct HttpResponse {
   int status = 200;
-  std::string body;           // JSON
+  std::string body;  // JSON
   std::vector<std::pair<std::string, std::string>> headers;
 };
 
@@ -27,17 +27,21 @@ struct HttpResponse {
 class BodySink {
  public:
   virtual ~BodySink() = default;
-  virtual Status write(ByteView piece) = 0;  // at most 256 KiB; an error ends the request with 500 (507: disk full) and its sentence
-  virtual HttpResponse finish() = 0;         // body complete
+  virtual Status write(
+      ByteView piece) = 0;  // at most 256 KiB; an error ends the request with 500 (507: disk full) and its sentence
+  virtual HttpResponse finish() = 0;  // body complete
   // Connection lost before the end: destructor only.
 };
 
-// Errors of its own (400, 413, 431, 503) are {"error": sentence} too. The handlers may close() the server but not destroy it.
+// Errors of its own (400, 413, 431, 503) are {"error": sentence} too. The handlers may close() the server but not
+// destroy it.
 class HttpServer {
  public:
-  // stream: called first, with the headers; a sink makes the body go there; nullptr: body is collected (<= 1 MiB) for handle.
+  // stream: called first, with the headers; a sink makes the body go there; nullptr: body is collected (<= 1 MiB) for
+  // handle.
   struct Handlers {
-    std::function<std::unique_ptr<BodySink>(const HttpRequest&, HttpResponse& refusal)> stream;  // nullptr and refusal.status >= 400: refuse now
+    std::function<std::unique_ptr<BodySink>(const HttpRequest&, HttpResponse& refusal)>
+        stream;  // nullptr and refusal.status >= 400: refuse now
     std::function<HttpResponse(const HttpRequest&)> handle;
   };
   struct Limits {
@@ -67,8 +71,8 @@ struct HttpCall {
   std::function<Result<std::size_t>(MutableByteView)> source;
   std::uint64_t content_length = 0;
 };
-// timeout: the longest time without progress. Nobody listening, or nobody answering, is ErrorCode::network; any status that comes is a result,
-// also one that came before the body was sent. An error of `source` comes back as it is.
+// timeout: the longest time without progress. Nobody listening, or nobody answering, is ErrorCode::network; any status
+// that comes is a result, also one that came before the body was sent. An error of `source` comes back as it is.
 Result<HttpResponse> http_call(const std::filesystem::path& socket, HttpCall call, Duration timeout);
 
 }  // namespace sealcast::io

@@ -40,7 +40,9 @@ class Client {
   Result<HttpResponse> receive();
 
  private:
-  tl::unexpected<Error> network(const std::string& what) const { return fail(ErrorCode::network, printable(path_.string(), 4096) + ": " + what); }
+  tl::unexpected<Error> network(const std::string& what) const {
+    return fail(ErrorCode::network, printable(path_.string(), 4096) + ": " + what);
+  }
   tl::unexpected<Error> network(int reason) const { return network(std::generic_category().message(reason)); }
   std::string seconds() const;
   Result<short> wait(short events, const char* missing) const;
@@ -90,7 +92,8 @@ Status Client::connect() {
   do reason = ::connect(descriptor_, address->address(), address->size()) == 0 ? 0 : errno;
   while (reason == EINTR);
   if (reason == EAGAIN) return network("the node took no connection for " + seconds());
-  if (reason == ENOENT || reason == ECONNREFUSED) return network("nobody listens there (" + std::generic_category().message(reason) + ")");
+  if (reason == ENOENT || reason == ECONNREFUSED)
+    return network("nobody listens there (" + std::generic_category().message(reason) + ")");
   if (reason != 0) return network(reason);
   // A socket that another user put there gets no octet of ours; root may talk to everybody's node.
   if (::geteuid() != 0 && !partner_trusted(descriptor_)) return network("the socket belongs to another user");
@@ -101,7 +104,8 @@ Status Client::connect() {
 std::string Client::head() const {
   auto length = call_.source ? call_.content_length : call_.body.size();
   auto out = call_.method + " " + call_.target + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n";
-  if (length > 0 || (call_.method != "GET" && call_.method != "HEAD")) out += "Content-Length: " + std::to_string(length) + "\r\n";
+  if (length > 0 || (call_.method != "GET" && call_.method != "HEAD"))
+    out += "Content-Length: " + std::to_string(length) + "\r\n";
   if (!call_.content_range.empty()) out += "Content-Range: " + call_.content_range + "\r\n";
   return out + "\r\n";
 }
@@ -130,9 +134,12 @@ Status Client::send() {
     SEALCAST_TRY_ASSIGN(auto events, wait(POLLIN | POLLOUT, "the node took nothing"));
     if ((events & POLLIN) != 0) return {};
     auto put = ::send(descriptor_, pending_.data() + at, pending_.size() - at, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (put >= 0) at += static_cast<std::size_t>(put);
-    else if (errno == EPIPE || errno == ECONNRESET) return {};  // an answer may have come before
-    else if (errno != EAGAIN && errno != EINTR) return network(errno);
+    if (put >= 0)
+      at += static_cast<std::size_t>(put);
+    else if (errno == EPIPE || errno == ECONNRESET)
+      return {};  // an answer may have come before
+    else if (errno != EAGAIN && errno != EINTR)
+      return network(errno);
   }
 }
 
@@ -140,7 +147,9 @@ Result<HttpResponse> Client::parse() {
   HttpResponse out;
   auto& message = parser_->get();
   out.status = static_cast<int>(message.result_int());
-  for (auto& field : message) out.headers.emplace_back(std::string(field.name_string().data(), field.name_string().size()), std::string(field.value().data(), field.value().size()));
+  for (auto& field : message)
+    out.headers.emplace_back(std::string(field.name_string().data(), field.name_string().size()),
+                             std::string(field.value().data(), field.value().size()));
   out.body = std::move(message.body());
   return out;
 }
@@ -167,9 +176,12 @@ Result<HttpResponse> Client::receive() {
     }
     SEALCAST_TRY(wait(POLLIN, "no answer came"));
     auto got = ::recv(descriptor_, room.data(), room.size(), 0);
-    if (got > 0) input_.append(reinterpret_cast<const char*>(room.data()), static_cast<std::size_t>(got));
-    else if (got == 0 || errno == ECONNRESET || errno == EPIPE) at_end_ = true;
-    else if (errno != EINTR && errno != EAGAIN) return network(errno);
+    if (got > 0)
+      input_.append(reinterpret_cast<const char*>(room.data()), static_cast<std::size_t>(got));
+    else if (got == 0 || errno == ECONNRESET || errno == EPIPE)
+      at_end_ = true;
+    else if (errno != EINTR && errno != EAGAIN)
+      return network(errno);
   }
 }
 
@@ -181,8 +193,10 @@ bool printable_word(std::string_view text) {
 
 Result<HttpResponse> http_call(const fs::path& socket, HttpCall call, Duration timeout) {
   // Nothing that a user typed becomes a header.
-  bool clean = std::all_of(call.content_range.begin(), call.content_range.end(), [](char c) { return c >= ' ' && c < 0x7f; });
-  if (!printable_word(call.method) || !printable_word(call.target) || !clean) return fail(ErrorCode::usage, "\"" + printable(call.target) + "\" cannot be asked for");
+  bool clean =
+      std::all_of(call.content_range.begin(), call.content_range.end(), [](char c) { return c >= ' ' && c < 0x7f; });
+  if (!printable_word(call.method) || !printable_word(call.target) || !clean)
+    return fail(ErrorCode::usage, "\"" + printable(call.target) + "\" cannot be asked for");
   Client client(socket, call, timeout);
   SEALCAST_TRY(client.connect());
   SEALCAST_TRY(client.send());

@@ -23,11 +23,11 @@ namespace asio = boost::asio;
 namespace fs = std::filesystem;
 using boost::beast::error_code;
 
-constexpr std::size_t k_piece = 256 << 10;         // read in one turn of the loop, and given to a sink at once
+constexpr std::size_t k_piece = 256 << 10;  // read in one turn of the loop, and given to a sink at once
 constexpr std::uint32_t k_header_limit = 16 << 10;
-constexpr int k_accepts = 16;                      // in one turn
-constexpr Duration k_farewell = 2s;                // how long a refused body is read on, so that the answer is not lost by a reset
-constexpr Duration k_rest = 100ms;                 // no descriptor left: try again then
+constexpr int k_accepts = 16;        // in one turn
+constexpr Duration k_farewell = 2s;  // how long a refused body is read on, so that the answer is not lost by a reset
+constexpr Duration k_rest = 100ms;   // no descriptor left: try again then
 
 // A request body that goes on as it comes, without a copy.
 struct PieceBody {
@@ -53,11 +53,18 @@ struct PieceBody {
 };
 using Parser = http::request_parser<PieceBody>;
 
-HttpResponse refusal(int status, std::string sentence) { return {status, json::Value(json::Object{{"error", std::move(sentence)}}).text(), {}}; }
+HttpResponse refusal(int status, std::string sentence) {
+  return {status, json::Value(json::Object{{"error", std::move(sentence)}}).text(), {}};
+}
 
 std::optional<std::string> decode_percent(std::string_view text) {
   std::string out;
-  auto digit = [](char c) { return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1; };
+  auto digit = [](char c) {
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+  };
   for (std::size_t i = 0; i < text.size(); ++i) {
     char c = text[i];
     if (c == '%') {
@@ -97,7 +104,8 @@ std::string serialize(const HttpResponse& from, bool head_only, bool keep_alive,
 }
 
 HttpResponse refusal(error_code ec) {
-  if (ec == http::error::header_limit) return refusal(431, "the request's header is larger than " + std::to_string(k_header_limit) + " octets");
+  if (ec == http::error::header_limit)
+    return refusal(431, "the request's header is larger than " + std::to_string(k_header_limit) + " octets");
   return refusal(400, "this is no HTTP request: " + ec.message());
 }
 
@@ -149,7 +157,9 @@ struct HttpServer::Impl::Connection {
   void write();
   void written();
   bool reading() const { return stage == Stage::head || stage == Stage::body; }
-  bool expired(Instant now) const { return stage == Stage::farewell ? now >= active + k_farewell : now >= active + server.limits.idle; }
+  bool expired(Instant now) const {
+    return stage == Stage::farewell ? now >= active + k_farewell : now >= active + server.limits.idle;
+  }
 
   Impl& server;
   int id, descriptor;
@@ -219,8 +229,10 @@ std::size_t HttpServer::Impl::Connection::parse(ByteView data) {
     if (!ec && stage == Stage::head && parser->is_header_done()) on_head();
     if (stage == Stage::closed) break;
     if (!failure && !parser->is_done()) continue;
-    if (failure) answer(*failure);
-    else on_complete();
+    if (failure)
+      answer(*failure);
+    else
+      on_complete();
     break;  // the next request waits for its turn
   }
   return used;
@@ -245,8 +257,10 @@ void HttpServer::Impl::Connection::on_head() {
   HttpResponse refused;
   if (server.handlers.stream) sink = server.handlers.stream(request, refused);
   if (stage == Stage::closed) return;
-  if (!sink && refused.status >= 400) failure = std::move(refused);
-  else if (!sink && request.content_length > server.limits.body) on_piece({});
+  if (!sink && refused.status >= 400)
+    failure = std::move(refused);
+  else if (!sink && request.content_length > server.limits.body)
+    on_piece({});
   else if (!parser->is_done() && boost::beast::iequals(head[http::field::expect], "100-continue")) {
     output += "HTTP/1.1 100 Continue\r\n\r\n";
     write();
@@ -258,7 +272,8 @@ void HttpServer::Impl::Connection::on_piece(ByteView piece) {
   if (!sink) {
     if (std::max<std::uint64_t>(request.content_length, request.body.size() + piece.size()) > server.limits.body)
       failure = refusal(413, "the body is larger than " + std::to_string(server.limits.body) + " octets");
-    else request.body.append(reinterpret_cast<const char*>(piece.data()), piece.size());
+    else
+      request.body.append(reinterpret_cast<const char*>(piece.data()), piece.size());
     return;
   }
   for (; !piece.empty() && stage != Stage::closed; piece = piece.subspan(std::min(piece.size(), k_piece))) {
@@ -364,7 +379,8 @@ void HttpServer::Impl::adopt(int descriptor) {
     return;
   }
   if (connections.size() >= limits.connections) {
-    auto text = serialize(refusal(503, "there are " + std::to_string(limits.connections) + " connections already"), false, false, 11);
+    auto text = serialize(refusal(503, "there are " + std::to_string(limits.connections) + " connections already"),
+                          false, false, 11);
     [[maybe_unused]] auto ignored = ::send(descriptor, text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     ::close(descriptor);
     return;
@@ -381,11 +397,14 @@ void HttpServer::Impl::adopt(int descriptor) {
 Status HttpServer::Impl::replace_stale(const UnixAddress& address) const {
   struct stat about {};
   if (::lstat(path.c_str(), &about) != 0) return {};  // bind says what else is wrong
-  if (!S_ISSOCK(about.st_mode)) return fail(ErrorCode::usage, "cannot listen on " + printable(path.string(), 4096) + ": it is a file and no socket");
+  if (!S_ISSOCK(about.st_mode))
+    return fail(ErrorCode::usage,
+                "cannot listen on " + printable(path.string(), 4096) + ": it is a file and no socket");
   int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   int reason = ::connect(probe, address.address(), address.size()) == 0 ? 0 : errno;
   ::close(probe);
-  if (reason == 0 || reason == EAGAIN) return fail(ErrorCode::failure, "another process listens on " + printable(path.string(), 4096));
+  if (reason == 0 || reason == EAGAIN)
+    return fail(ErrorCode::failure, "another process listens on " + printable(path.string(), 4096));
   if (reason != ECONNREFUSED) return fail(system_error("cannot listen on", path, reason));
   if (::unlink(path.c_str()) != 0 && errno != ENOENT) return fail(system_error("cannot remove", path, errno));
   return {};
@@ -394,7 +413,8 @@ Status HttpServer::Impl::replace_stale(const UnixAddress& address) const {
 Status HttpServer::Impl::bind(const UnixAddress& address) {
   listening = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   // The mode of a socket before bind is that of its file after it: there is no moment in which others may connect.
-  if (listening < 0 || ::fchmod(listening, 0600) != 0 || ::bind(listening, address.address(), address.size()) != 0) return fail(system_error("cannot listen on", path, errno));
+  if (listening < 0 || ::fchmod(listening, 0600) != 0 || ::bind(listening, address.address(), address.size()) != 0)
+    return fail(system_error("cannot listen on", path, errno));
   struct stat about {};
   if (::lstat(path.c_str(), &about) == 0) inode = about.st_ino;
   if (::listen(listening, SOMAXCONN) != 0) return fail(system_error("cannot listen on", path, errno));
@@ -415,9 +435,14 @@ void HttpServer::Impl::close() {
 }
 
 HttpServer::HttpServer(Loop& loop, Handlers handlers) : HttpServer(loop, std::move(handlers), Limits{}) {}
-HttpServer::HttpServer(Loop& loop, Handlers handlers, Limits limits) : impl_(std::make_unique<Impl>(loop, std::move(handlers), limits)) {}
-HttpServer::~HttpServer() { impl_->close(); }
-void HttpServer::close() { impl_->close(); }
+HttpServer::HttpServer(Loop& loop, Handlers handlers, Limits limits)
+    : impl_(std::make_unique<Impl>(loop, std::move(handlers), limits)) {}
+HttpServer::~HttpServer() {
+  impl_->close();
+}
+void HttpServer::close() {
+  impl_->close();
+}
 
 Status HttpServer::listen(const fs::path& socket) {
   auto& i = *impl_;

@@ -72,7 +72,10 @@ struct Http : testing::Test {
     return {request.target == "/missing" ? 404 : 200, request.method + " " + request.body, {{"X-Test", "1"}}};
   }
   void start(HttpServer::Limits limits = {}) {
-    server = std::make_unique<HttpServer>(loop, HttpServer::Handlers{[this](auto& q, auto& r) { return stream(q, r); }, [this](auto& q) { return handle(q); }}, limits);
+    server = std::make_unique<HttpServer>(
+        loop,
+        HttpServer::Handlers{[this](auto& q, auto& r) { return stream(q, r); }, [this](auto& q) { return handle(q); }},
+        limits);
     auto status = server->listen(path);
     ASSERT_TRUE(status) << status.error().message;
   }
@@ -129,7 +132,9 @@ TEST_F(Http, RequestAndAnswerGoThrough) {
   ASSERT_TRUE(answer) << answer.error().message;
   EXPECT_EQ(answer->status, 200);
   EXPECT_EQ(answer->body, "POST {\"a\":1}");
-  EXPECT_NE(std::find(answer->headers.begin(), answer->headers.end(), std::pair<std::string, std::string>("X-Test", "1")), answer->headers.end());
+  EXPECT_NE(
+      std::find(answer->headers.begin(), answer->headers.end(), std::pair<std::string, std::string>("X-Test", "1")),
+      answer->headers.end());
   EXPECT_EQ(seen.target, "/api/v1/c d");
   EXPECT_EQ(seen.query, "x=%201&y");
   EXPECT_EQ(seen.content_range, "bytes 0-6/9");
@@ -145,7 +150,9 @@ TEST_F(Http, HeadHasNoBodyButItsLength) {
   ASSERT_TRUE(answer) << answer.error().message;
   EXPECT_EQ(seen.method, "HEAD");
   EXPECT_TRUE(answer->body.empty());
-  EXPECT_NE(std::find(answer->headers.begin(), answer->headers.end(), std::pair<std::string, std::string>("Content-Length", "3000000")), answer->headers.end());
+  EXPECT_NE(std::find(answer->headers.begin(), answer->headers.end(),
+                      std::pair<std::string, std::string>("Content-Length", "3000000")),
+            answer->headers.end());
 }
 
 TEST_F(Http, SocketIsPrivateAndGoesWithTheServer) {
@@ -216,7 +223,8 @@ TEST_F(Http, NobodyListeningIsSaidWithThePath) {
 }
 
 TEST_F(Http, NothingOddGetsIntoTheRequest) {
-  for (auto target : {"", "/a b", "/a\r\nX: y", "/\x80"}) EXPECT_EQ(http_call(path, {"GET", target, {}, {}, {}, 0}, 1s).error().code, ErrorCode::usage);
+  for (auto target : {"", "/a b", "/a\r\nX: y", "/\x80"})
+    EXPECT_EQ(http_call(path, {"GET", target, {}, {}, {}, 0}, 1s).error().code, ErrorCode::usage);
   EXPECT_EQ(http_call(path, {"GET", "/", {}, "bytes\r\n", {}, 0}, 1s).error().code, ErrorCode::usage);
 }
 
@@ -240,10 +248,13 @@ TEST_F(Http, LargeBodiesAreStreamedInPieces) {
 
 TEST_F(Http, ChunkedBodiesAreStreamedAndCollected) {
   start();
-  auto answer = raw("PUT /stream HTTP/1.1\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n5\r\nhello\r\n6;x=y\r\n world\r\n0\r\n\r\n");
+  auto answer =
+      raw("PUT /stream HTTP/1.1\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n5\r\nhello\r\n6;x=y\r\n "
+          "world\r\n0\r\n\r\n");
   EXPECT_EQ(answer.find("HTTP/1.1 201"), 0u) << answer;
   EXPECT_EQ(streamed, "hello world");
-  answer = raw("POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n");
+  answer =
+      raw("POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n");
   EXPECT_NE(answer.find("POST abc"), std::string::npos) << answer;
 }
 
@@ -289,8 +300,10 @@ TEST_F(Http, CollectedBodiesHaveALimitWhateverTheirForm) {
 
 TEST_F(Http, MalformedRequestsGetASentence) {
   start();
-  for (std::string_view text : {"rubbish\r\n\r\n", "GET / HTTP/3.7\r\n\r\n", "GET / HTTP/1.1\r\nno colon\r\n\r\n", "GET nopath HTTP/1.1\r\n\r\n", "GET /%zz HTTP/1.1\r\n\r\n",
-                                "GET /%00 HTTP/1.1\r\n\r\n", "POST / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n", "POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n"}) {
+  for (std::string_view text : {"rubbish\r\n\r\n", "GET / HTTP/3.7\r\n\r\n", "GET / HTTP/1.1\r\nno colon\r\n\r\n",
+                                "GET nopath HTTP/1.1\r\n\r\n", "GET /%zz HTTP/1.1\r\n\r\n", "GET /%00 HTTP/1.1\r\n\r\n",
+                                "POST / HTTP/1.1\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
+                                "POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n"}) {
     auto answer = raw(text);
     EXPECT_EQ(answer.find("HTTP/1.1 400"), 0u) << text << answer;
     EXPECT_NE(answer.find("{\"error\":\""), std::string::npos) << answer;
@@ -319,7 +332,9 @@ TEST_F(Http, ARequestMayComeOctetByOctet) {
   std::string answer;
   beside([&] {
     int fd = connect_to(path);
-    for (char c : std::string("PUT /stream HTTP/1.1\r\nContent-Length: 5\r\nExpect: 100-continue\r\nConnection: close\r\n\r\nhello")) EXPECT_EQ(::write(fd, &c, 1), 1);
+    for (char c : std::string(
+             "PUT /stream HTTP/1.1\r\nContent-Length: 5\r\nExpect: 100-continue\r\nConnection: close\r\n\r\nhello"))
+      EXPECT_EQ(::write(fd, &c, 1), 1);
     answer = read_to_end(fd);
   });
   EXPECT_EQ(answer.find("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201"), 0u) << answer;
@@ -372,7 +387,12 @@ TEST_F(Http, ASourceThatFailsOrEndsEarlyIsTheClientsError) {
   auto early = call(upload("/stream", body, 2000));
   ASSERT_FALSE(early);
   EXPECT_NE(early.error().message.find("1000 octets before"), std::string::npos);
-  HttpCall broken{"PUT", "/stream", {}, {}, [](MutableByteView) -> Result<std::size_t> { return fail(ErrorCode::integrity, "it changed"); }, 5};
+  HttpCall broken{"PUT",
+                  "/stream",
+                  {},
+                  {},
+                  [](MutableByteView) -> Result<std::size_t> { return fail(ErrorCode::integrity, "it changed"); },
+                  5};
   EXPECT_EQ(call(std::move(broken)).error().code, ErrorCode::integrity);
 }
 

@@ -28,7 +28,9 @@ constexpr int k_ready_at_once = 64;  // descriptors served in one turn; the othe
 constexpr std::uint64_t k_wake_key = 1, k_timer_key = 2;
 
 // A full eventfd is awake already.
-void wake(int descriptor, std::uint64_t value = 1) { [[maybe_unused]] auto ignored = ::write(descriptor, &value, sizeof value); }
+void wake(int descriptor, std::uint64_t value = 1) {
+  [[maybe_unused]] auto ignored = ::write(descriptor, &value, sizeof value);
+}
 
 void drain(int descriptor) {
   std::uint64_t count = 0;
@@ -54,7 +56,9 @@ void on_signal_arrival(int number) {
   errno = saved;
 }
 
-std::uint32_t interest(bool readable, bool writable) { return (readable ? EPOLLIN | EPOLLRDHUP : 0u) | (writable ? EPOLLOUT : 0u); }
+std::uint32_t interest(bool readable, bool writable) {
+  return (readable ? EPOLLIN | EPOLLRDHUP : 0u) | (writable ? EPOLLOUT : 0u);
+}
 
 }  // namespace
 
@@ -110,11 +114,13 @@ struct Loop::Impl {
 
   std::deque<std::function<void()>> hooks;  // a hook may add one
   int signal_descriptor = -1;
-  struct sigaction old_interrupt {}, old_terminate {};
+  struct sigaction old_interrupt {
+  }, old_terminate{};
 };
 
 Loop::Impl::Impl()
-    : epoll(::epoll_create1(EPOLL_CLOEXEC)), wake_up(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+    : epoll(::epoll_create1(EPOLL_CLOEXEC)),
+      wake_up(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       timer(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK)) {
   SEALCAST_ASSERT(epoll >= 0 && wake_up >= 0 && timer >= 0);
   epoll_event event{};
@@ -318,7 +324,9 @@ void Loop::unwatch(int descriptor) {
   impl_->retire(std::move(node.mapped()));
 }
 
-void Loop::on_turn(std::function<void()> hook) { impl_->hooks.push_back(std::move(hook)); }
+void Loop::on_turn(std::function<void()> hook) {
+  impl_->hooks.push_back(std::move(hook));
+}
 
 Status Loop::on_signal(std::function<void(int)> handler) {
   auto& i = *impl_;
@@ -327,7 +335,8 @@ Status Loop::on_signal(std::function<void(int)> handler) {
   int none = -1;
   if (descriptor < 0 || !g_signal_descriptor.compare_exchange_strong(none, descriptor)) {
     ::close(descriptor);
-    return fail(descriptor < 0 ? "no descriptor is left for signals" : "signals are taken already by another loop of this process");
+    return fail(descriptor < 0 ? "no descriptor is left for signals"
+                               : "signals are taken already by another loop of this process");
   }
   i.signal_descriptor = descriptor;
   watch(descriptor, true, false, [descriptor, handler = std::move(handler)](bool, bool) {

@@ -13,8 +13,9 @@ namespace sealcast::io {
 Instant monotonic_now();
 UnixSeconds unix_now();
 
-// Everything but post() and stop() belongs to the thread that runs it (before run(): to the one that made it). What is posted, due or ready
-// in a turn runs once in that turn; what it adds waits for the next, so nothing starves. SIGPIPE is ignored from the constructor on.
+// Everything but post() and stop() belongs to the thread that runs it (before run(): to the one that made it). What is
+// posted, due or ready in a turn runs once in that turn; what it adds waits for the next, so nothing starves. SIGPIPE
+// is ignored from the constructor on.
 class Loop final : public Executor {
  public:
   Loop();
@@ -29,16 +30,18 @@ class Loop final : public Executor {
   TimerId after(Duration delay, std::function<void()> task) { return at(monotonic_now() + delay, std::move(task)); }
   void cancel(TimerId id);
 
-  // Level-triggered; one watch for each descriptor, a second one replaces it. Errors and hang-ups count as what was asked for. The callback
-  // may watch, change and unwatch, itself and others: an unwatched descriptor gets no event any more, not even one of this turn.
+  // Level-triggered; one watch for each descriptor, a second one replaces it. Errors and hang-ups count as what was
+  // asked for. The callback may watch, change and unwatch, itself and others: an unwatched descriptor gets no event any
+  // more, not even one of this turn.
   void watch(int descriptor, bool readable, bool writable, std::function<void(bool readable, bool writable)> ready);
   void rewatch(int descriptor, bool readable, bool writable);
   void unwatch(int descriptor);
-  // Called after every turn (all ready callbacks, timers and posts done). All hooks are kept, as long as the loop lives.
+  // Called after every turn (all ready callbacks, timers and posts done). All hooks are kept, as long as the loop
+  // lives.
   void on_turn(std::function<void()> hook);
 
-  // SIGINT and SIGTERM arrive here as tasks instead of killing, whatever thread they hit. The first one restores the default, so a second
-  // one kills. One loop of a process, once.
+  // SIGINT and SIGTERM arrive here as tasks instead of killing, whatever thread they hit. The first one restores the
+  // default, so a second one kills. One loop of a process, once.
   Status on_signal(std::function<void(int signal)> handler);
 
  private:

@@ -16,7 +16,8 @@ constexpr Duration k_shortest_wait = 200us;
 }  // namespace
 
 struct MediaDriver::Impl {
-  Impl(Loop& l, swarm::Engine& e, std::function<void(const swarm::Event&)> h) : loop(l), engine(e), on_event(std::move(h)) {}
+  Impl(Loop& l, swarm::Engine& e, std::function<void(const swarm::Event&)> h)
+      : loop(l), engine(e), on_event(std::move(h)) {}
   void ready(bool readable, bool writable);
   void receive();
   bool send_pending();
@@ -155,7 +156,9 @@ MediaDriver::MediaDriver(Loop& loop, swarm::Engine& engine, std::function<void(c
     : impl_(std::make_unique<Impl>(loop, engine, std::move(on_event))) {}
 
 // Without asking the engine: what its swarms lie in may be gone.
-MediaDriver::~MediaDriver() { impl_->shut(); }
+MediaDriver::~MediaDriver() {
+  impl_->shut();
+}
 
 Status MediaDriver::open(const Endpoint& local, MediaOptions options) {
   auto& i = *impl_;
@@ -167,7 +170,9 @@ Status MediaDriver::open(const Endpoint& local, MediaOptions options) {
   return {};
 }
 
-Endpoint MediaDriver::local() const { return impl_->socket.local(); }
+Endpoint MediaDriver::local() const {
+  return impl_->socket.local();
+}
 
 void MediaDriver::pump() {
   if (!impl_->socket.is_open()) return;
@@ -183,7 +188,11 @@ void MediaDriver::close() {
   i.shut();
 }
 
-const MediaCounters& MediaDriver::counters() const { return impl_->counters; }
-bool MediaDriver::segmentation() const { return impl_->socket.segmentation(); }
+const MediaCounters& MediaDriver::counters() const {
+  return impl_->counters;
+}
+bool MediaDriver::segmentation() const {
+  return impl_->socket.segmentation();
+}
 
 }  // namespace sealcast::io

@@ -1,5 +1,6 @@
 #pragma once
-// Drives a swarm::Engine from a UDP socket and the loop: receives with UDP_GRO (or recvmmsg), sends with UDP_SEGMENT (or sendmmsg).
+// Drives a swarm::Engine from a UDP socket and the loop: receives with UDP_GRO (or recvmmsg), sends with UDP_SEGMENT
+// (or sendmmsg).
 #include <functional>
 #include <memory>
 
@@ -13,7 +14,8 @@ namespace sealcast::io {
 struct MediaOptions {
   bool segmentation = true;  // UDP_SEGMENT, where the kernel has it
   bool coalescing = true;    // UDP_GRO, where the kernel has it
-  std::function<int(int, ::mmsghdr*, unsigned, int)> send_messages = {};  // sendmmsg when empty; tests put a full or broken socket here
+  std::function<int(int, ::mmsghdr*, unsigned, int)> send_messages =
+      {};  // sendmmsg when empty; tests put a full or broken socket here
 };
 
 struct MediaCounters {
@@ -23,9 +25,9 @@ struct MediaCounters {
   std::uint64_t send_waits = 0;   // times the socket was full
 };
 
-// Work in one turn of the loop is bounded, so timers and signals stay alive under load. Loop, engine and driver share a thread; loop and engine
-// outlive the driver. on_event is called from the loop only, never from within pump(): it may call the engine, pump() and close(), but it
-// must not destroy the driver.
+// Work in one turn of the loop is bounded, so timers and signals stay alive under load. Loop, engine and driver share a
+// thread; loop and engine outlive the driver. on_event is called from the loop only, never from within pump(): it may
+// call the engine, pump() and close(), but it must not destroy the driver.
 class MediaDriver {
  public:
   MediaDriver(Loop& loop, swarm::Engine& engine, std::function<void(const swarm::Event&)> on_event);

@@ -30,10 +30,14 @@ class MemoryStorage final : public swarm::ChunkStorage {
 };
 
 struct Content {
-  explicit Content(std::uint64_t length) : octets(length), geometry(*content::Geometry::make(length, 1152)), nodes(MerkleTree::octets(geometry.chunks()) / 32) {
+  explicit Content(std::uint64_t length)
+      : octets(length),
+        geometry(*content::Geometry::make(length, 1152)),
+        nodes(MerkleTree::octets(geometry.chunks()) / 32) {
     test::SeededRandom(length).fill(octets);
     content::MerkleTreeBuilder builder(nodes, geometry.chunks());
-    for (std::uint32_t i = 0; i < geometry.chunks(); ++i) builder.add(crypto::sha256(ByteView(octets).subspan(geometry.offset_of(i), geometry.size_of(i))));
+    for (std::uint32_t i = 0; i < geometry.chunks(); ++i)
+      builder.add(crypto::sha256(ByteView(octets).subspan(geometry.offset_of(i), geometry.size_of(i))));
     id = builder.finish();
   }
   Bytes octets;
@@ -44,7 +48,10 @@ struct Content {
 
 struct Node {
   Node(Loop& loop, const Content& c, bool seed, bool secured, std::uint64_t random_seed)
-      : random(random_seed), engine(random, {}), nodes(MerkleTree::octets(c.geometry.chunks()) / 32), storage(c.octets.size()),
+      : random(random_seed),
+        engine(random, {}),
+        nodes(MerkleTree::octets(c.geometry.chunks()) / 32),
+        storage(c.octets.size()),
         driver(loop, engine, [this](const Event& event) {
           events.push_back(event);
           if (on_event) on_event(event);
@@ -53,7 +60,14 @@ struct Node {
       nodes = c.nodes;
       storage.octets = c.octets;
     }
-    EXPECT_TRUE(engine.add_swarm({c.id, c.geometry, secured, nodes, content::Bitmap(c.geometry.chunks(), seed), &storage, swarm::Appetite::all, {}}));
+    EXPECT_TRUE(engine.add_swarm({c.id,
+                                  c.geometry,
+                                  secured,
+                                  nodes,
+                                  content::Bitmap(c.geometry.chunks(), seed),
+                                  &storage,
+                                  swarm::Appetite::all,
+                                  {}}));
   }
   int count(EventKind kind) const {
     return static_cast<int>(std::count_if(events.begin(), events.end(), [&](auto& e) { return e.kind == kind; }));
@@ -102,8 +116,10 @@ struct Case {
 };
 class EveryWay : public testing::TestWithParam<Case> {};
 INSTANTIATE_TEST_SUITE_P(Ways, EveryWay,
-                         testing::Values(Case{"127.0.0.1:0", true, {}}, Case{"127.0.0.1:0", false, {}}, Case{"[::1]:0", true, {}},
-                                         Case{"127.0.0.1:0", true, {false, false}}, Case{"127.0.0.1:0", false, {false, true}}, Case{"[::1]:0", false, {true, false}}));
+                         testing::Values(Case{"127.0.0.1:0", true, {}}, Case{"127.0.0.1:0", false, {}},
+                                         Case{"[::1]:0", true, {}}, Case{"127.0.0.1:0", true, {false, false}},
+                                         Case{"127.0.0.1:0", false, {false, true}},
+                                         Case{"[::1]:0", false, {true, false}}));
 
 TEST_P(EveryWay, AnObjectGoesFromEngineToEngine) {
   auto [local, secured, options] = GetParam();
@@ -222,8 +238,10 @@ TEST(MediaDriver, TimersRunUnderAFloodOfDatagrams) {
   });
   int ticks = 0;
   std::function<void()> tick = [&] {
-    if (++ticks == 5) loop.stop();
-    else loop.after(1ms, tick);
+    if (++ticks == 5)
+      loop.stop();
+    else
+      loop.after(1ms, tick);
   };
   tick();
   loop.run();

@@ -13,7 +13,8 @@
 namespace sealcast::io {
 namespace {
 
-// Below what systems give to outgoing connections (Linux: from 32768 on), one of which could have the port when its listener comes back.
+// Below what systems give to outgoing connections (Linux: from 32768 on), one of which could have the port when its
+// listener comes back.
 constexpr std::uint16_t k_first_port = 16384, k_ports = 16384;
 constexpr int k_attempts = 200;
 
@@ -35,13 +36,15 @@ int bind_one(const IpAddress& address, std::uint16_t& port) {
     v4->sin_port = htons(port);
     std::memcpy(&v4->sin_addr, address.octets.data(), 4);
   }
-  if (::bind(fd, reinterpret_cast<sockaddr*>(&where), size) != 0 || ::getsockname(fd, reinterpret_cast<sockaddr*>(&where), &size) != 0) {
+  if (::bind(fd, reinterpret_cast<sockaddr*>(&where), size) != 0 ||
+      ::getsockname(fd, reinterpret_cast<sockaddr*>(&where), &size) != 0) {
     int reason = errno;
     ::close(fd);
     errno = reason;
     return -1;
   }
-  port = ntohs(address.is_v6() ? reinterpret_cast<sockaddr_in6*>(&where)->sin6_port : reinterpret_cast<sockaddr_in*>(&where)->sin_port);
+  port = ntohs(address.is_v6() ? reinterpret_cast<sockaddr_in6*>(&where)->sin6_port
+                               : reinterpret_cast<sockaddr_in*>(&where)->sin_port);
   return fd;
 }
 
@@ -66,8 +69,10 @@ Result<std::vector<std::uint16_t>> free_tcp_ports(const std::string& address, st
   for (std::size_t i = 0; i < count && reason == 0; ++i) {
     std::uint16_t port = 0;
     int fd = bind_any(*parsed, port);
-    if (fd < 0) reason = errno;
-    else held.push_back(fd), ports.push_back(port);
+    if (fd < 0)
+      reason = errno;
+    else
+      held.push_back(fd), ports.push_back(port);
   }
   for (int fd : held) ::close(fd);
   if (reason != 0) return fail(ErrorCode::network, "no free port on " + address + ": " + std::strerror(reason));

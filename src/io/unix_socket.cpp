@@ -24,12 +24,14 @@ Result<UnixAddress> UnixAddress::of(const std::filesystem::path& path) {
     if (out.directory_ < 0) return fail(ErrorCode::network, system_error("cannot open", directory, errno).message);
     name = "/proc/self/fd/" + std::to_string(out.directory_) + "/" + path.filename().string();
   }
-  if (name.empty() || name.size() >= sizeof out.address_.sun_path) return fail(ErrorCode::usage, system_error("no name for a socket:", path, ENAMETOOLONG).message);
+  if (name.empty() || name.size() >= sizeof out.address_.sun_path)
+    return fail(ErrorCode::usage, system_error("no name for a socket:", path, ENAMETOOLONG).message);
   std::copy(name.begin(), name.end(), out.address_.sun_path);
   return out;
 }
 
-UnixAddress::UnixAddress(UnixAddress&& other) noexcept : address_(other.address_), directory_(std::exchange(other.directory_, -1)) {}
+UnixAddress::UnixAddress(UnixAddress&& other) noexcept
+    : address_(other.address_), directory_(std::exchange(other.directory_, -1)) {}
 UnixAddress::~UnixAddress() {
   if (directory_ >= 0) ::close(directory_);
 }

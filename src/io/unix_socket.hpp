@@ -9,7 +9,8 @@
 
 namespace sealcast::io {
 
-// A sockaddr_un has room for 107 octets. A longer path goes through its directory's descriptor, which this object keeps open.
+// A sockaddr_un has room for 107 octets. A longer path goes through its directory's descriptor, which this object keeps
+// open.
 class UnixAddress {
  public:
   static Result<UnixAddress> of(const std::filesystem::path& path);

@@ -33,11 +33,16 @@ class Keys : public testing::Test, public KeyLookup {
     out.entitled = subscriber == k_alice && entitled;
     return out;
   }
-  PendingRequest request() { return make_request(d, k_alice, *verify_keyinfo(keyinfo, d, k_now), k_now, device, random); }
-  KeyDecision decide(const PendingRequest& r, UnixSeconds now = k_now) { return service.decide(now, k_alice, device.public_key().thumbprint(), r.body, *this); }
+  PendingRequest request() {
+    return make_request(d, k_alice, *verify_keyinfo(keyinfo, d, k_now), k_now, device, random);
+  }
+  KeyDecision decide(const PendingRequest& r, UnixSeconds now = k_now) {
+    return service.decide(now, k_alice, device.public_key().thumbprint(), r.body, *this);
+  }
 
   test::SeededRandom random{31};
-  crypto::PrivateKey key_service = crypto::PrivateKey::generate(random), holder = crypto::PrivateKey::generate(random), device = crypto::PrivateKey::generate(random);
+  crypto::PrivateKey key_service = crypto::PrivateKey::generate(random), holder = crypto::PrivateKey::generate(random),
+                     device = crypto::PrivateKey::generate(random);
   content::ContentKey key;
   content::Description d;
   std::string certificate, keyinfo;
@@ -62,9 +67,12 @@ TEST_F(Keys, TheKeyReachesTheUeThatMayHaveIt) {
 TEST_F(Keys, EveryLinkOfKeyinfoIsChecked) {
   EXPECT_TRUE(verify_keyinfo(keyinfo, d, k_now));
   auto stranger = crypto::PrivateKey::generate(random);
-  EXPECT_FALSE(verify_keyinfo(make_keyinfo(make_holder_certificate(k_cache, holder.public_key(), k_now, 3600, stranger), d, k_cache, k_now, 3600, holder), d, k_now));
+  EXPECT_FALSE(verify_keyinfo(make_keyinfo(make_holder_certificate(k_cache, holder.public_key(), k_now, 3600, stranger),
+                                           d, k_cache, k_now, 3600, holder),
+                              d, k_now));
   EXPECT_FALSE(verify_keyinfo(make_keyinfo(certificate, d, k_cache, k_now, 3600, stranger), d, k_now));
-  EXPECT_FALSE(verify_keyinfo(make_keyinfo(certificate, d, "sip:cache-x@sealcast.test", k_now, 3600, holder), d, k_now));
+  EXPECT_FALSE(
+      verify_keyinfo(make_keyinfo(certificate, d, "sip:cache-x@sealcast.test", k_now, 3600, holder), d, k_now));
   auto other = d;
   other.root[0] = 1;
   EXPECT_FALSE(verify_keyinfo(make_keyinfo(certificate, other, k_cache, k_now, 3600, holder), d, k_now));
@@ -112,7 +120,7 @@ TEST_F(Keys, IdentityKeyFreshnessAndReplay) {
   EXPECT_TRUE(none(k_now, k_alice, thumbprint, "{\"jws\":\"a.b.c\"}"));
   EXPECT_TRUE(none(k_now, k_alice, thumbprint, std::string(100000, 'x')));
   auto first = decide(r);
-  EXPECT_EQ(decide(r).answer, first.answer);       // idempotent
+  EXPECT_EQ(decide(r).answer, first.answer);          // idempotent
   EXPECT_TRUE(decide(r, k_now + 61).answer.empty());  // and then a replay
 }
 

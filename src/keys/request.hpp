@@ -17,19 +17,21 @@ struct PendingRequest {
   crypto::PrivateKey ephemeral;
   KeyHolder holder;
 };
-PendingRequest make_request(const content::Description& description, const std::string& subscriber, const KeyHolder& holder, UnixSeconds now,
-                            const crypto::PrivateKey& device, RandomSource& random);
+PendingRequest make_request(const content::Description& description, const std::string& subscriber,
+                            const KeyHolder& holder, UnixSeconds now, const crypto::PrivateKey& device,
+                            RandomSource& random);
 
 // rid of an answer, unverified: to find the request that it belongs to. Empty: not an answer.
 std::string rid_of_answer(std::string_view body);
 
 struct KeyAnswer {
-  int status = 0;               // 200, or why not
-  int retry_after = 0;          // seconds, with 429
-  content::ContentKey key;      // with 200: fits the description's header
+  int status = 0;           // 200, or why not
+  int retry_after = 0;      // seconds, with 429
+  content::ContentKey key;  // with 200: fits the description's header
 };
 // Every check of docs/protocol.md section 7; integrity errors say which failed.
-Result<KeyAnswer> check_answer(std::string_view body, const PendingRequest& pending, const content::Description& description, const std::string& subscriber, UnixSeconds now);
+Result<KeyAnswer> check_answer(std::string_view body, const PendingRequest& pending,
+                               const content::Description& description, const std::string& subscriber, UnixSeconds now);
 
 // The jws member of a body {"jws":"…"}; bounded.
 std::optional<std::string> jws_of_body(std::string_view body);

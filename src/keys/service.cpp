@@ -22,11 +22,14 @@ KeyDecision silent(AuditRecord audit, int status, std::string reason) {
 bool names_key(const json::Value& payload, const std::string& id) {
   auto* kid = payload.find("kid");
   if (!kid || !kid->as_array() || kid->as_array()->size() > 8) return false;
-  return std::any_of(kid->as_array()->begin(), kid->as_array()->end(), [&](auto& each) { return each.as_string() && *each.as_string() == id; });
+  return std::any_of(kid->as_array()->begin(), kid->as_array()->end(),
+                     [&](auto& each) { return each.as_string() && *each.as_string() == id; });
 }
 
-std::pair<int, std::string> verdict(const std::optional<KeyRecord>& record, const json::Value& payload, UnixSeconds now) {
-  if (!record || payload.string_or("cid") != record->description.content_id || !record->description.header || !names_key(payload, content::key_id(*record->description.header)))
+std::pair<int, std::string> verdict(const std::optional<KeyRecord>& record, const json::Value& payload,
+                                    UnixSeconds now) {
+  if (!record || payload.string_or("cid") != record->description.content_id || !record->description.header ||
+      !names_key(payload, content::key_id(*record->description.header)))
     return {404, "unknown content or key"};
   if (!record->entitled) return {403, "not entitled"};
   if (record->description.expires_at <= now) return {410, "the description has expired"};
@@ -37,19 +40,23 @@ std::pair<int, std::string> verdict(const std::optional<KeyRecord>& record, cons
 
 }  // namespace
 
-KeyService::KeyService(std::string uri, crypto::PrivateKey holder, RandomSource& random) : uri_(std::move(uri)), holder_(std::move(holder)), random_(random) {}
+KeyService::KeyService(std::string uri, crypto::PrivateKey holder, RandomSource& random)
+    : uri_(std::move(uri)), holder_(std::move(holder)), random_(random) {}
 
 std::string KeyService::sign(json::Object payload) {
   auto jws = crypto::jws_sign(std::move(payload), "sealcast-krsp+jwt", holder_);
   return json::Value(json::Object{{"jws", jws}}).text();
 }
 
-std::string KeyService::check_before_signature(UnixSeconds now, const std::string& asserted, const json::Value& payload) const {
+std::string KeyService::check_before_signature(UnixSeconds now, const std::string& asserted,
+                                               const json::Value& payload) const {
   if (asserted.empty()) return "no identity was asserted by the core";
-  if (payload.int_or("v") != 1 || payload.string_or("sub") != asserted) return "the request is not from the asserted identity";
+  if (payload.int_or("v") != 1 || payload.string_or("sub") != asserted)
+    return "the request is not from the asserted identity";
   if (payload.string_or("aud") != uri_) return "the request is for another holder";
   auto iat = payload.int_or("iat");
-  if (iat > now + content::k_clock_leeway || iat < now - content::k_clock_leeway) return "the request is not fresh (are the clocks right?)";
+  if (iat > now + content::k_clock_leeway || iat < now - content::k_clock_leeway)
+    return "the request is not fresh (are the clocks right?)";
   auto rid = parse_base64url(payload.string_or("rid"));
   if (!rid || rid->size() != 16) return "the request has no id";
   return {};
@@ -58,7 +65,8 @@ std::string KeyService::check_before_signature(UnixSeconds now, const std::strin
 bool KeyService::take_token(UnixSeconds now, const std::string& subscriber) {
   if (!buckets_.contains(subscriber) && buckets_.size() >= k_most_buckets) buckets_.erase(buckets_.begin());
   auto& bucket = buckets_.try_emplace(subscriber, Bucket{k_burst, now}).first->second;
-  bucket.tokens = std::min(k_burst, bucket.tokens + static_cast<double>(std::max<UnixSeconds>(0, now - bucket.at)) * k_per_second);
+  bucket.tokens =
+      std::min(k_burst, bucket.tokens + static_cast<double>(std::max<UnixSeconds>(0, now - bucket.at)) * k_per_second);
   bucket.at = now;
   if (bucket.tokens < 1) return false;
   bucket.tokens -= 1;
@@ -74,21 +82,24 @@ void KeyService::forget(UnixSeconds now) {
   }
 }
 
-KeyDecision KeyService::decide(UnixSeconds now, const std::string& asserted, const std::string& device, std::string_view body, KeyLookup& lookup) {
+KeyDecision KeyService::decide(UnixSeconds now, const std::string& asserted, const std::string& device,
+                               std::string_view body, KeyLookup& lookup) {
   bool limited = !take_token(now, asserted);
   auto out = decide_at_rate(now, limited, asserted, device, body, lookup);
   out.for_the_log = !limited || out.audit.status == 200;
   return out;
 }
 
-KeyDecision KeyService::decide_at_rate(UnixSeconds now, bool limited, const std::string& asserted, const std::string& device, std::string_view body, KeyLookup& lookup) {
+KeyDecision KeyService::decide_at_rate(UnixSeconds now, bool limited, const std::string& asserted,
+                                       const std::string& device, std::string_view body, KeyLookup& lookup) {
   AuditRecord audit{now, asserted, {}, {}, 0, {}};
   auto jws = jws_of_body(body);
   auto peeked = jws ? crypto::jws_peek(*jws) : unexpected(crypto::JoseError::malformed);
   if (!peeked || peeked->header.typ != "sealcast-kreq+jwt") return silent(std::move(audit), 400, "malformed request");
   audit.root = peeked->payload.string_or("root").substr(0, 43);
   audit.request = peeked->payload.string_or("rid").substr(0, 22);
-  if (auto why = check_before_signature(now, asserted, peeked->payload); !why.empty()) return silent(std::move(audit), 403, why);
+  if (auto why = check_before_signature(now, asserted, peeked->payload); !why.empty())
+    return silent(std::move(audit), 403, why);
   forget(now);
   auto name = asserted + " " + audit.request;
   auto digest = crypto::sha256(view_of(*jws));
@@ -100,15 +111,25 @@ KeyDecision KeyService::decide_at_rate(UnixSeconds now, bool limited, const std:
     }
     return silent(std::move(audit), 403, "replayed request id");
   }
-  if (device.empty() || peeked->header.kid != device) return silent(std::move(audit), 498, "the signing key is not the one enrolled for this subscriber");
+  if (device.empty() || peeked->header.kid != device)
+    return silent(std::move(audit), 498, "the signing key is not the one enrolled for this subscriber");
   auto verified = crypto::jws_verify_embedded(*jws, "sealcast-kreq+jwt");
   if (!verified) return silent(std::move(audit), 498, std::string(crypto::text(verified.error())));
   KeyDecision out;
   if (limited) {
     audit.status = 429;
     audit.reason = "too many requests";
-    out = {sign({{"v", 1}, {"rid", audit.request}, {"cid", verified->payload.string_or("cid")}, {"root", audit.root}, {"st", 429}, {"ra", 12}, {"iss", uri_},
-                 {"sub", asserted}, {"iat", now}, {"exp", now}, {"apv", base64url(digest)}}),
+    out = {sign({{"v", 1},
+                 {"rid", audit.request},
+                 {"cid", verified->payload.string_or("cid")},
+                 {"root", audit.root},
+                 {"st", 429},
+                 {"ra", 12},
+                 {"iss", uri_},
+                 {"sub", asserted},
+                 {"iat", now},
+                 {"exp", now},
+                 {"apv", base64url(digest)}}),
            audit};
   } else {
     out = answer(now, *verified, *jws, lookup);
@@ -129,12 +150,24 @@ KeyDecision KeyService::answer(UnixSeconds now, const crypto::Jws& request, std:
   auto record = root ? lookup.find(*root, subscriber) : std::nullopt;
   auto [status, reason] = verdict(record, p, now);
   auto apv = crypto::sha256(view_of(jws));
-  json::Object payload{{"v", 1},     {"rid", audit.request}, {"cid", p.string_or("cid")}, {"root", audit.root}, {"st", status},
-                       {"iss", uri_}, {"sub", subscriber},    {"iat", now},                {"exp", now + k_answer_validity}, {"apv", base64url(apv)}};
+  json::Object payload{{"v", 1},
+                       {"rid", audit.request},
+                       {"cid", p.string_or("cid")},
+                       {"root", audit.root},
+                       {"st", status},
+                       {"iss", uri_},
+                       {"sub", subscriber},
+                       {"iat", now},
+                       {"exp", now + k_answer_validity},
+                       {"apv", base64url(apv)}};
   if (status == 200) {
-    json::Object key{{"kid", content::key_id(*record->description.header)}, {"k", base64url(record->key->expose())}, {"from", 0}, {"to", 0}};
+    json::Object key{{"kid", content::key_id(*record->description.header)},
+                     {"k", base64url(record->key->expose())},
+                     {"from", 0},
+                     {"to", 0}};
     auto plaintext = json::Value(json::Object{{"keys", json::Array{std::move(key)}}}).text();
-    payload["jwe"] = crypto::jwe_encrypt(view_of(plaintext), *recipient, view_of(holder_.public_key().thumbprint()), apv, random_);
+    payload["jwe"] =
+        crypto::jwe_encrypt(view_of(plaintext), *recipient, view_of(holder_.public_key().thumbprint()), apv, random_);
     wipe({reinterpret_cast<std::uint8_t*>(plaintext.data()), plaintext.size()});
   }
   audit.status = status;

@@ -1,5 +1,6 @@
 #pragma once
-// The key holder: decides about key requests. Pure: what is known about contents comes through KeyLookup, time is an argument.
+// The key holder: decides about key requests. Pure: what is known about contents comes through KeyLookup, time is an
+// argument.
 #include <deque>
 #include <map>
 #include <optional>
@@ -34,14 +35,17 @@ struct AuditRecord {
 struct KeyDecision {
   std::string answer;  // body of the MESSAGE that goes back; empty: the request deserves none (reason in audit)
   AuditRecord audit;
-  bool for_the_log = true;  // false: beyond the subscriber's rate and nothing released; the log must not grow at an attacker's speed
+  bool for_the_log =
+      true;  // false: beyond the subscriber's rate and nothing released; the log must not grow at an attacker's speed
 };
 
 class KeyService {
  public:
   KeyService(std::string uri, crypto::PrivateKey holder, RandomSource& random);
-  // asserted: P-Asserted-Identity from the trusted side; device: thumbprint asserted with it. Checks in the order of docs/protocol.md section 7.
-  KeyDecision decide(UnixSeconds now, const std::string& asserted, const std::string& device, std::string_view body, KeyLookup& lookup);
+  // asserted: P-Asserted-Identity from the trusted side; device: thumbprint asserted with it. Checks in the order of
+  // docs/protocol.md section 7.
+  KeyDecision decide(UnixSeconds now, const std::string& asserted, const std::string& device, std::string_view body,
+                     KeyLookup& lookup);
 
  private:
   struct Parsed;
@@ -57,7 +61,8 @@ class KeyService {
   std::string check_before_signature(UnixSeconds now, const std::string& asserted, const json::Value& payload) const;
   bool take_token(UnixSeconds now, const std::string& subscriber);
   void forget(UnixSeconds now);
-  KeyDecision decide_at_rate(UnixSeconds now, bool limited, const std::string& asserted, const std::string& device, std::string_view body, KeyLookup& lookup);
+  KeyDecision decide_at_rate(UnixSeconds now, bool limited, const std::string& asserted, const std::string& device,
+                             std::string_view body, KeyLookup& lookup);
   KeyDecision answer(UnixSeconds now, const crypto::Jws& request, std::string_view jws, KeyLookup& lookup);
   std::string sign(json::Object payload);
 

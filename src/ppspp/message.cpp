@@ -7,11 +7,21 @@ namespace sealcast::ppspp {
 namespace {
 
 enum Option : std::uint8_t {
-  version = 0, minimum_version = 1, swarm_id = 2, integrity_method = 3, tree_hash = 4, signature = 5, addressing = 6,
-  discard_window = 7, supported_messages = 8, chunk_size = 9, end = 255,
+  version = 0,
+  minimum_version = 1,
+  swarm_id = 2,
+  integrity_method = 3,
+  tree_hash = 4,
+  signature = 5,
+  addressing = 6,
+  discard_window = 7,
+  supported_messages = 8,
+  chunk_size = 9,
+  end = 255,
 };
 constexpr std::uint8_t k_version = 1, k_merkle_tree = 1, k_sha256 = 2, k_chunk_ranges_32 = 2;
-// Bit 0 of the first octet (the most significant) is type 0: HANDSHAKE, DATA, ACK, HAVE, INTEGRITY; REQUEST, CANCEL, CHOKE, UNCHOKE; KEYINFO (200).
+// Bit 0 of the first octet (the most significant) is type 0: HANDSHAKE, DATA, ACK, HAVE, INTEGRITY; REQUEST, CANCEL,
+// CHOKE, UNCHOKE; KEYINFO (200).
 constexpr std::size_t k_supported_octets = 26;
 
 std::array<std::uint8_t, k_supported_octets> supported() {
@@ -40,8 +50,12 @@ bool Decoder::handshake(Handshake& h) {
     last = option;
     if (option == Option::end) break;
     switch (option) {
-      case Option::version: spoken = reader_.u8() == k_version; break;
-      case Option::minimum_version: good = good && reader_.u8() <= k_version; break;
+      case Option::version:
+        spoken = reader_.u8() == k_version;
+        break;
+      case Option::minimum_version:
+        good = good && reader_.u8() <= k_version;
+        break;
       case Option::swarm_id: {
         auto id = reader_.take(reader_.u16());
         if (id.size() != 32) return false;
@@ -49,12 +63,23 @@ bool Decoder::handshake(Handshake& h) {
         std::copy(id.begin(), id.end(), h.swarm->begin());
         break;
       }
-      case Option::integrity_method: merkle = reader_.u8() == k_merkle_tree; break;
-      case Option::tree_hash: sha256 = reader_.u8() == k_sha256; break;
-      case Option::addressing: ranges = reader_.u8() == k_chunk_ranges_32; break;
-      case Option::supported_messages: reader_.take(reader_.u8()); break;
-      case Option::chunk_size: h.chunk_size = reader_.u32(); break;
-      default: return false;
+      case Option::integrity_method:
+        merkle = reader_.u8() == k_merkle_tree;
+        break;
+      case Option::tree_hash:
+        sha256 = reader_.u8() == k_sha256;
+        break;
+      case Option::addressing:
+        ranges = reader_.u8() == k_chunk_ranges_32;
+        break;
+      case Option::supported_messages:
+        reader_.take(reader_.u8());
+        break;
+      case Option::chunk_size:
+        h.chunk_size = reader_.u32();
+        break;
+      default:
+        return false;
     }
   }
   if (h.source == 0) return reader_.ok();  // closing: nothing else counts
@@ -63,7 +88,8 @@ bool Decoder::handshake(Handshake& h) {
 
 bool Decoder::body(Message& m) {
   switch (m.type) {
-    case MessageType::handshake: return handshake(m.handshake);
+    case MessageType::handshake:
+      return handshake(m.handshake);
     case MessageType::data:
       if (!range(m) || m.range.first != m.range.last) return false;
       m.timestamp = reader_.u64();
@@ -82,9 +108,11 @@ bool Decoder::body(Message& m) {
     }
     case MessageType::have:
     case MessageType::request:
-    case MessageType::cancel: return range(m);
+    case MessageType::cancel:
+      return range(m);
     case MessageType::choke:
-    case MessageType::unchoke: return true;
+    case MessageType::unchoke:
+      return true;
     case MessageType::keyinfo: {
       std::size_t size = reader_.u16();
       m.data = reader_.take(size);

@@ -1,5 +1,6 @@
 #pragma once
-// PPSPP messages (RFC 7574 sections 3, 7 and 8) in our profile: 32-bit chunk ranges, SHA-256 Merkle tree. A datagram is a channel id and messages.
+// PPSPP messages (RFC 7574 sections 3, 7 and 8) in our profile: 32-bit chunk ranges, SHA-256 Merkle tree. A datagram is
+// a channel id and messages.
 #include <optional>
 
 #include "base/wire.hpp"
@@ -11,17 +12,25 @@ using content::ChunkRange;
 using ChannelId = std::uint32_t;  // 0: the first datagram of a handshake, or closing
 
 enum class MessageType : std::uint8_t {
-  handshake = 0, data = 1, ack = 2, have = 3, integrity = 4, request = 8, cancel = 9, choke = 10, unchoke = 11,
+  handshake = 0,
+  data = 1,
+  ack = 2,
+  have = 3,
+  integrity = 4,
+  request = 8,
+  cancel = 9,
+  choke = 10,
+  unchoke = 11,
   keyinfo = 200,  // ours
 };
 
-inline constexpr std::size_t k_range_message = 9;        // HAVE, REQUEST, CANCEL
+inline constexpr std::size_t k_range_message = 9;  // HAVE, REQUEST, CANCEL
 inline constexpr std::size_t k_ack_message = 17;
 inline constexpr std::size_t k_integrity_message = 41;
-inline constexpr std::size_t k_data_overhead = 17;       // of DATA, without the chunk
+inline constexpr std::size_t k_data_overhead = 17;  // of DATA, without the chunk
 inline constexpr std::size_t k_channel_octets = 4;
 inline constexpr std::size_t k_max_keyinfo = 1190;
-inline constexpr std::size_t k_handshake_octets = 96;    // ours, at most
+inline constexpr std::size_t k_handshake_octets = 96;  // ours, at most
 
 // Options that matter to us (RFC 7574 section 7). A closing HANDSHAKE has source channel 0 and no options.
 struct Handshake {
@@ -39,7 +48,8 @@ struct Message {
   Handshake handshake;
 };
 
-// Messages of one datagram, behind the channel id. An unknown type or a broken message ends it: malformed() is true then.
+// Messages of one datagram, behind the channel id. An unknown type or a broken message ends it: malformed() is true
+// then.
 class Decoder {
  public:
   explicit Decoder(ByteView messages) : reader_(messages) {}

@@ -83,7 +83,8 @@ void Announcer::answered(const sip::Response& response) {
     return;
   }
   if (response.status == 423) expires_ = std::max(expires_, number(response.values("Min-Expires")));
-  log(LogLevel::warning, "announce", "tracker refuses the announcement: " + std::to_string(response.status) + " " + response.reason);
+  log(LogLevel::warning, "announce",
+      "tracker refuses the announcement: " + std::to_string(response.status) + " " + response.reason);
   if (on_answer) on_answer(response);
   changed_ = true;
   again_after(pause_);

@@ -1,5 +1,6 @@
 #pragma once
-// Keeps one announcement at the tracker alive: PUBLISH with soft state (RFC 3903), refreshed at half of its life, made anew when stale (412).
+// Keeps one announcement at the tracker alive: PUBLISH with soft state (RFC 3903), refreshed at half of its life, made
+// anew when stale (412).
 #include <string>
 
 #include "io/loop.hpp"

@@ -21,8 +21,10 @@ AnsweredCalls::~AnsweredCalls() {
 }
 
 void AnsweredCalls::answer(sip::CallId id, const sip::Request& invite, const Terms& terms) {
-  auto of_caller = std::count_if(calls_.begin(), calls_.end(), [&](auto& each) { return each.second.caller == terms.caller; });
-  if (calls_.size() >= k_most_calls || of_caller >= k_most_of_one_caller) return agent_.answer(id, {486, "Too many calls", {}, {}, {{"Retry-After", "10"}}});
+  auto of_caller =
+      std::count_if(calls_.begin(), calls_.end(), [&](auto& each) { return each.second.caller == terms.caller; });
+  if (calls_.size() >= k_most_calls || of_caller >= k_most_of_one_caller)
+    return agent_.answer(id, {486, "Too many calls", {}, {}, {{"Retry-After", "10"}}});
   auto agreed = media_.answer_offer(invite.body, terms.policy, terms.partner);
   if (!agreed) {
     log(LogLevel::info, "media", "offer refused: " + agreed.error().sentence + " (" + agreed.error().rule + ")");
@@ -38,7 +40,14 @@ void AnsweredCalls::answer(sip::CallId id, const sip::Request& invite, const Ter
 }
 
 void AnsweredCalls::refuse_reinvite(sip::CallId call) {
-  agent_.answer(call, {488, "Not Acceptable Here", {}, {}, {{"Warning", sdp::Refusal{"unsupported-parameter", "a call is not renegotiated here: make a new one"}.warning(host_)}}});
+  agent_.answer(
+      call,
+      {488,
+       "Not Acceptable Here",
+       {},
+       {},
+       {{"Warning",
+         sdp::Refusal{"unsupported-parameter", "a call is not renegotiated here: make a new one"}.warning(host_)}}});
 }
 
 void AnsweredCalls::end(std::map<sip::CallId, Call>::iterator at, const std::string& reason) {

@@ -1,6 +1,6 @@
 #pragma once
-// The answering side of media sessions, alike for cache and UE: offers are answered by policy, the swarms of the membership tokens admitted,
-// and calls hung up when their channels are gone.
+// The answering side of media sessions, alike for cache and UE: offers are answered by policy, the swarms of the
+// membership tokens admitted, and calls hung up when their channels are gone.
 #include <map>
 #include <vector>
 
@@ -18,7 +18,7 @@ class AnsweredCalls {
     sdp::Policy policy;
     std::vector<swarm::SwarmId> admitted;  // a good token came for each
     swarm::PartnerKind partner = swarm::PartnerKind::ue;
-    std::string caller;                    // asserted identity or pseudonym: calls of one caller are bounded
+    std::string caller;  // asserted identity or pseudonym: calls of one caller are bounded
   };
   // Answers 200 with SDP, 488 with rule, or 486 when there are too many.
   void answer(sip::CallId call, const sip::Request& invite, const Terms& terms);

@@ -13,21 +13,36 @@ namespace {
 constexpr std::string_view k_prefix = "/api/v1/";
 constexpr std::size_t k_audit_page = 200;
 
-io::HttpResponse document(int status, json::Object object) { return {status, json::Value(std::move(object)).text(), {}}; }
-io::HttpResponse error(int status, const std::string& sentence) { return document(status, {{"error", printable(sentence, 1024)}}); }
-io::HttpResponse no_such_thing() { return error(404, "there is nothing here"); }
-io::HttpResponse wrong_method() { return error(405, "this method is not for this resource"); }
+io::HttpResponse document(int status, json::Object object) {
+  return {status, json::Value(std::move(object)).text(), {}};
+}
+io::HttpResponse error(int status, const std::string& sentence) {
+  return document(status, {{"error", printable(sentence, 1024)}});
+}
+io::HttpResponse no_such_thing() {
+  return error(404, "there is nothing here");
+}
+io::HttpResponse wrong_method() {
+  return error(405, "this method is not for this resource");
+}
 
 int status_of(const Error& e) {
   switch (e.code) {
-    case ErrorCode::usage: return 400;
-    case ErrorCode::not_found: return 404;
-    case ErrorCode::integrity: return 422;
-    case ErrorCode::disk_full: return 507;
-    default: return 409;
+    case ErrorCode::usage:
+      return 400;
+    case ErrorCode::not_found:
+      return 404;
+    case ErrorCode::integrity:
+      return 422;
+    case ErrorCode::disk_full:
+      return 507;
+    default:
+      return 409;
   }
 }
-io::HttpResponse error(const Error& e) { return error(status_of(e), e.message); }
+io::HttpResponse error(const Error& e) {
+  return error(status_of(e), e.message);
+}
 
 // "bytes a-b/len": a and len, when b is the last octet.
 struct ContentRange {
@@ -47,7 +62,9 @@ std::optional<ContentRange> parse_content_range(std::string_view text) {
     text.remove_prefix(1);
     return true;
   };
-  if (!take(out.first, '-') || !take(out.last, '/') || !take(out.length, 0) || out.first > out.last || out.last >= out.length) return std::nullopt;
+  if (!take(out.first, '-') || !take(out.last, '/') || !take(out.length, 0) || out.first > out.last ||
+      out.last >= out.length)
+    return std::nullopt;
   return out;
 }
 
@@ -64,7 +81,10 @@ std::optional<crypto::Digest> take_root(std::string_view& rest) {
 // An object on its way in. Lost half-way, it leaves what has come for the next try.
 class CacheApi::Upload final : public io::BodySink {
  public:
-  Upload(CacheApi& api, const crypto::Digest& root, std::unique_ptr<ObjectImport> import) : api_(api), root_(root), import_(std::move(import)) { api_.uploading_.insert(root_); }
+  Upload(CacheApi& api, const crypto::Digest& root, std::unique_ptr<ObjectImport> import)
+      : api_(api), root_(root), import_(std::move(import)) {
+    api_.uploading_.insert(root_);
+  }
   ~Upload() override { api_.uploading_.erase(root_); }
 
   Status write(ByteView piece) override { return import_->write(piece); }
@@ -76,8 +96,10 @@ class CacheApi::Upload final : public io::BodySink {
       if (!kept) return error(kept.error());
       return {202, json::Value(json::Object{{"have", *kept}}).text(), {{"Sealcast-Have", std::to_string(*kept)}}};
     }
-    if (auto finished = api_.cache_.library().finish_import(root_, std::move(import_)); !finished) return error(finished.error());
-    log(LogLevel::info, "cache", "imported " + content::root_text(root_) + ", " + human_size(static_cast<double>(have)));
+    if (auto finished = api_.cache_.library().finish_import(root_, std::move(import_)); !finished)
+      return error(finished.error());
+    log(LogLevel::info, "cache",
+        "imported " + content::root_text(root_) + ", " + human_size(static_cast<double>(have)));
     api_.cache_.refresh(root_);
     return document(201, {{"have", have}});
   }
@@ -89,11 +111,16 @@ class CacheApi::Upload final : public io::BodySink {
 };
 
 CacheApi::CacheApi(io::Loop& loop, CacheRole& cache, std::function<json::Object()> extra)
-    : cache_(cache), extra_(std::move(extra)),
-      server_(loop, {[this](const io::HttpRequest& request, io::HttpResponse& refusal) { return begin_upload(request, refusal); },
+    : cache_(cache),
+      extra_(std::move(extra)),
+      server_(loop, {[this](const io::HttpRequest& request, io::HttpResponse& refusal) {
+                       return begin_upload(request, refusal);
+                     },
                      [this](const io::HttpRequest& request) { return handle(request); }}) {}
 
-Status CacheApi::listen(const std::filesystem::path& socket) { return server_.listen(socket); }
+Status CacheApi::listen(const std::filesystem::path& socket) {
+  return server_.listen(socket);
+}
 
 std::unique_ptr<io::BodySink> CacheApi::begin_upload(const io::HttpRequest& request, io::HttpResponse& refusal) {
   std::string_view rest = request.target;
@@ -111,18 +138,25 @@ std::unique_ptr<io::BodySink> CacheApi::begin_upload(const io::HttpRequest& requ
   if (!content) return refuse(error(404, "unknown content: its description comes first"));
   if (uploading_.contains(*root)) return refuse(error(409, "this object is being uploaded already"));
   auto range = parse_content_range(request.content_range);
-  if (!range || range->length != content->description.length || range->last - range->first + 1 != request.content_length)
-    return refuse(error(400, "Content-Range is missing, or does not fit the body or the object's " + std::to_string(content->description.length) + " octets"));
+  if (!range || range->length != content->description.length ||
+      range->last - range->first + 1 != request.content_length)
+    return refuse(error(400, "Content-Range is missing, or does not fit the body or the object's " +
+                                 std::to_string(content->description.length) + " octets"));
   if (content->state == ObjectState::offered) return refuse(error(409, "the object is complete already"));
   if (content->state == ObjectState::damaged) {
-    if (range->first != 0) return refuse({416, json::Value(json::Object{{"error", "a damaged object is sent anew from its first octet"}}).text(), {{"Sealcast-Have", "0"}}});
+    if (range->first != 0)
+      return refuse({416,
+                     json::Value(json::Object{{"error", "a damaged object is sent anew from its first octet"}}).text(),
+                     {{"Sealcast-Have", "0"}}});
     cache_.leave_swarm(*root);  // the engine must not hold what begin_import() throws away
   }
   auto import = cache_.library().begin_import(*root);
   if (!import) return refuse(error(import.error()));
   if ((*import)->have() != range->first) {
     auto have = std::to_string((*import)->have());
-    return refuse({416, json::Value(json::Object{{"error", "the next octet to send is " + have}}).text(), {{"Sealcast-Have", have}}});
+    return refuse({416,
+                   json::Value(json::Object{{"error", "the next octet to send is " + have}}).text(),
+                   {{"Sealcast-Have", have}}});
   }
   return std::make_unique<Upload>(*this, *root, std::move(*import));
 }
@@ -134,7 +168,11 @@ io::HttpResponse CacheApi::handle(const io::HttpRequest& request) {
   bool get = request.method == "GET";
   if (rest == "node" && get) {
     auto facts = cache_.facts();
-    return document(200, {{"uri", facts.uri}, {"domain", facts.domain}, {"key_service", facts.key_service}, {"holds_keys", facts.holds_keys}, {"holds_chunks", true}});
+    return document(200, {{"uri", facts.uri},
+                          {"domain", facts.domain},
+                          {"key_service", facts.key_service},
+                          {"holds_keys", facts.holds_keys},
+                          {"holds_chunks", true}});
   }
   if (rest == "status" && get) {
     auto out = extra_ ? extra_() : json::Object{};
@@ -142,8 +180,10 @@ io::HttpResponse CacheApi::handle(const io::HttpRequest& request) {
     return document(200, std::move(out));
   }
   if (rest == "audit" && get) return audit(request);
-  if (rest == "contents" || rest.starts_with("contents/")) return contents_call(request, rest.substr(std::min<std::size_t>(rest.size(), 9)));
-  if (rest == "keys" || rest.starts_with("keys/")) return keys_call(request, rest.substr(std::min<std::size_t>(rest.size(), 5)));
+  if (rest == "contents" || rest.starts_with("contents/"))
+    return contents_call(request, rest.substr(std::min<std::size_t>(rest.size(), 9)));
+  if (rest == "keys" || rest.starts_with("keys/"))
+    return keys_call(request, rest.substr(std::min<std::size_t>(rest.size(), 5)));
   return no_such_thing();
 }
 
@@ -200,7 +240,8 @@ io::HttpResponse CacheApi::object_call(const io::HttpRequest& request, const cry
 
 io::HttpResponse CacheApi::put_description(const io::HttpRequest& request, const crypto::Digest& root) {
   auto peeked = crypto::jws_peek(request.body);
-  if (peeked && peeked->payload.string_or("root") != content::root_text(root)) return error(400, "the description is of another content than the path names");
+  if (peeked && peeked->payload.string_or("root") != content::root_text(root))
+    return error(400, "the description is of another content than the path names");
   if (auto put = cache_.library().put_description(request.body, io::unix_now()); !put) return error(put.error());
   cache_.refresh(root);
   return document(201, {});
@@ -220,7 +261,9 @@ io::HttpResponse CacheApi::keys_call(const io::HttpRequest& request, std::string
     json::Array keys;
     for (auto& [root, content] : cache_.library().contents())
       if (content.key_held)
-        keys.push_back(json::Object{{"root", content::root_text(root)}, {"kid", content::key_id(*content.description.header)}, {"not_before", content.not_before}});
+        keys.push_back(json::Object{{"root", content::root_text(root)},
+                                    {"kid", content::key_id(*content.description.header)},
+                                    {"not_before", content.not_before}});
     return document(200, {{"keys", std::move(keys)}});
   }
   auto root = take_root(rest);
@@ -252,8 +295,13 @@ io::HttpResponse CacheApi::audit(const io::HttpRequest& request) {
   if (!rows) return error(rows.error());
   json::Array lines;
   for (auto& row : *rows)
-    lines.push_back(json::Object{{"seq", row.sequence}, {"time", row.time}, {"subscriber", row.subscriber}, {"root", row.root}, {"request", row.request},
-                                 {"status", row.status}, {"reason", row.reason}});
+    lines.push_back(json::Object{{"seq", row.sequence},
+                                 {"time", row.time},
+                                 {"subscriber", row.subscriber},
+                                 {"root", row.root},
+                                 {"request", row.request},
+                                 {"status", row.status},
+                                 {"reason", row.reason}});
   return document(200, {{"audit", std::move(lines)}});
 }
 

@@ -19,16 +19,22 @@ ObjectState state_of(std::string_view text) {
   return ObjectState::described;
 }
 
-auto unknown(const crypto::Digest& root) { return fail(ErrorCode::not_found, "unknown content " + content::root_text(root)); }
+auto unknown(const crypto::Digest& root) {
+  return fail(ErrorCode::not_found, "unknown content " + content::root_text(root));
+}
 
 }  // namespace
 
 std::string_view name(ObjectState state) {
   switch (state) {
-    case ObjectState::described: return "described";
-    case ObjectState::importing: return "importing";
-    case ObjectState::offered: return "offered";
-    case ObjectState::damaged: break;
+    case ObjectState::described:
+      return "described";
+    case ObjectState::importing:
+      return "importing";
+    case ObjectState::offered:
+      return "offered";
+    case ObjectState::damaged:
+      break;
   }
   return "damaged";
 }
@@ -36,7 +42,9 @@ std::string_view name(ObjectState state) {
 CacheLibrary::CacheLibrary(std::filesystem::path state, std::filesystem::path master_key, RandomSource& random)
     : state_(std::move(state)), master_key_file_(std::move(master_key)), random_(random) {}
 
-std::filesystem::path CacheLibrary::base(const crypto::Digest& root) const { return state_ / "objects" / content::root_text(root); }
+std::filesystem::path CacheLibrary::base(const crypto::Digest& root) const {
+  return state_ / "objects" / content::root_text(root);
+}
 
 Status CacheLibrary::load_master_key() {
   if (!std::filesystem::exists(master_key_file_)) {
@@ -47,7 +55,8 @@ Status CacheLibrary::load_master_key() {
   SEALCAST_TRY_ASSIGN(auto octets, io::read_file(master_key_file_, 4096));
   master_key_ = SecretBytes(octets);
   wipe(octets);
-  if (master_key_.size() != k_master_key) return fail(ErrorCode::usage, "master key " + master_key_file_.string() + ": it must have exactly 32 octets");
+  if (master_key_.size() != k_master_key)
+    return fail(ErrorCode::usage, "master key " + master_key_file_.string() + ": it must have exactly 32 octets");
   return {};
 }
 
@@ -65,9 +74,13 @@ Status CacheLibrary::open(const std::vector<crypto::PublicKey>& providers, UnixS
 void CacheLibrary::load(store::ContentRow row, UnixSeconds now) {
   // One that has expired stays known: what it says binds its successors, and its key can be revoked.
   auto description = content::verify_kept_description(row.description, providers_);
-  if (description && description->expires_at <= now) log(LogLevel::warning, "cache", content::root_text(row.root) + ": its description has expired");
-  if (!description) return log(LogLevel::warning, "cache", "not offered: " + content::root_text(row.root) + ": " + description.error().message);
-  auto access = row.access.empty() ? tracking::AccessList{} : tracking::parse_access(row.access).value_or(tracking::AccessList{});
+  if (description && description->expires_at <= now)
+    log(LogLevel::warning, "cache", content::root_text(row.root) + ": its description has expired");
+  if (!description)
+    return log(LogLevel::warning, "cache",
+               "not offered: " + content::root_text(row.root) + ": " + description.error().message);
+  auto access =
+      row.access.empty() ? tracking::AccessList{} : tracking::parse_access(row.access).value_or(tracking::AccessList{});
   auto& content = contents_[row.root];
   content.description = std::move(*description);
   content.jws = row.description;
@@ -79,7 +92,8 @@ void CacheLibrary::load(store::ContentRow row, UnixSeconds now) {
 }
 
 void CacheLibrary::open_object(CachedContent& content) {
-  auto file = io::ChunkFile::open(base(content.description.root), content.description.geometry(), content.description.root);
+  auto file =
+      io::ChunkFile::open(base(content.description.root), content.description.geometry(), content.description.root);
   if (file) {
     content.file = std::move(*file);
     content.state = content.file->held_at_open().full() ? ObjectState::offered : ObjectState::damaged;
@@ -124,7 +138,8 @@ Status CacheLibrary::put_key(const crypto::Digest& root, const content::ContentK
   auto* content = find(root);
   if (!content) return unknown(root);
   if (!content->description.header) return fail(ErrorCode::usage, "this content is not sealed: it has no key");
-  if (!content::commits_to(*content->description.header, key)) return fail(ErrorCode::integrity, "the key does not fit the content's commitment");
+  if (!content::commits_to(*content->description.header, key))
+    return fail(ErrorCode::integrity, "the key does not fit the content's commitment");
   SEALCAST_TRY(store_->put_key(root, crypto::wrap_key(master_key_.expose(), key.expose()), not_before));
   content->key_held = true;
   content->not_before = not_before;
@@ -162,7 +177,8 @@ Status CacheLibrary::check_space(const crypto::Digest& root, const CachedContent
   auto missing = content.description.length - have + (have == 0 ? tree : 0);
   auto free = io::free_space(state_ / "objects");
   if (!free || *free >= missing) return {};
-  return fail(ErrorCode::disk_full, "the cache's disk has " + human_size(static_cast<double>(*free)) + " free, and this object needs " + human_size(static_cast<double>(missing)));
+  return fail(ErrorCode::disk_full, "the cache's disk has " + human_size(static_cast<double>(*free)) +
+                                        " free, and this object needs " + human_size(static_cast<double>(missing)));
 }
 
 Result<std::unique_ptr<ObjectImport>> CacheLibrary::begin_import(const crypto::Digest& root) {

@@ -1,5 +1,6 @@
 #pragma once
-// What a cache holds: descriptions, access lists, objects (chunk files) and content keys (wrapped under the master key). No signalling here.
+// What a cache holds: descriptions, access lists, objects (chunk files) and content keys (wrapped under the master
+// key). No signalling here.
 #include <map>
 #include <memory>
 #include <optional>

@@ -22,11 +22,18 @@ constexpr int k_least_expires = 60, k_most_expires = 3600;
 }  // namespace
 
 CacheRole::CacheRole(io::Loop& loop, CacheConfig config)
-    : loop_(loop), config_(std::move(config)), library_(config_.state, config_.master_key.empty() ? config_.state / "master.key" : config_.master_key, random_) {}
+    : loop_(loop),
+      config_(std::move(config)),
+      library_(config_.state, config_.master_key.empty() ? config_.state / "master.key" : config_.master_key, random_) {
+}
 
-CacheRole::~CacheRole() { stop(); }
+CacheRole::~CacheRole() {
+  stop();
+}
 
-std::string CacheRole::uri() const { return service_uri(config_.name, config_.domain); }
+std::string CacheRole::uri() const {
+  return service_uri(config_.name, config_.domain);
+}
 
 Status CacheRole::start() {
   SEALCAST_TRY_ASSIGN(trust_, load_trust(config_.trust));
@@ -34,7 +41,9 @@ Status CacheRole::start() {
   SEALCAST_TRY(load_keys());
   SEALCAST_TRY(library_.open(trust_.providers, io::unix_now()));
   if (config_.master_key.empty() && config_.holds_keys)
-    log(LogLevel::info, "cache", "the master key lies beside the keys that it wraps (" + config_.state.string() + "): fit for laboratories only");
+    log(LogLevel::info, "cache",
+        "the master key lies beside the keys that it wraps (" + config_.state.string() +
+            "): fit for laboratories only");
   swarm::EngineOptions options;
   options.upload_limit = config_.upload_limit;
   media_ = std::make_unique<MediaNode>(loop_, random_, options, [this](const swarm::Event& event) { on_event(event); });
@@ -66,14 +75,17 @@ Status CacheRole::load_keys() {
   if (!config_.holds_keys) {
     auto jwk = json::parse(string_of(octets));
     key_service_key_ = jwk ? crypto::PublicKey::from_jwk(*jwk) : std::nullopt;
-    return key_service_key_ ? Status{} : Status(fail(ErrorCode::usage, config_.key_service.string() + ": this is no public key (JWK, P-256)"));
+    return key_service_key_
+               ? Status{}
+               : Status(fail(ErrorCode::usage, config_.key_service.string() + ": this is no public key (JWK, P-256)"));
   }
   auto service = crypto::PrivateKey::from_pem(string_of(octets));
   wipe(octets);
   if (!service) return fail(ErrorCode::usage, config_.key_service.string() + ": " + service.error().message);
   key_service_key_ = service->public_key();
   SEALCAST_TRY_ASSIGN(auto holder, load_or_make_key(config_.state / "holder.pem", random_));
-  holder_certificate_ = keys::make_holder_certificate(uri(), holder.public_key(), io::unix_now(), k_certificate_life, *service);
+  holder_certificate_ =
+      keys::make_holder_certificate(uri(), holder.public_key(), io::unix_now(), k_certificate_life, *service);
   key_service_ = std::make_unique<keys::KeyService>(uri(), holder.duplicate(), random_);
   holder_.emplace(std::move(holder));
   return {};
@@ -99,7 +111,9 @@ void CacheRole::stop() {
   media_.reset();
 }
 
-CacheRole::Facts CacheRole::facts() const { return {uri(), config_.domain, key_service_key_->jwk(), config_.holds_keys}; }
+CacheRole::Facts CacheRole::facts() const {
+  return {uri(), config_.domain, key_service_key_->jwk(), config_.holds_keys};
+}
 
 bool CacheRole::announced(const crypto::Digest& root) const {
   auto at = offers_.find(root);
@@ -122,9 +136,12 @@ void CacheRole::refresh(const crypto::Digest& root) {
   if (offer.in_swarm) {
     if (content::is_secured(content->description.protection)) media_->engine().set_secured_only(root);
     if (content->key_held) offer.learnt_keyinfo.clear();
-    media_->engine().set_keyinfo(root, content->key_held ? make_keyinfo(*content) : offer.learnt_keyinfo);  // empty after a revocation
-    if (content->key_held) offer.keyinfo_watch.reset();
-    else if (content::is_sealed(content->description.protection)) watch_keyinfo(root, offer);
+    media_->engine().set_keyinfo(
+        root, content->key_held ? make_keyinfo(*content) : offer.learnt_keyinfo);  // empty after a revocation
+    if (content->key_held)
+      offer.keyinfo_watch.reset();
+    else if (content::is_sealed(content->description.protection))
+      watch_keyinfo(root, offer);
   }
   announce(root, *content, offer);
 }
@@ -169,13 +186,16 @@ void CacheRole::announce(const crypto::Digest& root, const CachedContent& conten
   tracking::AnnouncedSwarm swarm;
   swarm.root = root;
   auto* held = media_->engine().held(root);
-  swarm.state = !offer.in_swarm ? tracking::PeerState::keys : held && held->full() ? tracking::PeerState::seed : tracking::PeerState::leech;
+  swarm.state = !offer.in_swarm        ? tracking::PeerState::keys
+                : held && held->full() ? tracking::PeerState::seed
+                                       : tracking::PeerState::leech;
   if (held) swarm.have = held->ranges(8);
   swarm.description = content.jws;
   swarm.access = content.access;
   swarm.keyinfo = make_keyinfo(content);
   // The more contents, the rarer each one's refresh: the tracker sees some tens of PUBLISH a second at most.
-  auto expires = std::clamp(k_least_expires + static_cast<int>(library_.contents().size()), k_least_expires, k_most_expires);
+  auto expires =
+      std::clamp(k_least_expires + static_cast<int>(library_.contents().size()), k_least_expires, k_most_expires);
   if (!offer.announcer) {
     offer.announcer = std::make_unique<Announcer>(loop_, *agent_, tracker_uri(config_.domain), expires);
     offer.announcer->on_forgotten = [this] { announce_all_again(); };
@@ -217,7 +237,8 @@ void CacheRole::renew_keyinfo() {
   if (holder_) {
     if (auto pem = io::read_file(config_.key_service, 16384)) {
       if (auto service = crypto::PrivateKey::from_pem(string_of(*pem)))
-        holder_certificate_ = keys::make_holder_certificate(uri(), holder_->public_key(), io::unix_now(), k_certificate_life, *service);
+        holder_certificate_ =
+            keys::make_holder_certificate(uri(), holder_->public_key(), io::unix_now(), k_certificate_life, *service);
       wipe(*pem);
     }
   }
@@ -248,14 +269,22 @@ void CacheRole::on_event(const swarm::Event& event) {
     if (offer.repair) offer.repair->on_event(event);
   switch (event.kind) {
     case swarm::EventKind::storage_corrupt:
-      log(LogLevel::error, "cache", "chunks " + std::to_string(event.range.first) + ".." + std::to_string(event.range.last) + " of " + content::root_text(event.swarm) +
-                                        " are damaged on disk: not served, fetched again");
+      log(LogLevel::error, "cache",
+          "chunks " + std::to_string(event.range.first) + ".." + std::to_string(event.range.last) + " of " +
+              content::root_text(event.swarm) + " are damaged on disk: not served, fetched again");
       start_repair(event.swarm);
       break;
-    case swarm::EventKind::swarm_complete: finish_repair(event.swarm); break;
-    case swarm::EventKind::storage_failed: log(LogLevel::error, "cache", event.error.message); break;
-    case swarm::EventKind::keyinfo: take_keyinfo(event.swarm, event.text); break;
-    default: break;
+    case swarm::EventKind::swarm_complete:
+      finish_repair(event.swarm);
+      break;
+    case swarm::EventKind::storage_failed:
+      log(LogLevel::error, "cache", event.error.message);
+      break;
+    case swarm::EventKind::keyinfo:
+      take_keyinfo(event.swarm, event.text);
+      break;
+    default:
+      break;
   }
 }
 
@@ -272,7 +301,8 @@ void CacheRole::start_repair(const crypto::Digest& root) {
   config.secured = content::is_secured(content->description.protection) || config_.require_srtp;
   SwarmPeersEvents events;
   events.on_refused = [this, root](const sip::Response& response) {
-    log(LogLevel::warning, "cache", "no peers for a repair: " + std::to_string(response.status) + " " + response.reason + "; asking again");
+    log(LogLevel::warning, "cache",
+        "no peers for a repair: " + std::to_string(response.status) + " " + response.reason + "; asking again");
     // Our own announcement may not have arrived yet.
     if (auto at = offers_.find(root); at != offers_.end() && at->second.again == 0)
       at->second.again = loop_.after(k_ask_again, [this, root] {
@@ -291,7 +321,8 @@ void CacheRole::finish_repair(const crypto::Digest& root) {
   auto at = offers_.find(root);
   if (!content || at == offers_.end() || !content->file) return;
   media_->engine().set_appetite(io::monotonic_now(), root, swarm::Appetite::none);
-  if (auto saved = content->file->save(*media_->engine().held(root)); !saved) log(LogLevel::error, "cache", saved.error().message);
+  if (auto saved = content->file->save(*media_->engine().held(root)); !saved)
+    log(LogLevel::error, "cache", saved.error().message);
   (void)library_.mark(root, ObjectState::offered);
   log(LogLevel::info, "cache", content::root_text(root) + " is whole again");
   // Not inside its own event.
@@ -309,19 +340,22 @@ void CacheRole::on_invite(sip::CallId id, const sip::Request& request) {
   terms.policy.inline_key_allowed = request.secure || config_.insecure_signalling;
   std::string why = "A membership token is needed";
   for (auto& jws : request.values(k_token_header)) {
-    auto token = tracking::verify_token(jws, *trust_.tracker, tracking::inviter_hash(request.asserted_identity), uri(), io::unix_now());
+    auto token = tracking::verify_token(jws, *trust_.tracker, tracking::inviter_hash(request.asserted_identity), uri(),
+                                        io::unix_now());
     if (!token) {
       why = token.error().message;
       continue;
     }
     auto* content = library_.find(token->root);
-    bool allowed = content && (content->access.allows(request.asserted_identity) || is_cache_uri(request.asserted_identity, config_.domain));
+    bool allowed = content && (content->access.allows(request.asserted_identity) ||
+                               is_cache_uri(request.asserted_identity, config_.domain));
     if (!allowed || !offers_[token->root].in_swarm) {
       why = content ? "Not entitled" : "Unknown content";
       continue;
     }
     terms.admitted.push_back(token->root);
-    terms.policy.secured_required = terms.policy.secured_required || content::is_secured(content->description.protection);
+    terms.policy.secured_required =
+        terms.policy.secured_required || content::is_secured(content->description.protection);
   }
   if (request.asserted_identity.empty() || terms.admitted.empty()) {
     log(LogLevel::info, "cache", "invitation by " + printable(request.asserted_identity) + " refused: " + why);
@@ -330,7 +364,9 @@ void CacheRole::on_invite(sip::CallId id, const sip::Request& request) {
   calls_->answer(id, request, terms);
 }
 
-void CacheRole::on_reinvite(sip::CallId id, const sip::Request&) { calls_->refuse_reinvite(id); }
+void CacheRole::on_reinvite(sip::CallId id, const sip::Request&) {
+  calls_->refuse_reinvite(id);
+}
 
 void CacheRole::on_call_ended(sip::CallId id, const std::string& reason) {
   if (!calls_) return;
@@ -339,12 +375,18 @@ void CacheRole::on_call_ended(sip::CallId id, const std::string& reason) {
     if (offer.repair) offer.repair->on_call_ended(id, reason);
 }
 
-void CacheRole::on_subscribe(sip::SubscriptionId id, const sip::Request&) { agent_->accept_subscription(id, 489, "Bad Event", 0); }
+void CacheRole::on_subscribe(sip::SubscriptionId id, const sip::Request&) {
+  agent_->accept_subscription(id, 489, "Bad Event", 0);
+}
 void CacheRole::on_subscription_ended(sip::SubscriptionId) {}
 
 void CacheRole::on_request(sip::RequestId id, const sip::Request& request) {
   if (request.method == "MESSAGE" && request.content_type == k_key_body) return answer_key_request(id, request);
-  agent_->reply(id, {request.method == "MESSAGE" ? 415 : 405, request.method == "MESSAGE" ? "Unsupported Media Type" : "Method Not Allowed", {}, {}, {}});
+  agent_->reply(id, {request.method == "MESSAGE" ? 415 : 405,
+                     request.method == "MESSAGE" ? "Unsupported Media Type" : "Method Not Allowed",
+                     {},
+                     {},
+                     {}});
 }
 
 // Two transactions: the MESSAGE is answered at once, the key travels in one of its own (docs/protocol.md section 7).
@@ -353,13 +395,18 @@ void CacheRole::answer_key_request(sip::RequestId id, const sip::Request& reques
   auto decision = key_service_->decide(io::unix_now(), request.asserted_identity, request.device, request.body, *this);
   auto& a = decision.audit;
   // What is not in the log was not decided: no key leaves without its line.
-  auto logged = decision.for_the_log ? library_.log_store().append_audit({0, a.time, a.subscriber, a.root, a.request, a.status, a.reason}) : Status{};
+  auto logged =
+      decision.for_the_log
+          ? library_.log_store().append_audit({0, a.time, a.subscriber, a.root, a.request, a.status, a.reason})
+          : Status{};
   if (!logged) {
     log(LogLevel::error, "cache", "audit: " + logged.error().message);
     return agent_->reply(id, {500, "The audit log cannot be written", {}, {}, {}});
   }
-  log(LogLevel::info, "keys", printable(a.subscriber) + " asks for " + printable(a.root) + ": " + std::to_string(a.status) + " " + a.reason);
-  if (decision.answer.empty()) return agent_->reply(id, {a.status == 400 ? 400 : 403, printable(a.reason, 120), {}, {}, {}});
+  log(LogLevel::info, "keys",
+      printable(a.subscriber) + " asks for " + printable(a.root) + ": " + std::to_string(a.status) + " " + a.reason);
+  if (decision.answer.empty())
+    return agent_->reply(id, {a.status == 400 ? 400 : 403, printable(a.reason, 120), {}, {}, {}});
   agent_->reply(id, {202, "Accepted", {}, {}, {}});
   sip::Request answer;
   answer.method = "MESSAGE";
@@ -367,14 +414,17 @@ void CacheRole::answer_key_request(sip::RequestId id, const sip::Request& reques
   answer.content_type = k_key_body;
   answer.body = std::move(decision.answer);
   agent_->send(std::move(answer), [](const sip::Response& response) {
-    if (!response.ok()) log(LogLevel::warning, "keys", "a key answer was not taken: " + std::to_string(response.status) + " " + response.reason);
+    if (!response.ok())
+      log(LogLevel::warning, "keys",
+          "a key answer was not taken: " + std::to_string(response.status) + " " + response.reason);
   });
 }
 
 std::optional<keys::KeyRecord> CacheRole::find(const crypto::Digest& root, const std::string& subscriber) {
   auto* content = library_.find(root);
   if (!content) return std::nullopt;
-  keys::KeyRecord out{content->description, library_.key(root), content->not_before, content->access.allows(subscriber)};
+  keys::KeyRecord out{content->description, library_.key(root), content->not_before,
+                      content->access.allows(subscriber)};
   return out;
 }
 
@@ -385,12 +435,23 @@ json::Object CacheRole::status() const {
     sent += a.content_sent;
     received += a.content_received;
     if (associations.size() < 256)
-      associations.push_back(json::Object{{"remote", a.remote.text()}, {"secured", a.secured}, {"sent", a.content_sent}, {"received", a.content_received},
-                                          {"window", a.congestion_window}, {"rtt_us", static_cast<std::int64_t>(a.round_trip.count())}, {"lost", a.packets_lost},
-                                          {"authentication_failures", a.authentication_failures}, {"integrity_failures", a.integrity_failures}});
+      associations.push_back(json::Object{{"remote", a.remote.text()},
+                                          {"secured", a.secured},
+                                          {"sent", a.content_sent},
+                                          {"received", a.content_received},
+                                          {"window", a.congestion_window},
+                                          {"rtt_us", static_cast<std::int64_t>(a.round_trip.count())},
+                                          {"lost", a.packets_lost},
+                                          {"authentication_failures", a.authentication_failures},
+                                          {"integrity_failures", a.integrity_failures}});
   }
-  return {{"uri", uri()}, {"contents", static_cast<std::int64_t>(library_.contents().size())}, {"calls", static_cast<std::int64_t>(calls_ ? calls_->size() : 0)},
-          {"sent", sent}, {"received", received}, {"associations", std::move(associations)}, {"backend", std::string(crypto::packet_backend_name())}};
+  return {{"uri", uri()},
+          {"contents", static_cast<std::int64_t>(library_.contents().size())},
+          {"calls", static_cast<std::int64_t>(calls_ ? calls_->size() : 0)},
+          {"sent", sent},
+          {"received", received},
+          {"associations", std::move(associations)},
+          {"backend", std::string(crypto::packet_backend_name())}};
 }
 
 }  // namespace sealcast::roles

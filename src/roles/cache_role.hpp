@@ -44,7 +44,7 @@ class CacheRole final : private sip::Handler, private keys::KeyLookup {
     std::unique_ptr<PeerWatch> keyinfo_watch;  // sealed, and the key is elsewhere
     bool in_swarm = false;
     io::Loop::TimerId again = 0;  // a repair that was refused is tried again
-    std::string learnt_keyinfo;  // of another holder, verified
+    std::string learnt_keyinfo;   // of another holder, verified
   };
 
   void on_request(sip::RequestId id, const sip::Request& request) override;

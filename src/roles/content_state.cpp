@@ -10,7 +10,10 @@ Result<std::unique_ptr<ContentState>> ContentState::open(const fs::path& state, 
   auto directory = state / "contents" / content::root_text(root);
   SEALCAST_TRY(io::make_directory(directory, 0700));
   auto lock = io::DirectoryLock::take(directory);
-  if (!lock) return fail(lock.error().code, "this content is being fetched or served by another process of the same subscriber: " + lock.error().message);
+  if (!lock)
+    return fail(
+        lock.error().code,
+        "this content is being fetched or served by another process of the same subscriber: " + lock.error().message);
   return std::unique_ptr<ContentState>(new ContentState(std::move(directory), root, std::move(*lock)));
 }
 
@@ -22,10 +25,13 @@ std::vector<crypto::Digest> ContentState::list(const fs::path& state) {
   return out;
 }
 
-Result<content::Description> ContentState::accept_description(const std::string& jws, const std::vector<crypto::PublicKey>& providers, UnixSeconds now) {
+Result<content::Description> ContentState::accept_description(const std::string& jws,
+                                                              const std::vector<crypto::PublicKey>& providers,
+                                                              UnixSeconds now) {
   SEALCAST_TRY_ASSIGN(auto incoming, content::verify_description(jws, providers, now));
   if (incoming.root != root_) return fail(ErrorCode::integrity, "the tracker's description is of another content");
-  if (auto known = content::verify_kept_description(description(), providers)) SEALCAST_TRY(content::check_against(*known, incoming));
+  if (auto known = content::verify_kept_description(description(), providers))
+    SEALCAST_TRY(content::check_against(*known, incoming));
   SEALCAST_TRY(keep("description.jws", jws));
   return incoming;
 }
@@ -35,7 +41,9 @@ std::string ContentState::read(const char* name) const {
   return octets ? string_of(*octets) : std::string();
 }
 
-Status ContentState::keep(const char* name, const std::string& text) { return io::write_file_atomically(directory_ / name, view_of(text), 0600); }
+Status ContentState::keep(const char* name, const std::string& text) {
+  return io::write_file_atomically(directory_ / name, view_of(text), 0600);
+}
 
 Status ContentState::open_object(const content::Geometry& geometry) {
   SEALCAST_TRY_ASSIGN(object_, io::ChunkFile::open(directory_ / "object", geometry, root_));

@@ -1,6 +1,6 @@
 #pragma once
-// What a UE keeps of one content between runs: <state>/contents/<root>/ with the description, the verified chunks and the KEYINFO it learnt.
-// Never the content key. One process at a time.
+// What a UE keeps of one content between runs: <state>/contents/<root>/ with the description, the verified chunks and
+// the KEYINFO it learnt. Never the content key. One process at a time.
 #include <memory>
 #include <optional>
 
@@ -12,7 +12,8 @@ namespace sealcast::roles {
 
 class ContentState {
  public:
-  // Makes the directory when missing. `state`: the subscriber's directory. A second process on the same content gets an error.
+  // Makes the directory when missing. `state`: the subscriber's directory. A second process on the same content gets an
+  // error.
   static Result<std::unique_ptr<ContentState>> open(const std::filesystem::path& state, const crypto::Digest& root);
   // Roots that `state` has something of.
   static std::vector<crypto::Digest> list(const std::filesystem::path& state);
@@ -21,9 +22,10 @@ class ContentState {
   // Description and KEYINFO of an earlier run, unverified; empty: none.
   std::string description() const { return read("description.jws"); }
   std::string keyinfo() const { return read("keyinfo"); }
-  // Signature, provider, validity, root; and against what an earlier run saw: no older version, no other geometry, no weaker protection.
-  // An accepted one is kept.
-  Result<content::Description> accept_description(const std::string& jws, const std::vector<crypto::PublicKey>& providers, UnixSeconds now);
+  // Signature, provider, validity, root; and against what an earlier run saw: no older version, no other geometry, no
+  // weaker protection. An accepted one is kept.
+  Result<content::Description> accept_description(const std::string& jws,
+                                                  const std::vector<crypto::PublicKey>& providers, UnixSeconds now);
   Status keep_keyinfo(const std::string& text) { return keep("keyinfo", text); }
 
   Status open_object(const content::Geometry& geometry);  // before object()

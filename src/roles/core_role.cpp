@@ -35,7 +35,9 @@ class CoreRole::Directory final : public sip::SubscriberDirectory {
 };
 
 CoreRole::CoreRole(CoreConfig config) : config_(std::move(config)) {}
-CoreRole::~CoreRole() { stop(); }
+CoreRole::~CoreRole() {
+  stop();
+}
 
 Status CoreRole::start() {
   SEALCAST_TRY_ASSIGN(auto store, store::Subscribers::open(config_.state / "subscribers.db"));
@@ -52,9 +54,14 @@ void CoreRole::stop() {
 json::Object CoreRole::status() const {
   if (!core_) return {};
   auto c = core_->counters();
-  return {{"ue", core_->ue_address()},          {"ue_tcp", core_->ue_tcp_address()}, {"service", core_->service_address()},
-          {"registrations", c.registrations},   {"bindings", c.bindings},            {"challenges", c.challenges},
-          {"refused", c.refused},               {"relayed", c.relayed}};
+  return {{"ue", core_->ue_address()},
+          {"ue_tcp", core_->ue_tcp_address()},
+          {"service", core_->service_address()},
+          {"registrations", c.registrations},
+          {"bindings", c.bindings},
+          {"challenges", c.challenges},
+          {"refused", c.refused},
+          {"relayed", c.relayed}};
 }
 
 }  // namespace sealcast::roles

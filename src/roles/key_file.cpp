@@ -17,7 +17,10 @@ Error api_error(const io::HttpResponse& response, const std::string& what) {
 
 Status write_key_file(const std::filesystem::path& file, const KeyFile& content) {
   auto access = json::parse(tracking::write_access(content.access));
-  json::Object document{{"v", 1}, {"desc", content.description}, {"k", base64url(content.key.expose())}, {"not_before", content.not_before}};
+  json::Object document{{"v", 1},
+                        {"desc", content.description},
+                        {"k", base64url(content.key.expose())},
+                        {"not_before", content.not_before}};
   document["acl"] = access ? *access : json::Value(json::Object{});
   auto text = json::Value(std::move(document)).text() + "\n";
   auto written = io::write_file_atomically(file, view_of(text), 0600);
@@ -26,7 +29,9 @@ Status write_key_file(const std::filesystem::path& file, const KeyFile& content)
 }
 
 Result<KeyFile> read_key_file(const std::filesystem::path& file) {
-  auto wrong = [&](const std::string& what) { return fail(ErrorCode::usage, "key file " + file.string() + ": " + what); };
+  auto wrong = [&](const std::string& what) {
+    return fail(ErrorCode::usage, "key file " + file.string() + ": " + what);
+  };
   SEALCAST_TRY_ASSIGN(auto octets, io::read_file(file, 1 << 20));
   auto document = json::parse(string_of(octets), {1 << 20, 8});
   wipe(octets);
@@ -56,10 +61,12 @@ Result<std::string> import_key_file(const std::filesystem::path& socket, const K
   if (known.status == 404) {
     SEALCAST_TRY_ASSIGN(auto described, call("PUT", "contents/" + root + "/description", content.description));
     if (described.status != 201) return fail(api_error(described, "description"));
-    SEALCAST_TRY_ASSIGN(auto entitled, call("PUT", "contents/" + root + "/entitlements", tracking::write_access(content.access)));
+    SEALCAST_TRY_ASSIGN(auto entitled,
+                        call("PUT", "contents/" + root + "/entitlements", tracking::write_access(content.access)));
     if (entitled.status != 200) return fail(api_error(entitled, "entitlements"));
   }
-  auto body = json::Value(json::Object{{"k", base64url(content.key.expose())}, {"not_before", content.not_before}}).text();
+  auto body =
+      json::Value(json::Object{{"k", base64url(content.key.expose())}, {"not_before", content.not_before}}).text();
   SEALCAST_TRY_ASSIGN(auto put, call("PUT", "keys/" + root, std::move(body)));
   if (put.status != 201) return fail(api_error(put, "key"));
   return root;

@@ -1,5 +1,6 @@
 #pragma once
-// A laboratory on one machine: a directory with a CA of its own, certificates, keys, trust and a configuration file for each role.
+// A laboratory on one machine: a directory with a CA of its own, certificates, keys, trust and a configuration file for
+// each role.
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -11,9 +12,9 @@ namespace sealcast::roles {
 
 struct LaboratoryOptions {
   std::string domain = "sealcast.test";
-  std::string address = "127.0.0.1";        // every listener; also "::1"
+  std::string address = "127.0.0.1";            // every listener; also "::1"
   std::vector<std::string> caches = {"cache"};  // names; each becomes sip:<name>@<domain>
-  std::string keyless;                      // name of a cache that gets chunks only
+  std::string keyless;                          // name of a cache that gets chunks only
   bool insecure_signalling = false;
 };
 
@@ -34,8 +35,10 @@ struct Laboratory {
 
 // Does `directory` hold a laboratory that is whole?
 bool is_laboratory(const std::filesystem::path& directory);
-// Makes one, on ports that are free now. An interrupted attempt is started again; a directory with something else in it is refused.
-Result<Laboratory> make_laboratory(const std::filesystem::path& directory, const LaboratoryOptions& options, RandomSource& random, std::int64_t now);
+// Makes one, on ports that are free now. An interrupted attempt is started again; a directory with something else in it
+// is refused.
+Result<Laboratory> make_laboratory(const std::filesystem::path& directory, const LaboratoryOptions& options,
+                                   RandomSource& random, std::int64_t now);
 Result<Laboratory> open_laboratory(const std::filesystem::path& directory);
 // Names of its caches, in the order of its making.
 Result<std::vector<std::string>> caches_of(const Laboratory& laboratory);

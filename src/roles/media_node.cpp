@@ -7,16 +7,20 @@ namespace {
 
 constexpr rtp::CryptoSuite k_suites[] = {rtp::CryptoSuite::aead_aes_128_gcm, rtp::CryptoSuite::aes_cm_128_hmac_sha1_80,
                                          rtp::CryptoSuite::aead_aes_256_gcm};
-// HANDSHAKE, INTEGRITY and one DATA of the default chunk: with IP, UDP, RTP and the tag below IPv6's minimum MTU of 1280.
+// HANDSHAKE, INTEGRITY and one DATA of the default chunk: with IP, UDP, RTP and the tag below IPv6's minimum MTU of
+// 1280.
 constexpr std::size_t k_max_datagram = 1204;
 
 }  // namespace
 
 Error negotiation_error(const sdp::Refusal& refusal, std::string side) {
-  return {ErrorCode::negotiation, "negotiation failed at the " + side + ": " + refusal.sentence + " (" + refusal.rule + ")", refusal.rule, side};
+  return {ErrorCode::negotiation,
+          "negotiation failed at the " + side + ": " + refusal.sentence + " (" + refusal.rule + ")", refusal.rule,
+          side};
 }
 
-MediaNode::MediaNode(io::Loop& loop, RandomSource& random, swarm::EngineOptions options, std::function<void(const swarm::Event&)> on_event)
+MediaNode::MediaNode(io::Loop& loop, RandomSource& random, swarm::EngineOptions options,
+                     std::function<void(const swarm::Event&)> on_event)
     : random_(random), engine_(random, options), driver_(loop, engine_, std::move(on_event)) {}
 
 Status MediaNode::open(const std::string& listen) {
@@ -25,17 +29,20 @@ Status MediaNode::open(const std::string& listen) {
   return driver_.open(*endpoint);
 }
 
-void MediaNode::close() { driver_.close(); }
+void MediaNode::close() {
+  driver_.close();
+}
 
 PendingOffer MediaNode::offer(bool secured) {
   PendingOffer out;
-  out.offer = sdp::make_offer(driver_.local(), secured ? sdp::Transport::savpf : sdp::Transport::avpf, k_suites, k_max_datagram, random_);
+  out.offer = sdp::make_offer(driver_.local(), secured ? sdp::Transport::savpf : sdp::Transport::avpf, k_suites,
+                              k_max_datagram, random_);
   out.text = sdp::write(out.offer, random_.u32());
   return out;
 }
 
-Result<NegotiatedAssociation> MediaNode::accept_answer(const PendingOffer& pending, std::string_view answer, bool secured_required,
-                                                       swarm::PartnerKind partner) {
+Result<NegotiatedAssociation> MediaNode::accept_answer(const PendingOffer& pending, std::string_view answer,
+                                                       bool secured_required, swarm::PartnerKind partner) {
   auto parsed = sdp::parse(answer);
   if (!parsed) return fail(negotiation_error(parsed.error(), "answerer"));
   sdp::Policy policy;
@@ -45,7 +52,8 @@ Result<NegotiatedAssociation> MediaNode::accept_answer(const PendingOffer& pendi
   return add(std::move(*agreed), true, partner);
 }
 
-Expected<NegotiatedAssociation, sdp::Refusal> MediaNode::answer_offer(std::string_view offer, const sdp::Policy& policy, swarm::PartnerKind partner) {
+Expected<NegotiatedAssociation, sdp::Refusal> MediaNode::answer_offer(std::string_view offer, const sdp::Policy& policy,
+                                                                      swarm::PartnerKind partner) {
   auto parsed = sdp::parse(offer);
   if (!parsed) return unexpected(parsed.error());
   auto agreed = sdp::answer(*parsed, policy, driver_.local(), k_max_datagram, random_);

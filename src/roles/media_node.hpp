@@ -1,5 +1,6 @@
 #pragma once
-// The media side of a cache or UE: one engine, one UDP port, and the associations that SDP offers and answers make on it.
+// The media side of a cache or UE: one engine, one UDP port, and the associations that SDP offers and answers make on
+// it.
 #include <functional>
 #include <map>
 #include <memory>
@@ -22,12 +23,13 @@ struct NegotiatedAssociation {
   swarm::AssociationId id = 0;
   std::string answer;  // SDP to send back (answerer)
   bool secured = false;
-  std::string suite;   // "AEAD_AES_128_GCM" or empty
+  std::string suite;  // "AEAD_AES_128_GCM" or empty
 };
 
 class MediaNode {
  public:
-  MediaNode(io::Loop& loop, RandomSource& random, swarm::EngineOptions options, std::function<void(const swarm::Event&)> on_event);
+  MediaNode(io::Loop& loop, RandomSource& random, swarm::EngineOptions options,
+            std::function<void(const swarm::Event&)> on_event);
   Status open(const std::string& listen);  // "127.0.0.1:0"
   void close();
 
@@ -37,9 +39,11 @@ class MediaNode {
 
   PendingOffer offer(bool secured);
   // Offerer: the answer is checked, the association made. Errors carry rule and side.
-  Result<NegotiatedAssociation> accept_answer(const PendingOffer& pending, std::string_view answer, bool secured_required, swarm::PartnerKind partner);
+  Result<NegotiatedAssociation> accept_answer(const PendingOffer& pending, std::string_view answer,
+                                              bool secured_required, swarm::PartnerKind partner);
   // Answerer. Refusal: answer 488 with its warning().
-  Expected<NegotiatedAssociation, sdp::Refusal> answer_offer(std::string_view offer, const sdp::Policy& policy, swarm::PartnerKind partner);
+  Expected<NegotiatedAssociation, sdp::Refusal> answer_offer(std::string_view offer, const sdp::Policy& policy,
+                                                             swarm::PartnerKind partner);
   void drop(swarm::AssociationId id);
 
  private:

@@ -12,11 +12,17 @@ inline constexpr const char* k_content_event = "p2pcds-content";  // SUBSCRIBE: 
 inline constexpr const char* k_token_header = "P2PCDS-Token";
 inline constexpr const char* k_enrolment_header = "P2PCDS-Device-Key";
 
-inline std::string service_uri(const std::string& user, const std::string& domain) { return "sip:" + user + "@" + domain; }
-inline std::string tracker_uri(const std::string& domain) { return service_uri("tracker", domain); }
+inline std::string service_uri(const std::string& user, const std::string& domain) {
+  return "sip:" + user + "@" + domain;
+}
+inline std::string tracker_uri(const std::string& domain) {
+  return service_uri("tracker", domain);
+}
 
 // Names of service identities, which no subscriber may have: an asserted identity must say which of the two it is.
-inline bool is_service_name(const std::string& name) { return name == "tracker" || name == "core" || name == "cache" || name.starts_with("cache-"); }
+inline bool is_service_name(const std::string& name) {
+  return name == "tracker" || name == "core" || name == "cache" || name.starts_with("cache-");
+}
 // Is this asserted identity a cache's?
 inline bool is_cache_uri(const std::string& uri, const std::string& domain) {
   if (!uri.starts_with("sip:") || !uri.ends_with("@" + domain)) return false;

@@ -11,8 +11,13 @@ constexpr std::uint64_t k_checkpoint = 64 << 20;  // octets between two saves
 
 }  // namespace
 
-ObjectImport::ObjectImport(std::filesystem::path base, const content::Description& d, std::unique_ptr<io::ChunkFile> file)
-    : base_(std::move(base)), geometry_(d.geometry()), root_(d.root), file_(std::move(file)), builder_(file_->nodes(), geometry_.chunks()) {
+ObjectImport::ObjectImport(std::filesystem::path base, const content::Description& d,
+                           std::unique_ptr<io::ChunkFile> file)
+    : base_(std::move(base)),
+      geometry_(d.geometry()),
+      root_(d.root),
+      file_(std::move(file)),
+      builder_(file_->nodes(), geometry_.chunks()) {
   take_leaves_again();
 }
 
@@ -21,12 +26,14 @@ ObjectImport::~ObjectImport() {
   if (auto saved = checkpoint(); !saved) log(LogLevel::warning, "import", saved.error().message);
 }
 
-Result<std::unique_ptr<ObjectImport>> ObjectImport::open(const std::filesystem::path& base, const content::Description& d) {
+Result<std::unique_ptr<ObjectImport>> ObjectImport::open(const std::filesystem::path& base,
+                                                         const content::Description& d) {
   SEALCAST_TRY_ASSIGN(auto file, io::ChunkFile::open(base, d.geometry(), d.root));
   return std::unique_ptr<ObjectImport>(new ObjectImport(base, d, std::move(file)));
 }
 
-// The leaves of an earlier run lie in the tree file. Should one of them be wrong the root will be, and nothing is offered.
+// The leaves of an earlier run lie in the tree file. Should one of them be wrong the root will be, and nothing is
+// offered.
 void ObjectImport::take_leaves_again() {
   auto nodes = file_->nodes();
   // The last chunk is sent again in any case: it is its arrival that ends the import.
@@ -81,7 +88,8 @@ Result<std::uint64_t> ObjectImport::keep() {
 // A run that is not full yet is not kept: it will be sent again.
 Status ObjectImport::checkpoint() {
   content::Bitmap held(geometry_.chunks());
-  auto chunks = complete() && flushed_ == have_ ? geometry_.chunks() : static_cast<std::uint32_t>(flushed_ / geometry_.chunk_size());
+  auto chunks = complete() && flushed_ == have_ ? geometry_.chunks()
+                                                : static_cast<std::uint32_t>(flushed_ / geometry_.chunk_size());
   if (chunks > 0) held.set(content::ChunkRange{0, chunks - 1});
   SEALCAST_TRY(file_->save(held));
   saved_ = flushed_;

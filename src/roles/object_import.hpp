@@ -1,5 +1,6 @@
 #pragma once
-// Takes an object in order, hashes it as it comes, and lets it be offered only when its root is right. What has come survives a restart.
+// Takes an object in order, hashes it as it comes, and lets it be offered only when its root is right. What has come
+// survives a restart.
 #include <memory>
 
 #include "content/description.hpp"
@@ -10,7 +11,8 @@ namespace sealcast::roles {
 class ObjectImport {
  public:
   // Goes on where an earlier import of the same content stopped. `base`: as for io::ChunkFile.
-  static Result<std::unique_ptr<ObjectImport>> open(const std::filesystem::path& base, const content::Description& description);
+  static Result<std::unique_ptr<ObjectImport>> open(const std::filesystem::path& base,
+                                                    const content::Description& description);
   ~ObjectImport();  // keeps what has come
 
   std::uint64_t have() const { return have_; }  // octets; the next one to come
@@ -18,11 +20,13 @@ class ObjectImport {
   // Writes and saves whole chunks; the octets that need not be sent again.
   Result<std::uint64_t> keep();
   Status write(ByteView piece);
-  // Only when complete: checks the root, saves and closes. Integrity error when the root is wrong: the object's files are removed then.
+  // Only when complete: checks the root, saves and closes. Integrity error when the root is wrong: the object's files
+  // are removed then.
   Status finish();
 
  private:
-  ObjectImport(std::filesystem::path base, const content::Description& description, std::unique_ptr<io::ChunkFile> file);
+  ObjectImport(std::filesystem::path base, const content::Description& description,
+               std::unique_ptr<io::ChunkFile> file);
   void take_leaves_again();
   Status flush(ByteView run);
   Status checkpoint();
@@ -32,7 +36,7 @@ class ObjectImport {
   content::Digest root_;
   std::unique_ptr<io::ChunkFile> file_;
   content::MerkleTreeBuilder builder_;
-  Bytes pending_;  // less than a run of 32 chunks
+  Bytes pending_;                                     // less than a run of 32 chunks
   std::uint64_t have_ = 0, flushed_ = 0, saved_ = 0;  // octets
 };
 

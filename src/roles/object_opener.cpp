@@ -11,7 +11,8 @@ constexpr int k_records_a_step = 64;
 
 }  // namespace
 
-ObjectOpener::ObjectOpener(swarm::ChunkStorage& storage, const content::Description& d, const content::ContentKey* key) : storage_(storage), description_(d) {
+ObjectOpener::ObjectOpener(swarm::ChunkStorage& storage, const content::Description& d, const content::ContentKey* key)
+    : storage_(storage), description_(d) {
   if (!content::is_sealed(d.protection)) return;
   SEALCAST_ASSERT(key != nullptr);
   records_.emplace(*d.header, *key);
@@ -24,7 +25,8 @@ Status ObjectOpener::one_record(io::OutputFile& out) {
   SEALCAST_TRY(storage_.read(at_, sealed_));
   auto index = (at_ - content::k_sealed_header) / content::k_record;
   if (!records_->open(index, sealed_, at_ + size == description_.length, plain_))
-    return fail(ErrorCode::integrity, "record " + std::to_string(index) + " does not open with the content's key: the provider sealed it wrongly");
+    return fail(ErrorCode::integrity, "record " + std::to_string(index) +
+                                          " does not open with the content's key: the provider sealed it wrongly");
   SEALCAST_TRY(out.write(plain_));
   at_ += size;
   written_ += plain_.size();
@@ -41,7 +43,8 @@ Status ObjectOpener::plain_piece(io::OutputFile& out) {
 }
 
 Result<bool> ObjectOpener::step(io::OutputFile& out) {
-  for (int i = 0; i < k_records_a_step && at_ < description_.length; ++i) SEALCAST_TRY(records_ ? one_record(out) : plain_piece(out));
+  for (int i = 0; i < k_records_a_step && at_ < description_.length; ++i)
+    SEALCAST_TRY(records_ ? one_record(out) : plain_piece(out));
   return at_ < description_.length;
 }
 

@@ -13,14 +13,18 @@ namespace sealcast::roles {
 namespace fs = std::filesystem;
 
 Result<std::string> SpoolRecord::identity_of(const fs::path& source) {
-  struct stat s{};
-  if (::stat(source.c_str(), &s) != 0) return fail(errno == ENOENT ? ErrorCode::not_found : ErrorCode::failure, source.string() + ": " + std::strerror(errno));
+  struct stat s {};
+  if (::stat(source.c_str(), &s) != 0)
+    return fail(errno == ENOENT ? ErrorCode::not_found : ErrorCode::failure,
+                source.string() + ": " + std::strerror(errno));
   auto time = [](const timespec& t) { return std::to_string(t.tv_sec) + "." + std::to_string(t.tv_nsec); };
-  return std::to_string(s.st_dev) + " " + std::to_string(s.st_ino) + " " + std::to_string(s.st_size) + " " + time(s.st_mtim) + " " + time(s.st_ctim);
+  return std::to_string(s.st_dev) + " " + std::to_string(s.st_ino) + " " + std::to_string(s.st_size) + " " +
+         time(s.st_mtim) + " " + time(s.st_ctim);
 }
 
 Status SpoolRecord::save() const {
-  json::Object document{{"v", 1}, {"source", source}, {"protection", protection}, {"chunk", chunk_size}, {"desc", description}};
+  json::Object document{
+      {"v", 1}, {"source", source}, {"protection", protection}, {"chunk", chunk_size}, {"desc", description}};
   if (key) document["k"] = base64url(key->expose());
   auto text = json::Value(std::move(document)).text();
   auto saved = io::write_file_atomically(place / "record.json", view_of(text), 0600);
@@ -32,10 +36,18 @@ Result<SpoolRecord> SpoolRecord::load(const fs::path& place) {
   SEALCAST_TRY_ASSIGN(auto octets, io::read_file(place / "record.json", 1 << 20));
   auto document = json::parse(string_of(octets), {1 << 20, 8});
   wipe(octets);
-  if (!document || document->int_or("v") != 1) return fail(ErrorCode::usage, (place / "record.json").string() + ": this is no record of a sealing");
-  SpoolRecord out{place, document->string_or("source"), document->string_or("protection"), static_cast<std::uint32_t>(document->int_or("chunk")), document->string_or("desc"), std::nullopt};
-  if (auto octets_of_key = parse_base64url(document->string_or("k")); octets_of_key && octets_of_key->size() == content::ContentKey::size()) {
-    out.key.emplace(std::span<const std::uint8_t, content::ContentKey::size()>(octets_of_key->data(), octets_of_key->size()));
+  if (!document || document->int_or("v") != 1)
+    return fail(ErrorCode::usage, (place / "record.json").string() + ": this is no record of a sealing");
+  SpoolRecord out{place,
+                  document->string_or("source"),
+                  document->string_or("protection"),
+                  static_cast<std::uint32_t>(document->int_or("chunk")),
+                  document->string_or("desc"),
+                  std::nullopt};
+  if (auto octets_of_key = parse_base64url(document->string_or("k"));
+      octets_of_key && octets_of_key->size() == content::ContentKey::size()) {
+    out.key.emplace(
+        std::span<const std::uint8_t, content::ContentKey::size()>(octets_of_key->data(), octets_of_key->size()));
     wipe(*octets_of_key);
   }
   return out;
@@ -51,18 +63,23 @@ Status ObjectSpool::clean() {
   return {};
 }
 
-std::optional<SpoolRecord> ObjectSpool::find(const std::string& source, std::string_view protection, std::uint32_t chunk_size) const {
+std::optional<SpoolRecord> ObjectSpool::find(const std::string& source, std::string_view protection,
+                                             std::uint32_t chunk_size) const {
   std::error_code error;
   for (auto& entry : fs::directory_iterator(directory_, error)) {
     auto record = SpoolRecord::load(entry.path());
-    if (record && record->source == source && record->protection == protection && record->chunk_size == chunk_size && fs::exists(record->place / "object")) return std::move(*record);
+    if (record && record->source == source && record->protection == protection && record->chunk_size == chunk_size &&
+        fs::exists(record->place / "object"))
+      return std::move(*record);
   }
   return std::nullopt;
 }
 
 void ObjectSpool::forget_other_states(const std::string& source) const {
   // "device inode …": the same file whatever became of it.
-  auto file = [](const std::string& identity) { return identity.substr(0, identity.find(' ', identity.find(' ') + 1)); };
+  auto file = [](const std::string& identity) {
+    return identity.substr(0, identity.find(' ', identity.find(' ') + 1));
+  };
   std::error_code error;
   for (auto& entry : fs::directory_iterator(directory_, error)) {
     auto record = SpoolRecord::load(entry.path());
@@ -86,7 +103,8 @@ Status ObjectWriter::flush(bool last) {
   auto chunk = std::size_t{description_.chunk_size};
   auto usable = last ? pending_.size() : pending_.size() / chunk * chunk;
   std::vector<ByteView> chunks;
-  for (std::size_t at = 0; at < usable; at += chunk) chunks.push_back(ByteView(pending_).subspan(at, std::min(chunk, usable - at)));
+  for (std::size_t at = 0; at < usable; at += chunk)
+    chunks.push_back(ByteView(pending_).subspan(at, std::min(chunk, usable - at)));
   std::vector<content::Digest> leaves(chunks.size());
   crypto::sha256_batch(chunks, leaves);
   for (auto& leaf : leaves) root_.add(leaf);
@@ -112,7 +130,8 @@ Result<content::Digest> ObjectWriter::write(io::SourceFile& source, const conten
   std::uint64_t done = 0;
   do {
     SEALCAST_TRY_ASSIGN(auto size, source.read(plain));
-    if (size == 0 && source.size() > 0) return fail(source.size() == done ? "nothing is left to read" : "the source ended early");
+    if (size == 0 && source.size() > 0)
+      return fail(source.size() == done ? "nothing is left to read" : "the source ended early");
     done += size;
     auto record = ByteView(plain).first(size);
     if (sealer) {

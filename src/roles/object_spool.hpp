@@ -1,6 +1,6 @@
 #pragma once
-// Where objects lie between sealing and upload (ADR 5): <spool>/<place>/{object,record.json}. A place without a record is an attempt that
-// was interrupted: its key was never kept, and it is thrown away.
+// Where objects lie between sealing and upload (ADR 5): <spool>/<place>/{object,record.json}. A place without a record
+// is an attempt that was interrupted: its key was never kept, and it is thrown away.
 #include <filesystem>
 #include <functional>
 #include <optional>
@@ -31,7 +31,8 @@ class ObjectSpool {
   // Throws interrupted attempts away; those that another process works on now are left alone.
   Status clean();
   // A finished sealing of this very file and wish.
-  std::optional<SpoolRecord> find(const std::string& source, std::string_view protection, std::uint32_t chunk_size) const;
+  std::optional<SpoolRecord> find(const std::string& source, std::string_view protection,
+                                  std::uint32_t chunk_size) const;
   // Throws finished sealings of earlier states of this very file away: what they were sealed from is gone.
   void forget_other_states(const std::string& source) const;
   struct Place {
@@ -44,10 +45,12 @@ class ObjectSpool {
   std::filesystem::path directory_;
 };
 
-// Writes an object from one read of its source, in constant memory: sealed record by record, or as it is. Gives the root.
+// Writes an object from one read of its source, in constant memory: sealed record by record, or as it is. Gives the
+// root.
 class ObjectWriter {
  public:
-  ObjectWriter(std::filesystem::path path, const content::Description& description, std::function<void(std::uint64_t done)> on_progress);
+  ObjectWriter(std::filesystem::path path, const content::Description& description,
+               std::function<void(std::uint64_t done)> on_progress);
   // key: of sealed content.
   Result<content::Digest> write(io::SourceFile& source, const content::ContentKey* key);
 

@@ -24,10 +24,13 @@ Bytes random_bytes(std::size_t size, std::uint64_t seed) {
 }
 
 void write(const fs::path& path, ByteView octets) {
-  std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(octets.data()), static_cast<std::streamsize>(octets.size()));
+  std::ofstream(path, std::ios::binary)
+      .write(reinterpret_cast<const char*>(octets.data()), static_cast<std::streamsize>(octets.size()));
 }
 
-Bytes read(const fs::path& path) { return *io::read_file(path, std::size_t{1} << 30); }
+Bytes read(const fs::path& path) {
+  return *io::read_file(path, std::size_t{1} << 30);
+}
 
 // A published object in `directory`, and what is known about it.
 struct Object {
@@ -37,7 +40,8 @@ struct Object {
   std::string jws;
   crypto::PrivateKey provider;
 
-  Object(const fs::path& directory, ByteView plain, content::Protection protection, std::uint64_t seed = 1) : provider(make_key(seed)) {
+  Object(const fs::path& directory, ByteView plain, content::Protection protection, std::uint64_t seed = 1)
+      : provider(make_key(seed)) {
     test::SeededRandom random(seed + 1);
     write(directory / "source", plain);
     auto& d = description;
@@ -63,8 +67,10 @@ struct Object {
     d.content_id = "urn:sealcast:" + std::string(22, 'A');
     d.issued_at = 1000;
     d.expires_at = 100000;
-    if (key) d.metadata = content::seal_metadata({"film.mp4", "video/mp4"}, *d.header, *key, d.root, {});
-    else d.name = "film.mp4", d.type = "video/mp4";
+    if (key)
+      d.metadata = content::seal_metadata({"film.mp4", "video/mp4"}, *d.header, *key, d.root, {});
+    else
+      d.name = "film.mp4", d.type = "video/mp4";
     jws = content::sign_description(d, provider);
   }
   static crypto::PrivateKey make_key(std::uint64_t seed) {
@@ -91,7 +97,8 @@ TEST_P(ObjectSizes, SealedImportedAndOpenedItIsTheFileAgain) {
     }
     ASSERT_TRUE((*import)->complete());
     ASSERT_TRUE((*import)->finish());
-    auto file = io::ChunkFile::open(directory.path() / "imported", object.description.geometry(), object.description.root);
+    auto file =
+        io::ChunkFile::open(directory.path() / "imported", object.description.geometry(), object.description.root);
     ASSERT_TRUE(file);
     EXPECT_TRUE((*file)->held_at_open().full());
     ObjectOpener opener(**file, object.description, object.key ? &*object.key : nullptr);

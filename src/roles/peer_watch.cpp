@@ -13,9 +13,15 @@ constexpr Duration k_longest_pause = 15s;
 
 }  // namespace
 
-PeerWatch::PeerWatch(io::Loop& loop, sip::Agent& agent, std::string tracker, std::string root, std::function<void(const std::string&)> on_list,
+PeerWatch::PeerWatch(io::Loop& loop, sip::Agent& agent, std::string tracker, std::string root,
+                     std::function<void(const std::string&)> on_list,
                      std::function<void(const sip::Response&)> on_refused)
-    : loop_(loop), agent_(agent), tracker_(std::move(tracker)), root_(std::move(root)), on_list_(std::move(on_list)), on_refused_(std::move(on_refused)) {
+    : loop_(loop),
+      agent_(agent),
+      tracker_(std::move(tracker)),
+      root_(std::move(root)),
+      on_list_(std::move(on_list)),
+      on_refused_(std::move(on_refused)) {
   subscribe();
 }
 
@@ -57,9 +63,12 @@ void PeerWatch::subscribe() {
 
 void PeerWatch::ended(const sip::Response& response) {
   subscription_ = 0;
-  // A refresh may be refused because a core or tracker that came back does not know the dialog: only the answer to a new subscription decides.
-  if (!heard_ && (response.status == 403 || response.status == 404 || response.status == 489)) return on_refused_(response);
-  log(LogLevel::info, "peers", "subscription ended (" + std::to_string(response.status) + " " + response.reason + "), subscribing again");
+  // A refresh may be refused because a core or tracker that came back does not know the dialog: only the answer to a
+  // new subscription decides.
+  if (!heard_ && (response.status == 403 || response.status == 404 || response.status == 489))
+    return on_refused_(response);
+  log(LogLevel::info, "peers",
+      "subscription ended (" + std::to_string(response.status) + " " + response.reason + "), subscribing again");
   timer_ = loop_.after(pause_, [this] { subscribe(); });
   pause_ = std::min(pause_ * 2, k_longest_pause);
 }

@@ -1,5 +1,6 @@
 #pragma once
-// Follows the peer list of one swarm at the tracker (SUBSCRIBE p2pcds-peers), anew after a restart of the tracker (481) or a lost dialog.
+// Follows the peer list of one swarm at the tracker (SUBSCRIBE p2pcds-peers), anew after a restart of the tracker (481)
+// or a lost dialog.
 #include "io/loop.hpp"
 #include "sip/agent.hpp"
 
@@ -7,9 +8,10 @@ namespace sealcast::roles {
 
 class PeerWatch {
  public:
-  // root: base64url. on_list gets each NOTIFY body; on_refused an answer that will not change by asking again (403, 404).
-  PeerWatch(io::Loop& loop, sip::Agent& agent, std::string tracker, std::string root, std::function<void(const std::string& body)> on_list,
-            std::function<void(const sip::Response&)> on_refused);
+  // root: base64url. on_list gets each NOTIFY body; on_refused an answer that will not change by asking again (403,
+  // 404).
+  PeerWatch(io::Loop& loop, sip::Agent& agent, std::string tracker, std::string root,
+            std::function<void(const std::string& body)> on_list, std::function<void(const sip::Response&)> on_refused);
   ~PeerWatch();
   // Asks again now: tokens live 300 s, and a swarm that lost its peers should not wait.
   void refresh();

@@ -43,11 +43,16 @@ struct Publisher::Spooled {
   std::optional<content::ContentKey> key;
 };
 
-Publisher::Publisher(fs::path directory, fs::path socket, RandomSource& random, std::function<void(const PublishProgress&)> on_progress)
-    : directory_(std::move(directory)), socket_(std::move(socket)), random_(random), on_progress_(std::move(on_progress)) {}
+Publisher::Publisher(fs::path directory, fs::path socket, RandomSource& random,
+                     std::function<void(const PublishProgress&)> on_progress)
+    : directory_(std::move(directory)),
+      socket_(std::move(socket)),
+      random_(random),
+      on_progress_(std::move(on_progress)) {}
 
 Status Publisher::put(const std::string& target, std::string body, std::initializer_list<int> good) {
-  SEALCAST_TRY_ASSIGN(auto response, io::http_call(socket_, {"PUT", "/api/v1/" + target, std::move(body), {}, {}, 0}, k_call));
+  SEALCAST_TRY_ASSIGN(auto response,
+                      io::http_call(socket_, {"PUT", "/api/v1/" + target, std::move(body), {}, {}, 0}, k_call));
   if (std::find(good.begin(), good.end(), response.status) != good.end()) return {};
   return fail(api_error(response, "the cache refuses " + target.substr(target.rfind('/') + 1)));
 }
@@ -55,20 +60,25 @@ Status Publisher::put(const std::string& target, std::string body, std::initiali
 Result<Publisher::Node> Publisher::ask_node() const {
   SEALCAST_TRY_ASSIGN(auto response, io::http_call(socket_, {"GET", "/api/v1/node", {}, {}, {}, 0}, k_call));
   auto document = json::parse(response.body);
-  if (response.status != 200 || !document) return fail(ErrorCode::network, "the node at " + socket_.string() + " is no cache of Sealcast");
+  if (response.status != 200 || !document)
+    return fail(ErrorCode::network, "the node at " + socket_.string() + " is no cache of Sealcast");
   Node out;
   out.domain = document->string_or("domain");
   out.holds_keys = document->bool_or("holds_keys");
   if (auto* jwk = document->find("key_service")) out.key_service = crypto::PublicKey::from_jwk(*jwk);
-  if (out.domain.empty() || !out.key_service) return fail(ErrorCode::network, "the node at " + socket_.string() + " does not say which key service it belongs to");
+  if (out.domain.empty() || !out.key_service)
+    return fail(ErrorCode::network,
+                "the node at " + socket_.string() + " does not say which key service it belongs to");
   return out;
 }
 
 Result<Published> Publisher::publish(const PublishOptions& options) {
-  if (!content::is_sealed(options.protection) && !options.key_out.empty()) return fail(ErrorCode::usage, "--key-out is for sealed content: this one has no key");
+  if (!content::is_sealed(options.protection) && !options.key_out.empty())
+    return fail(ErrorCode::usage, "--key-out is for sealed content: this one has no key");
   SEALCAST_TRY_ASSIGN(auto node, ask_node());
   bool to_cache = content::is_sealed(options.protection) && options.key_out.empty();
-  if (to_cache && !node.holds_keys) return fail(ErrorCode::usage, "this cache holds no keys: --key-out FILE keeps the key for a cache that does");
+  if (to_cache && !node.holds_keys)
+    return fail(ErrorCode::usage, "this cache holds no keys: --key-out FILE keeps the key for a cache that does");
   Published out;
   SEALCAST_TRY_ASSIGN(auto spooled, find_or_seal(options, node, out.reused));
   auto root = content::root_text(spooled.description.root);
@@ -81,7 +91,8 @@ Result<Published> Publisher::publish(const PublishOptions& options) {
   SEALCAST_TRY(put("contents/" + root + "/description", spooled.jws, {201}));
   SEALCAST_TRY(put("contents/" + root + "/entitlements", tracking::write_access(options.access), {200}));
   if (to_cache) {
-    auto body = json::Value(json::Object{{"k", base64url(spooled.key->expose())}, {"not_before", options.not_before}}).text();
+    auto body =
+        json::Value(json::Object{{"k", base64url(spooled.key->expose())}, {"not_before", options.not_before}}).text();
     SEALCAST_TRY(put("keys/" + root, std::move(body), {201}));
   }
   SEALCAST_TRY(upload(spooled));
@@ -104,7 +115,8 @@ Result<Publisher::Spooled> Publisher::find_or_seal(const PublishOptions& options
     SEALCAST_TRY_ASSIGN(auto provider, load_or_make_key(directory_ / "provider.pem", random_));
     providers.push_back(provider.public_key());
     auto description = content::verify_description(record->description, providers, io::unix_now());
-    bool same = description && description->title == options.title && (!description->key_service || description->key_service == node.key_service);
+    bool same = description && description->title == options.title &&
+                (!description->key_service || description->key_service == node.key_service);
     if (same) {
       reused = true;
       Spooled out{record->place, record->description, std::move(*description), std::nullopt};
@@ -126,7 +138,8 @@ Result<Publisher::Spooled> Publisher::seal(const PublishOptions& options, const 
   SEALCAST_TRY_ASSIGN(auto provider, load_or_make_key(directory_ / "provider.pem", random_));
   SEALCAST_TRY_ASSIGN(auto source, io::SourceFile::open(options.source));
   SEALCAST_TRY_ASSIGN(auto identity, SpoolRecord::identity_of(options.source));
-  if (!sealed && source.size() == 0) return fail(ErrorCode::usage, options.source.string() + " is empty: an empty file can only be published sealed");
+  if (!sealed && source.size() == 0)
+    return fail(ErrorCode::usage, options.source.string() + " is empty: an empty file can only be published sealed");
   Spooled out{place, {}, {}, std::nullopt};
   auto& d = out.description;
   if (sealed) {
@@ -140,21 +153,27 @@ Result<Publisher::Spooled> Publisher::seal(const PublishOptions& options, const 
   d.chunk_size = options.chunk_size;
   d.plain_length = source.size();
   d.length = sealed ? content::sealed_length(source.size()) : source.size();
-  if (!content::Geometry::make(d.length, d.chunk_size)) return fail(ErrorCode::usage, options.source.string() + ": too long for chunks of " + std::to_string(d.chunk_size) + " octets");
+  if (!content::Geometry::make(d.length, d.chunk_size))
+    return fail(ErrorCode::usage,
+                options.source.string() + ": too long for chunks of " + std::to_string(d.chunk_size) + " octets");
   ObjectWriter writer(place / "object", d, [&](std::uint64_t done) {
     if (on_progress_) on_progress_({"sealing", source.size(), done});
   });
   SEALCAST_TRY_ASSIGN(d.root, writer.write(source, out.key ? &*out.key : nullptr));
   SEALCAST_TRY(source.check_unchanged());
-  content::Metadata metadata{options.source.filename().string(), options.type.empty() ? "application/octet-stream" : options.type};
+  content::Metadata metadata{options.source.filename().string(),
+                             options.type.empty() ? "application/octet-stream" : options.type};
   d.content_id = "urn:sealcast:" + base64url(random_octets<16>(random_));
   d.title = options.title;
   d.issued_at = io::unix_now();
   d.expires_at = d.issued_at + options.validity;
-  if (sealed) d.metadata = content::seal_metadata(metadata, *d.header, *out.key, d.root, random_octets<12>(random_));
-  else d.name = metadata.name, d.type = metadata.type;
+  if (sealed)
+    d.metadata = content::seal_metadata(metadata, *d.header, *out.key, d.root, random_octets<12>(random_));
+  else
+    d.name = metadata.name, d.type = metadata.type;
   out.jws = content::sign_description(d, provider);
-  SpoolRecord record{place, identity, std::string(content::name(options.protection)), options.chunk_size, out.jws, std::nullopt};
+  SpoolRecord record{place,   identity,    std::string(content::name(options.protection)), options.chunk_size,
+                     out.jws, std::nullopt};
   if (out.key) record.key.emplace(out.key->duplicate());
   SEALCAST_TRY(record.save());
   return out;
@@ -178,7 +197,10 @@ Status Publisher::upload(const Spooled& spooled) {
   while (have < length) {
     auto part = std::min(k_upload_part, length - have);
     auto left = part;
-    io::HttpCall call{"PUT", target, {}, "bytes " + std::to_string(have) + "-" + std::to_string(have + part - 1) + "/" + std::to_string(length), {}, part};
+    io::HttpCall call{
+        "PUT", target,
+        {},    "bytes " + std::to_string(have) + "-" + std::to_string(have + part - 1) + "/" + std::to_string(length),
+        {},    part};
     call.source = [&](MutableByteView into) -> Result<std::size_t> {
       if (on_progress_) on_progress_({"uploading", length, have + part - left});
       SEALCAST_TRY_ASSIGN(auto size, object.read(into.first(std::min<std::uint64_t>(into.size(), left))));

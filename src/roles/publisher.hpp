@@ -1,5 +1,6 @@
 #pragma once
-// The provider's side: seals a file once into a spool, signs its description, and uploads object, entitlements and key to a cache (ADR 5).
+// The provider's side: seals a file once into a spool, signs its description, and uploads object, entitlements and key
+// to a cache (ADR 5).
 #include <filesystem>
 #include <functional>
 
@@ -14,11 +15,11 @@ struct PublishOptions {
   std::filesystem::path source;
   content::Protection protection = content::Protection::sealed_session;
   tracking::AccessList access;
-  std::string title, type;          // type: MIME; empty: application/octet-stream
+  std::string title, type;  // type: MIME; empty: application/octet-stream
   std::uint32_t chunk_size = content::k_default_chunk_size;
   UnixSeconds validity = 30 * 86400;
-  UnixSeconds not_before = 0;       // the key is released from then on
-  std::filesystem::path key_out;    // the key goes into this file instead of to the cache
+  UnixSeconds not_before = 0;     // the key is released from then on
+  std::filesystem::path key_out;  // the key goes into this file instead of to the cache
 };
 
 struct PublishProgress {
@@ -33,10 +34,12 @@ struct Published {
   bool reused = false;     // an earlier, interrupted publication was finished
 };
 
-// Where the provider keeps what it needs: provider.pem, spool/ (objects until they are uploaded), keys/ (key files of what it published).
+// Where the provider keeps what it needs: provider.pem, spool/ (objects until they are uploaded), keys/ (key files of
+// what it published).
 class Publisher {
  public:
-  Publisher(std::filesystem::path directory, std::filesystem::path socket, RandomSource& random, std::function<void(const PublishProgress&)> on_progress);
+  Publisher(std::filesystem::path directory, std::filesystem::path socket, RandomSource& random,
+            std::function<void(const PublishProgress&)> on_progress);
   Result<Published> publish(const PublishOptions& options);
 
  private:

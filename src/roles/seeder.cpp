@@ -6,7 +6,8 @@
 
 namespace sealcast::roles {
 
-Seeder::Seeder(UeNode& node, std::vector<crypto::Digest> roots, std::function<void()> on_ready, std::function<void(const Error&)> on_end)
+Seeder::Seeder(UeNode& node, std::vector<crypto::Digest> roots, std::function<void()> on_ready,
+               std::function<void(const Error&)> on_end)
     : node_(node), roots_(std::move(roots)), on_ready_(std::move(on_ready)), on_end_(std::move(on_end)) {}
 
 Seeder::~Seeder() {
@@ -17,7 +18,9 @@ Seeder::~Seeder() {
 void Seeder::start() {
   all_ = roots_.empty();
   if (all_) roots_ = ContentState::list(node_.config().state);
-  if (roots_.empty()) return end({ErrorCode::not_found, node_.config().name + " holds no content to seed: get one first, or name its URI"});
+  if (roots_.empty())
+    return end(
+        {ErrorCode::not_found, node_.config().name + " holds no content to seed: get one first, or name its URI"});
   node_.register_identity([this, alive = alive_](Status status) {
     if (!*alive) return;
     if (!status) return end(status.error());
@@ -45,14 +48,16 @@ void Seeder::join(const crypto::Digest& root, const Result<std::string>& from_tr
   if (!on_end_) return;
   auto& content = contents_.at(root);
   auto jws = from_tracker ? *from_tracker : content.state->description();
-  if (!from_tracker && (from_tracker.error().code != ErrorCode::network || jws.empty())) return give_up(root, from_tracker.error());
+  if (!from_tracker && (from_tracker.error().code != ErrorCode::network || jws.empty()))
+    return give_up(root, from_tracker.error());
   if (auto joined = join_checked(root, jws); !joined) return give_up(root, joined.error());
   look_whether_ready();
 }
 
 Status Seeder::join_checked(const crypto::Digest& root, const std::string& jws) {
   auto& content = contents_.at(root);
-  SEALCAST_TRY_ASSIGN(auto description, content.state->accept_description(jws, node_.trust().providers, io::unix_now()));
+  SEALCAST_TRY_ASSIGN(auto description,
+                      content.state->accept_description(jws, node_.trust().providers, io::unix_now()));
   SEALCAST_TRY(content.state->open_object(description.geometry()));
   UeSwarmEvents events;
   events.on_failed = [this, root](const Error& error) { give_up(root, error); };
@@ -62,7 +67,8 @@ Status Seeder::join_checked(const crypto::Digest& root, const std::string& jws) 
     (void)contents_.at(root).state->keep_keyinfo(keyinfo);
     node_.media().engine().set_keyinfo(root, keyinfo);
   };
-  content.swarm = std::make_unique<UeSwarm>(node_, *content.state, description, swarm::Appetite::all, std::move(events));
+  content.swarm =
+      std::make_unique<UeSwarm>(node_, *content.state, description, swarm::Appetite::all, std::move(events));
   return content.swarm->start();
 }
 
@@ -73,8 +79,10 @@ void Seeder::give_up(const crypto::Digest& root, const Error& error) {
   node_.loop().post([this, alive = alive_, root, error] {
     if (!*alive) return;
     contents_.erase(root);
-    if (contents_.empty()) end(error);
-    else look_whether_ready();
+    if (contents_.empty())
+      end(error);
+    else
+      look_whether_ready();
   });
 }
 

@@ -9,10 +9,10 @@ namespace sealcast::roles {
 
 class Seeder {
  public:
-  // node is started. roots empty: everything that the subscriber holds something of, without what turns out damaged or refused.
-  // on_ready: once, when all is announced.
-  // on_end: once, when it cannot go on.
-  Seeder(UeNode& node, std::vector<crypto::Digest> roots, std::function<void()> on_ready, std::function<void(const Error&)> on_end);
+  // node is started. roots empty: everything that the subscriber holds something of, without what turns out damaged or
+  // refused. on_ready: once, when all is announced. on_end: once, when it cannot go on.
+  Seeder(UeNode& node, std::vector<crypto::Digest> roots, std::function<void()> on_ready,
+         std::function<void(const Error&)> on_end);
   ~Seeder();
   void start();
   struct Totals {

@@ -15,10 +15,12 @@ constexpr Duration k_longest_pause = 10s;
 
 }  // namespace
 
-SwarmPeers::SwarmPeers(io::Loop& loop, sip::Agent& agent, MediaNode& media, SwarmPeersConfig config, SwarmPeersEvents events)
+SwarmPeers::SwarmPeers(io::Loop& loop, sip::Agent& agent, MediaNode& media, SwarmPeersConfig config,
+                       SwarmPeersEvents events)
     : loop_(loop), agent_(agent), media_(media), config_(std::move(config)), events_(std::move(events)) {
   watch_ = std::make_unique<PeerWatch>(
-      loop_, agent_, config_.tracker, content::root_text(config_.root), [this](const std::string& body) { take_list(body); },
+      loop_, agent_, config_.tracker, content::root_text(config_.root),
+      [this](const std::string& body) { take_list(body); },
       [this](const sip::Response& response) {
         if (events_.on_refused) events_.on_refused(response);
       });
@@ -32,12 +34,15 @@ SwarmPeers::~SwarmPeers() {
 }
 
 std::size_t SwarmPeers::connected() const {
-  return static_cast<std::size_t>(std::count_if(peers_.begin(), peers_.end(), [](auto& each) { return each.second.open; }));
+  return static_cast<std::size_t>(
+      std::count_if(peers_.begin(), peers_.end(), [](auto& each) { return each.second.open; }));
 }
 
 void SwarmPeers::take_list(const std::string& body) {
   auto list = tracking::parse_peer_list(body);
-  if (!list || list->root != config_.root) return log(LogLevel::warning, "peers", "a peer list that cannot be read: " + (list ? "of another content" : list.error().message));
+  if (!list || list->root != config_.root)
+    return log(LogLevel::warning, "peers",
+               "a peer list that cannot be read: " + (list ? "of another content" : list.error().message));
   list_seen_ = true;
   own_pseudonym_ = list->own_pseudonym;
   for (auto& [uri, peer] : peers_) peer.present = false;
@@ -82,7 +87,9 @@ void SwarmPeers::connect() {
 void SwarmPeers::invite(const std::string& uri, bool secured) {
   auto& peer = peers_.at(uri);
   if (secured && !config_.inline_key_allowed) {
-    peer.failed = Error{ErrorCode::negotiation, "an inline key may not be sent: the first SIP hop is not TLS (inline-key-needs-tls)", "inline-key-needs-tls", "offerer"};
+    peer.failed = Error{ErrorCode::negotiation,
+                        "an inline key may not be sent: the first SIP hop is not TLS (inline-key-needs-tls)",
+                        "inline-key-needs-tls", "offerer"};
     peer.retry_at = k_never;
     return look_for_hope();
   }
@@ -100,7 +107,8 @@ void SwarmPeers::invite(const std::string& uri, bool secured) {
   });
 }
 
-void SwarmPeers::answered(const std::string& uri, const std::shared_ptr<PendingOffer>& offer, const sip::Response& response) {
+void SwarmPeers::answered(const std::string& uri, const std::shared_ptr<PendingOffer>& offer,
+                          const sip::Response& response) {
   auto at = peers_.find(uri);
   if (at == peers_.end() || !at->second.inviting) return;
   auto& peer = at->second;
@@ -143,7 +151,8 @@ bool SwarmPeers::refused(const std::string& uri, Peer& peer, const sip::Response
   auto now = io::monotonic_now();
   peer.retry_at = now + peer.pause;
   peer.pause = std::min(peer.pause * 2, k_longest_pause);
-  log(LogLevel::info, "peers", "invitation refused: " + std::to_string(response.status) + " " + printable(response.reason, 120));
+  log(LogLevel::info, "peers",
+      "invitation refused: " + std::to_string(response.status) + " " + printable(response.reason, 120));
   if (response.status == 403) watch_->refresh();  // the token may have run out
   if (response.status != 488) return false;
   auto warnings = response.values("Warning");
@@ -198,13 +207,16 @@ void SwarmPeers::on_event(const swarm::Event& event) {
       if (peer.association == event.association && event.association != 0) peer.pause = 500ms, peer.open = true;
     return;
   }
-  bool gone = event.kind == swarm::EventKind::channel_closed || event.kind == swarm::EventKind::stalled || event.kind == swarm::EventKind::key_exhausted;
+  bool gone = event.kind == swarm::EventKind::channel_closed || event.kind == swarm::EventKind::stalled ||
+              event.kind == swarm::EventKind::key_exhausted;
   if (!gone || event.association == 0) return;
   for (auto& [uri, peer] : peers_) {
     if (peer.association != event.association) continue;
     // Rekeying: a new call with fresh keys follows at once.
     if (event.kind == swarm::EventKind::key_exhausted) peer.pause = 1ms;
-    log(LogLevel::info, "peers", event.kind == swarm::EventKind::stalled ? "a partner stalls" : "a channel has ended: " + printable(event.text, 120));
+    log(LogLevel::info, "peers",
+        event.kind == swarm::EventKind::stalled ? "a partner stalls"
+                                                : "a channel has ended: " + printable(event.text, 120));
     drop(peer, "replaced");
     return connect();
   }

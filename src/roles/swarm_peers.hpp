@@ -1,6 +1,6 @@
 #pragma once
-// The initiating side of one swarm: follows the peer list, invites peers, opens a channel on each association, and replaces what fails.
-// A UE that fetches uses it, and a cache that repairs a damaged object.
+// The initiating side of one swarm: follows the peer list, invites peers, opens a channel on each association, and
+// replaces what fails. A UE that fetches uses it, and a cache that repairs a damaged object.
 #include <map>
 
 #include "content/protection.hpp"
@@ -13,9 +13,9 @@ namespace sealcast::roles {
 struct SwarmPeersConfig {
   std::string tracker;  // URI
   crypto::Digest root{};
-  bool secured = true;             // session protection by the strictest of description and local policy
-  bool inline_key_allowed = true;  // the first SIP hop is TLS, or --insecure-signalling
-  bool idle = false;               // follow the list only; until seek()
+  bool secured = true;                      // session protection by the strictest of description and local policy
+  bool inline_key_allowed = true;           // the first SIP hop is TLS, or --insecure-signalling
+  bool idle = false;                        // follow the list only; until seek()
   std::size_t max_caches = 4, max_ues = 8;  // associations at a time
 };
 
@@ -33,7 +33,7 @@ class SwarmPeers {
   SwarmPeers(io::Loop& loop, sip::Agent& agent, MediaNode& media, SwarmPeersConfig config, SwarmPeersEvents events);
   ~SwarmPeers();  // hangs up
 
-  void seek();  // from now on peers are invited
+  void seek();                           // from now on peers are invited
   void refresh() { watch_->refresh(); }  // the list, now
   // Both are told of everything and take what is theirs.
   void on_call_ended(sip::CallId call, const std::string& reason);
@@ -41,7 +41,7 @@ class SwarmPeers {
 
   std::string own_pseudonym() const { return own_pseudonym_; }  // empty until the first list
   std::string suite() const { return suite_; }                  // of the newest association; empty: none, or plain
-  std::size_t connected() const;  // whose channel is open
+  std::size_t connected() const;                                // whose channel is open
   bool list_seen() const { return list_seen_; }
   std::size_t listed() const { return peers_.size(); }
 

@@ -22,10 +22,13 @@ Expected<sip::Request, TrackerRelay::Refusal> TrackerRelay::forwarded(const sip:
   auto tokens = request.values(k_token_header);
   if (tokens.size() != 1) return unexpected(Refusal{403, "One membership token is needed"});
   auto now = io::unix_now();
-  auto token = tracking::verify_token(tokens.front(), key_.public_key(), tracking::inviter_hash(request.asserted_identity), request.uri, now);
+  auto token = tracking::verify_token(tokens.front(), key_.public_key(),
+                                      tracking::inviter_hash(request.asserted_identity), request.uri, now);
   if (!token) return unexpected(Refusal{403, token.error().message});
-  if (token->root != behind->root || !may_take_part_(behind->root, request.asserted_identity)) return unexpected(Refusal{403, "Not entitled"});
-  if (!may_take_part_(behind->root, behind->subscriber)) return unexpected(Refusal{404, "Unknown pseudonym"});  // entitlement was withdrawn
+  if (token->root != behind->root || !may_take_part_(behind->root, request.asserted_identity))
+    return unexpected(Refusal{403, "Not entitled"});
+  if (!may_take_part_(behind->root, behind->subscriber))
+    return unexpected(Refusal{404, "Unknown pseudonym"});  // entitlement was withdrawn
   auto inviter = registry_.pseudonym(now, request.asserted_identity, behind->root);
   sip::Request out;
   out.method = "INVITE";
@@ -34,7 +37,9 @@ Expected<sip::Request, TrackerRelay::Refusal> TrackerRelay::forwarded(const sip:
   out.content_type = request.content_type;
   out.body = request.body;
   out.secure = request.secure;
-  out.headers.push_back({k_token_header, tracking::make_token({behind->root, inviter, request.uri, now, now + tracking::k_token_life}, key_)});
+  out.headers.push_back(
+      {k_token_header,
+       tracking::make_token({behind->root, inviter, request.uri, now, now + tracking::k_token_life}, key_)});
   return out;
 }
 
@@ -56,7 +61,8 @@ void TrackerRelay::invite(sip::CallId id, const sip::Request& request) {
     return agent_.answer(id, {onward.error().status, onward.error().reason, {}, {}, {}});
   }
   // The other leg's answer may come after this one was given up: it is hung up then.
-  auto leg = std::make_shared<sip::CallId>(0);  // owners: the map's entry outlives nothing; the callback is the only one
+  auto leg =
+      std::make_shared<sip::CallId>(0);  // owners: the map's entry outlives nothing; the callback is the only one
   *leg = agent_.invite(std::move(*onward), [this, id, leg](const sip::Response& response) {
     bool wanted = partner_.contains(id);
     if (wanted) agent_.answer(id, passed_on(response));

@@ -1,6 +1,6 @@
 #pragma once
-// Invitations to pseudonyms: the tracker checks the token, invites the subscriber behind the pseudonym in the inviter's pseudonym's name,
-// and joins the two dialogs (a back-to-back user agent). Neither side sees the other's identity.
+// Invitations to pseudonyms: the tracker checks the token, invites the subscriber behind the pseudonym in the inviter's
+// pseudonym's name, and joins the two dialogs (a back-to-back user agent). Neither side sees the other's identity.
 #include <functional>
 #include <map>
 

@@ -1,5 +1,6 @@
 #pragma once
-// Tracker AS: catalogue of announced contents, peer lists with membership tokens, and the relay of invitations to pseudonyms.
+// Tracker AS: catalogue of announced contents, peer lists with membership tokens, and the relay of invitations to
+// pseudonyms.
 #include <map>
 #include <memory>
 

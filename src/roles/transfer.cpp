@@ -10,12 +10,13 @@ namespace sealcast::roles {
 namespace {
 
 constexpr Duration k_watch = 1s;
-constexpr int k_runs_a_step = 128;  // of 32 chunks
+constexpr int k_runs_a_step = 128;                         // of 32 chunks
 constexpr int k_shortest_retry = 1, k_longest_retry = 30;  // seconds, of 429
 
 }  // namespace
 
-Transfer::Transfer(UeNode& node, content::ContentUri uri, TransferOptions options, std::function<void(Result<TransferReport>)> done)
+Transfer::Transfer(UeNode& node, content::ContentUri uri, TransferOptions options,
+                   std::function<void(Result<TransferReport>)> done)
     : node_(node), uri_(std::move(uri)), options_(std::move(options)), done_(std::move(done)) {}
 
 Transfer::~Transfer() {
@@ -28,7 +29,8 @@ Transfer::~Transfer() {
 void Transfer::start() {
   started_ = phase_since_ = io::monotonic_now();
   if (uri_.domain != node_.config().domain)
-    return fail_with({ErrorCode::not_found, "the URI's tracker is in " + printable(uri_.domain) + ", and this subscriber belongs to " + node_.config().domain});
+    return fail_with({ErrorCode::not_found, "the URI's tracker is in " + printable(uri_.domain) +
+                                                ", and this subscriber belongs to " + node_.config().domain});
   if (auto writable = check_output(); !writable) return fail_with(writable.error());
   auto state = ContentState::open(node_.config().state, uri_.root);
   if (!state) return fail_with(state.error());
@@ -98,7 +100,8 @@ Status Transfer::check_space() const {
   auto missing = std::uint64_t{description_->geometry().chunks() - held.count()} * description_->chunk_size;
   auto free = io::free_space(state_->object().data_path());
   if (free && *free < missing)
-    return fail(ErrorCode::disk_full, "the disk of " + node_.config().state.string() + " has " + human_size(static_cast<double>(*free)) + " free, and " +
+    return fail(ErrorCode::disk_full, "the disk of " + node_.config().state.string() + " has " +
+                                          human_size(static_cast<double>(*free)) + " free, and " +
                                           human_size(static_cast<double>(missing)) + " are missing");
   return {};
 }
@@ -112,7 +115,9 @@ void Transfer::take_keyinfo(const std::string& keyinfo) {
     key_trouble_ = holder.error();
     return log(LogLevel::warning, "get", holder.error().message);
   }
-  if (std::any_of(holders_.begin(), holders_.end(), [&](auto& known) { return known.uri == holder->uri && known.key == holder->key; })) return;
+  if (std::any_of(holders_.begin(), holders_.end(),
+                  [&](auto& known) { return known.uri == holder->uri && known.key == holder->key; }))
+    return;
   holders_.push_back(*holder);
   if (auto kept = state_->keep_keyinfo(keyinfo); !kept) log(LogLevel::warning, "get", kept.error().message);
   node_.media().engine().set_keyinfo(description_->root, keyinfo);  // for those who get their bitmap from us
@@ -140,18 +145,30 @@ void Transfer::take_key(Result<keys::KeyAnswer> answer) {
     return;
   }
   if (answer && answer->status == 429) {
-    key_timer_ = node_.loop().after(std::chrono::seconds(std::clamp(answer->retry_after, k_shortest_retry, k_longest_retry)), [this] { ask_for_key(); });
+    key_timer_ =
+        node_.loop().after(std::chrono::seconds(std::clamp(answer->retry_after, k_shortest_retry, k_longest_retry)),
+                           [this] { ask_for_key(); });
     return;
   }
   Error trouble = answer ? Error{} : answer.error();
   if (answer) {
     auto from = " (" + key_holder_ + ")";
     switch (answer->status) {
-      case 403: trouble = {ErrorCode::not_entitled, "not entitled to the key of this content" + from}; break;
-      case 404: trouble = {ErrorCode::not_found, "the key holder does not know this content" + from}; break;
-      case 410: trouble = {ErrorCode::not_entitled, "the content's validity has ended" + from}; break;
-      case 425: trouble = {ErrorCode::key_not_released, "the key is not released yet" + from}; break;
-      default: trouble = {ErrorCode::failure, "the key holder answers " + std::to_string(answer->status) + from}; break;
+      case 403:
+        trouble = {ErrorCode::not_entitled, "not entitled to the key of this content" + from};
+        break;
+      case 404:
+        trouble = {ErrorCode::not_found, "the key holder does not know this content" + from};
+        break;
+      case 410:
+        trouble = {ErrorCode::not_entitled, "the content's validity has ended" + from};
+        break;
+      case 425:
+        trouble = {ErrorCode::key_not_released, "the key is not released yet" + from};
+        break;
+      default:
+        trouble = {ErrorCode::failure, "the key holder answers " + std::to_string(answer->status) + from};
+        break;
     }
   }
   log(LogLevel::info, "get", trouble.message);
@@ -171,14 +188,17 @@ Result<content::Metadata> Transfer::metadata() const {
 
 void Transfer::complete() {
   if (opener_ || phase_ == "checking" || !done_ || !swarm_->complete()) return;
-  if (content::is_sealed(description_->protection) && !key_) return;  // --key-order parallel: the key is still on its way
+  if (content::is_sealed(description_->protection) && !key_)
+    return;  // --key-order parallel: the key is still on its way
   if (next_check_ < description_->geometry().chunks()) {
     phase_ = "checking";
     return check_some();
   }
   auto described = metadata();
   if (!described) return fail_with(described.error());
-  output_path_ = options_.output.empty() ? std::filesystem::path(safe_file_name(described->name, content::root_text(uri_.root))) : options_.output;
+  output_path_ = options_.output.empty()
+                     ? std::filesystem::path(safe_file_name(described->name, content::root_text(uri_.root)))
+                     : options_.output;
   auto output = io::OutputFile::create(output_path_);
   if (!output) return fail_with(output.error());
   output_.emplace(std::move(*output));
@@ -189,7 +209,8 @@ void Transfer::complete() {
   });
 }
 
-// Chunks of an earlier run may have been damaged on the disk since: once through all of them, then what was is fetched again.
+// Chunks of an earlier run may have been damaged on the disk since: once through all of them, then what was is fetched
+// again.
 void Transfer::check_some() {
   if (!done_) return;
   auto chunks = description_->geometry().chunks();
@@ -214,7 +235,8 @@ void Transfer::open_some() {
     return node_.loop().post([this, alive = alive_] {
       if (*alive) open_some();
     });
-  if (opener_->written() != description_->plain_length) return fail_with({ErrorCode::integrity, "the opened content has another length than its description says"});
+  if (opener_->written() != description_->plain_length)
+    return fail_with({ErrorCode::integrity, "the opened content has another length than its description says"});
   if (auto committed = output_->commit(); !committed) return fail_with(committed.error());
   TransferReport report;
   report.file = output_path_;
@@ -242,10 +264,14 @@ TransferProgress Transfer::progress() const {
 // What a person should hear when nothing has moved for long.
 Error Transfer::waiting_for() const {
   auto seconds = std::to_string(std::chrono::duration_cast<std::chrono::seconds>(options_.patience).count());
-  auto give_up = [&](ErrorCode code, const std::string& what) { return Error{code, what + " for " + seconds + " s; get -c goes on with the chunks that are verified"}; };
+  auto give_up = [&](ErrorCode code, const std::string& what) {
+    return Error{code, what + " for " + seconds + " s; get -c goes on with the chunks that are verified"};
+  };
   if (!swarm_) return give_up(ErrorCode::network, "no answer (" + phase_ + ")");
-  if (phase_ == "key" && key_trouble_) return give_up(key_trouble_->code, "no peer says credibly who holds the key (" + key_trouble_->message + ")");
-  if (phase_ == "key" && swarm_->connected() > 0) return give_up(ErrorCode::key_not_released, "no peer says who holds the key");
+  if (phase_ == "key" && key_trouble_)
+    return give_up(key_trouble_->code, "no peer says credibly who holds the key (" + key_trouble_->message + ")");
+  if (phase_ == "key" && swarm_->connected() > 0)
+    return give_up(ErrorCode::key_not_released, "no peer says who holds the key");
   if (swarm_->listed() == 0) return give_up(ErrorCode::network, "the tracker names no peer that has this content");
   if (swarm_->connected() == 0) return give_up(ErrorCode::network, "no peer has answered");
   return give_up(ErrorCode::network, "no chunk has come");
@@ -260,7 +286,9 @@ void Transfer::watch() {
   fail_with(waiting_for());
 }
 
-void Transfer::interrupt() { fail_with({ErrorCode::interrupted, "interrupted; get -c goes on with the chunks that are verified"}); }
+void Transfer::interrupt() {
+  fail_with({ErrorCode::interrupted, "interrupted; get -c goes on with the chunks that are verified"});
+}
 
 void Transfer::finish(Result<TransferReport> result) {
   if (!done_) return;

@@ -1,5 +1,6 @@
 #pragma once
-// `get`: one content from its URI to a file, in the order of the study: description, bitmaps with KEYINFO, key, chunks, opening.
+// `get`: one content from its URI to a file, in the order of the study: description, bitmaps with KEYINFO, key, chunks,
+// opening.
 #include <filesystem>
 #include <functional>
 
@@ -35,7 +36,8 @@ struct TransferProgress {
 class Transfer {
  public:
   // node is started. done: once.
-  Transfer(UeNode& node, content::ContentUri uri, TransferOptions options, std::function<void(Result<TransferReport>)> done);
+  Transfer(UeNode& node, content::ContentUri uri, TransferOptions options,
+           std::function<void(Result<TransferReport>)> done);
   ~Transfer();
   void start();
   // Saves what is verified and ends with `interrupted`.
@@ -75,7 +77,7 @@ class Transfer {
   std::optional<content::ContentKey> key_;
   std::string key_holder_;
   std::optional<Error> key_trouble_;  // why a KEYINFO was not believed
-  std::uint32_t next_check_ = 0;  // chunks below were checked, or came in this run
+  std::uint32_t next_check_ = 0;      // chunks below were checked, or came in this run
   std::optional<io::OutputFile> output_;
   std::unique_ptr<ObjectOpener> opener_;
   std::filesystem::path output_path_;

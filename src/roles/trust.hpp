@@ -9,8 +9,8 @@
 namespace sealcast::roles {
 
 struct Trust {
-  std::optional<crypto::PublicKey> tracker;    // signs membership tokens
-  std::vector<crypto::PublicKey> providers;    // sign descriptions
+  std::optional<crypto::PublicKey> tracker;  // signs membership tokens
+  std::vector<crypto::PublicKey> providers;  // sign descriptions
 };
 
 // {"v":1,"tracker":JWK,"providers":[JWK,…]}; an error names the file and what is wrong in it.

@@ -9,8 +9,8 @@
 #include "content/uri.hpp"
 #include "io/file.hpp"
 #include "roles/names.hpp"
-#include "tracking/token.hpp"
 #include "roles/ue_swarm.hpp"
+#include "tracking/token.hpp"
 
 namespace sealcast::roles {
 namespace {
@@ -29,13 +29,18 @@ std::string random_user(RandomSource& random) {
 }  // namespace
 
 UeNode::UeNode(io::Loop& loop, UeConfig config) : loop_(loop), config_(std::move(config)) {}
-UeNode::~UeNode() { stop(); }
+UeNode::~UeNode() {
+  stop();
+}
 
 Status UeNode::load_identity() {
   SEALCAST_TRY_ASSIGN(trust_, load_trust(config_.trust));
   if (!trust_.tracker) return fail(ErrorCode::usage, config_.trust.string() + ": \"tracker\" is missing");
   auto password = io::read_file(config_.state / "password", 1024);
-  if (!password) return fail(ErrorCode::authentication, "no password for " + config_.name + " is kept here (" + (config_.state / "password").string() + "): sealcast subscriber add " + config_.name);
+  if (!password)
+    return fail(ErrorCode::authentication, "no password for " + config_.name + " is kept here (" +
+                                               (config_.state / "password").string() + "): sealcast subscriber add " +
+                                               config_.name);
   while (!password->empty() && (password->back() == '\n' || password->back() == '\r')) password->pop_back();
   password_ = SecretBytes(*password);
   wipe(*password);
@@ -50,7 +55,8 @@ Status UeNode::start() {
   agent.identity = identity();
   agent.contact_user = random_user(random_);
   agent.listen = config_.media;  // same address, port chosen
-  if (auto colon = agent.listen.rfind(':'); colon != std::string::npos) agent.listen = agent.listen.substr(0, colon) + ":0";
+  if (auto colon = agent.listen.rfind(':'); colon != std::string::npos)
+    agent.listen = agent.listen.substr(0, colon) + ":0";
   agent.next_hop = config_.core;
   agent.tls = config_.tls();
   agent.tls_directory = (config_.state / "tls").string();
@@ -90,17 +96,25 @@ void UeNode::register_identity(std::function<void(Status)> done) {
   sip::Credentials credentials{config_.name + "@" + config_.domain, config_.domain, password_.duplicate()};
   agent_->register_identity(
       std::move(credentials), k_registration,
-      [this]() -> std::vector<sip::Header> { return {{k_enrolment_header, keys::make_enrolment(identity(), io::unix_now(), *device_)}}; },
+      [this]() -> std::vector<sip::Header> {
+        return {{k_enrolment_header, keys::make_enrolment(identity(), io::unix_now(), *device_)}};
+      },
       [this](const sip::RegistrationState& state) { registration_changed(state); });
 }
 
 void UeNode::registration_changed(const sip::RegistrationState& state) {
-  log(LogLevel::info, "ue", state.registered ? "registered as " + identity() : "not registered: " + std::to_string(state.status) + " " + printable(state.reason));
+  log(LogLevel::info, "ue",
+      state.registered ? "registered as " + identity()
+                       : "not registered: " + std::to_string(state.status) + " " + printable(state.reason));
   if (!registered_) return;
   bool refused = state.status == 401 || state.status == 403 || state.status == 404 || state.status == 407;
   if (state.registered) return std::exchange(registered_, nullptr)({});
-  if (refused) return std::exchange(registered_, nullptr)(fail(ErrorCode::authentication, printable(state.reason, 400)));
-  std::exchange(registered_, nullptr)(fail(ErrorCode::network, "registration failed: " + (state.status == 0 ? std::string() : std::to_string(state.status) + " ") + printable(state.reason)));
+  if (refused)
+    return std::exchange(registered_, nullptr)(fail(ErrorCode::authentication, printable(state.reason, 400)));
+  std::exchange(registered_, nullptr)(
+      fail(ErrorCode::network,
+           "registration failed: " + (state.status == 0 ? std::string() : std::to_string(state.status) + " ") +
+               printable(state.reason)));
 }
 
 // ---- tracker
@@ -113,7 +127,8 @@ void UeNode::fetch_description(const crypto::Digest& root, std::function<void(Re
   request.expires = 0;
   request.content_type = k_peer_body;
   request.body = tracking::write_query({root, false, {}});
-  auto once = std::make_shared<std::function<void(Result<std::string>)>>(std::move(done));  // owners: the two callbacks below
+  auto once =
+      std::make_shared<std::function<void(Result<std::string>)>>(std::move(done));  // owners: the two callbacks below
   auto finish = [once](Result<std::string> result) {
     if (*once) std::exchange(*once, nullptr)(std::move(result));
   };
@@ -122,14 +137,20 @@ void UeNode::fetch_description(const crypto::Digest& root, std::function<void(Re
       [finish](const sip::Request& notify) {
         if (notify.body.empty()) return;
         auto list = tracking::parse_content_list(notify.body);
-        if (!list) finish(fail(ErrorCode::network, "the tracker's answer cannot be read: " + list.error().message));
-        else if (list->descriptions.empty()) finish(fail(ErrorCode::not_found, "the tracker knows no such content"));
-        else finish(list->descriptions.front());
+        if (!list)
+          finish(fail(ErrorCode::network, "the tracker's answer cannot be read: " + list.error().message));
+        else if (list->descriptions.empty())
+          finish(fail(ErrorCode::not_found, "the tracker knows no such content"));
+        else
+          finish(list->descriptions.front());
       },
       [finish](const sip::Response& response) {
         if (response.status == 404) return finish(fail(ErrorCode::not_found, "the tracker knows no such content"));
         if (response.status == 403) return finish(fail(ErrorCode::not_entitled, "not entitled to this content"));
-        finish(fail(ErrorCode::network, "the tracker does not answer: " + (response.status == 0 ? std::string() : std::to_string(response.status) + " ") + printable(response.reason, 120)));
+        finish(fail(ErrorCode::network,
+                    "the tracker does not answer: " +
+                        (response.status == 0 ? std::string() : std::to_string(response.status) + " ") +
+                        printable(response.reason, 120)));
       });
 }
 
@@ -138,13 +159,15 @@ void UeNode::announce() {
   tracking::Announcement out;
   for (auto& [root, swarm] : swarms_)
     if (!swarm->held().empty() && out.swarms.size() < k_most_announced) out.swarms.push_back(swarm->announcement());
-  if (out.swarms.size() == k_most_announced) log(LogLevel::warning, "ue", "more contents than the tracker takes from one device: the rest is not announced");
+  if (out.swarms.size() == k_most_announced)
+    log(LogLevel::warning, "ue", "more contents than the tracker takes from one device: the rest is not announced");
   if (!out.swarms.empty()) announcer_->update(tracking::write_announcement(out));
 }
 
 // ---- keys
 
-void UeNode::request_key(const content::Description& description, const keys::KeyHolder& holder, std::function<void(Result<keys::KeyAnswer>)> done) {
+void UeNode::request_key(const content::Description& description, const keys::KeyHolder& holder,
+                         std::function<void(Result<keys::KeyAnswer>)> done) {
   auto request = keys::make_request(description, identity(), holder, io::unix_now(), *device_, random_);
   auto rid = request.rid;
   exchanges_.emplace(rid, KeyExchange{std::move(request), description, std::move(done), 0, 0});
@@ -158,7 +181,9 @@ void UeNode::forget_key_requests() {
 
 void UeNode::send_key_request(const std::string& rid) {
   auto& exchange = exchanges_.at(rid);
-  if (exchange.attempts++ == k_key_attempts) return finish_key_request(rid, fail(ErrorCode::network, "the key holder " + exchange.request.holder.uri + " does not answer"));
+  if (exchange.attempts++ == k_key_attempts)
+    return finish_key_request(
+        rid, fail(ErrorCode::network, "the key holder " + exchange.request.holder.uri + " does not answer"));
   sip::Request message;
   message.method = "MESSAGE";
   message.uri = exchange.request.holder.uri;
@@ -170,9 +195,11 @@ void UeNode::send_key_request(const std::string& rid) {
 
 void UeNode::key_request_answered(const std::string& rid, const sip::Response& response) {
   if (!exchanges_.contains(rid) || response.ok()) return;  // the answer itself is a MESSAGE of its own
-  auto reason = "the key request was refused: " + std::to_string(response.status) + " " + printable(response.reason, 120);
+  auto reason =
+      "the key request was refused: " + std::to_string(response.status) + " " + printable(response.reason, 120);
   if (response.status == 403) return finish_key_request(rid, fail(ErrorCode::not_entitled, reason));
-  if (response.status == 404 || response.status == 400) return finish_key_request(rid, fail(ErrorCode::key_not_released, reason));
+  if (response.status == 404 || response.status == 400)
+    return finish_key_request(rid, fail(ErrorCode::key_not_released, reason));
   log(LogLevel::info, "keys", reason + "; asking again");
 }
 
@@ -186,19 +213,24 @@ void UeNode::finish_key_request(const std::string& rid, Result<keys::KeyAnswer> 
 }
 
 void UeNode::on_request(sip::RequestId id, const sip::Request& request) {
-  if (request.method != "MESSAGE" || request.content_type != k_key_body) return agent_->reply(id, {request.method == "MESSAGE" ? 415 : 405, "Not for a UE", {}, {}, {}});
+  if (request.method != "MESSAGE" || request.content_type != k_key_body)
+    return agent_->reply(id, {request.method == "MESSAGE" ? 415 : 405, "Not for a UE", {}, {}, {}});
   auto rid = keys::rid_of_answer(request.body);
   auto exchange = exchanges_.find(rid);
   // 404: another device of this subscriber may have asked.
   if (exchange == exchanges_.end()) return agent_->reply(id, {404, "No such key request", {}, {}, {}});
   agent_->reply(id, {200, "OK", {}, {}, {}});
-  // The request id is 128 random bits that only the holder and the core have seen: a wrong answer is theirs, and ends the exchange.
-  finish_key_request(rid, keys::check_answer(request.body, exchange->second.request, exchange->second.description, identity(), io::unix_now()));
+  // The request id is 128 random bits that only the holder and the core have seen: a wrong answer is theirs, and ends
+  // the exchange.
+  finish_key_request(rid, keys::check_answer(request.body, exchange->second.request, exchange->second.description,
+                                             identity(), io::unix_now()));
 }
 
 // ---- invitations
 
-void UeNode::join(UeSwarm& swarm) { swarms_[swarm.description().root] = &swarm; }
+void UeNode::join(UeSwarm& swarm) {
+  swarms_[swarm.description().root] = &swarm;
+}
 
 void UeNode::leave(UeSwarm& swarm) {
   swarms_.erase(swarm.description().root);
@@ -217,7 +249,8 @@ UeSwarm* UeNode::invited_swarm(const sip::Request& request, std::string& why) {
   for (auto& jws : request.values(k_token_header)) {
     auto peeked = crypto::jws_peek(jws);
     auto audience = peeked ? peeked->payload.string_or("aud") : std::string();
-    auto at = std::find_if(swarms_.begin(), swarms_.end(), [&](auto& each) { return !audience.empty() && each.second->own_pseudonym() == audience; });
+    auto at = std::find_if(swarms_.begin(), swarms_.end(),
+                           [&](auto& each) { return !audience.empty() && each.second->own_pseudonym() == audience; });
     if (at == swarms_.end()) continue;
     auto token = tracking::verify_token(jws, *trust_.tracker, request.from, audience, io::unix_now());
     if (token && token->root == at->first) return at->second;
@@ -236,7 +269,9 @@ void UeNode::on_invite(sip::CallId id, const sip::Request& request) {
   calls_->answer(id, request, {swarm->policy(), {swarm->description().root}, swarm::PartnerKind::ue, request.from});
 }
 
-void UeNode::on_reinvite(sip::CallId id, const sip::Request&) { calls_->refuse_reinvite(id); }
+void UeNode::on_reinvite(sip::CallId id, const sip::Request&) {
+  calls_->refuse_reinvite(id);
+}
 
 void UeNode::on_call_ended(sip::CallId id, const std::string& reason) {
   if (calls_) calls_->on_call_ended(id);
@@ -252,7 +287,9 @@ void UeNode::on_event(const swarm::Event& event) {
     if (event.swarm == root || event.swarm == crypto::Digest{}) swarm->on_event(event);
 }
 
-void UeNode::on_subscribe(sip::SubscriptionId id, const sip::Request&) { agent_->accept_subscription(id, 489, "Bad Event", 0); }
+void UeNode::on_subscribe(sip::SubscriptionId id, const sip::Request&) {
+  agent_->accept_subscription(id, 489, "Bad Event", 0);
+}
 void UeNode::on_subscription_ended(sip::SubscriptionId) {}
 
 }  // namespace sealcast::roles

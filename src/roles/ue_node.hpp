@@ -29,8 +29,10 @@ class UeNode final : private sip::Handler {
 
   // The signed description from the tracker, not verified yet. not_found, not_entitled, network.
   void fetch_description(const crypto::Digest& root, std::function<void(Result<std::string>)> done);
-  // Asks a holder over PP_s1; answers are checked (docs/protocol.md section 7). Asked again while nobody answers, three times.
-  void request_key(const content::Description& description, const keys::KeyHolder& holder, std::function<void(Result<keys::KeyAnswer>)> done);
+  // Asks a holder over PP_s1; answers are checked (docs/protocol.md section 7). Asked again while nobody answers, three
+  // times.
+  void request_key(const content::Description& description, const keys::KeyHolder& holder,
+                   std::function<void(Result<keys::KeyAnswer>)> done);
   void forget_key_requests();  // no callback comes after this
 
   // Swarms register themselves; the node routes events and invitations to them and announces them.

@@ -12,8 +12,14 @@ constexpr Duration k_save_interval = 2s;
 
 }  // namespace
 
-UeSwarm::UeSwarm(UeNode& node, ContentState& state, const content::Description& description, swarm::Appetite appetite, UeSwarmEvents events)
-    : node_(node), state_(state), description_(description), appetite_(appetite), events_(std::move(events)), last_progress_(io::monotonic_now()) {}
+UeSwarm::UeSwarm(UeNode& node, ContentState& state, const content::Description& description, swarm::Appetite appetite,
+                 UeSwarmEvents events)
+    : node_(node),
+      state_(state),
+      description_(description),
+      appetite_(appetite),
+      events_(std::move(events)),
+      last_progress_(io::monotonic_now()) {}
 
 UeSwarm::~UeSwarm() {
   node_.loop().cancel(save_timer_);
@@ -25,7 +31,9 @@ UeSwarm::~UeSwarm() {
   node_.media().pump();
 }
 
-bool UeSwarm::secured() const { return content::is_secured(description_.protection) || node_.config().require_srtp; }
+bool UeSwarm::secured() const {
+  return content::is_secured(description_.protection) || node_.config().require_srtp;
+}
 
 Status UeSwarm::start() {
   swarm::SwarmConfig config{description_.root, description_.geometry()};
@@ -51,14 +59,17 @@ Status UeSwarm::start() {
     if (events_.on_failed) events_.on_failed(error);
   };
   events.on_refused = [this](const sip::Response& response) { refused(response); };
-  peers_ = std::make_unique<SwarmPeers>(node_.loop(), node_.agent(), node_.media(), std::move(peers), std::move(events));
+  peers_ =
+      std::make_unique<SwarmPeers>(node_.loop(), node_.agent(), node_.media(), std::move(peers), std::move(events));
   node_.announce();
   return {};
 }
 
 void UeSwarm::refused(const sip::Response& response) {
   auto code = response.status == 404 ? ErrorCode::not_found : ErrorCode::not_entitled;
-  if (events_.on_failed) events_.on_failed(Error{code, "the tracker refuses the peer list: " + std::to_string(response.status) + " " + printable(response.reason, 120)});
+  if (events_.on_failed)
+    events_.on_failed(Error{code, "the tracker refuses the peer list: " + std::to_string(response.status) + " " +
+                                      printable(response.reason, 120)});
 }
 
 void UeSwarm::set_appetite(swarm::Appetite appetite) {
@@ -80,14 +91,18 @@ std::uint64_t UeSwarm::octets_held() const {
   return bitmap.test(last) ? whole - geometry.chunk_size() + geometry.size_of(last) : whole;
 }
 
-swarm::Traffic UeSwarm::traffic() const { return node_.media().engine().traffic(description_.root); }
+swarm::Traffic UeSwarm::traffic() const {
+  return node_.media().engine().traffic(description_.root);
+}
 
 std::string UeSwarm::suite() const {
   auto newest = peers_ ? peers_->suite() : std::string();
   return newest.empty() ? last_suite_ : newest;
 }
 
-Status UeSwarm::save() { return state_.object().save(held()); }
+Status UeSwarm::save() {
+  return state_.object().save(held());
+}
 
 void UeSwarm::schedule_save() {
   if (save_timer_ != 0) return;
@@ -109,7 +124,9 @@ void UeSwarm::on_event(const swarm::Event& event) {
       schedule_save();
       break;
     case swarm::EventKind::channel_open:
-    case swarm::EventKind::bitmap: last_progress_ = io::monotonic_now(); break;
+    case swarm::EventKind::bitmap:
+      last_progress_ = io::monotonic_now();
+      break;
     case swarm::EventKind::keyinfo:
       if (events_.on_keyinfo) events_.on_keyinfo(event.text);
       break;
@@ -122,11 +139,16 @@ void UeSwarm::on_event(const swarm::Event& event) {
       if (events_.on_failed) events_.on_failed(event.error);
       break;
     case swarm::EventKind::storage_corrupt:
-      log(LogLevel::warning, "content", "chunks " + std::to_string(event.range.first) + ".." + std::to_string(event.range.last) + " are damaged on disk: not served, fetched again");
+      log(LogLevel::warning, "content",
+          "chunks " + std::to_string(event.range.first) + ".." + std::to_string(event.range.last) +
+              " are damaged on disk: not served, fetched again");
       if (peers_) peers_->seek();
       break;
-    case swarm::EventKind::integrity_failure: log(LogLevel::warning, "content", "a partner sent octets that do not verify: asked for again"); break;
-    default: break;
+    case swarm::EventKind::integrity_failure:
+      log(LogLevel::warning, "content", "a partner sent octets that do not verify: asked for again");
+      break;
+    default:
+      break;
   }
 }
 

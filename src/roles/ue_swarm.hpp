@@ -17,7 +17,8 @@ struct UeSwarmEvents {
 class UeSwarm {
  public:
   // node, state and events outlive it. The object of `state` is open.
-  UeSwarm(UeNode& node, ContentState& state, const content::Description& description, swarm::Appetite appetite, UeSwarmEvents events);
+  UeSwarm(UeNode& node, ContentState& state, const content::Description& description, swarm::Appetite appetite,
+          UeSwarmEvents events);
   ~UeSwarm();  // hangs up and saves
   Status start();
   void set_appetite(swarm::Appetite appetite);

@@ -18,11 +18,13 @@ struct Feedback {
   std::uint32_t media_ssrc = 0;   // whose packets
   std::uint16_t begin = 0;        // sequence number of reports[0]
   std::vector<FeedbackReport> reports;
-  std::uint32_t timestamp = 0;    // NTP middle 32 bits
+  std::uint32_t timestamp = 0;  // NTP middle 32 bits
 };
 
 // Octets that `reports` need.
-constexpr std::size_t feedback_octets(std::size_t reports) { return 8 + 8 + (reports + 1) / 2 * 4 + 4; }
+constexpr std::size_t feedback_octets(std::size_t reports) {
+  return 8 + 8 + (reports + 1) / 2 * 4 + 4;
+}
 // Writes into `out` (feedback_octets() long at least); the number of octets.
 std::size_t write_feedback(const Feedback& feedback, MutableByteView out);
 // nullopt: not such a packet, truncated, several blocks, or too many reports.

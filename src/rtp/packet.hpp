@@ -40,7 +40,8 @@ inline PacketKind classify(ByteView packet) {
   return type >= 64 && type <= 95 ? PacketKind::rtcp : PacketKind::rtp;
 }
 
-// SSRC of the sender: RTP octets 8..11, RTCP octets 4..7. classify() must not have said other; 0 when an RTP packet is too short.
+// SSRC of the sender: RTP octets 8..11, RTCP octets 4..7. classify() must not have said other; 0 when an RTP packet is
+// too short.
 inline std::uint32_t sender_ssrc(ByteView packet, PacketKind kind) {
   Reader r(packet);
   r.take(kind == PacketKind::rtcp ? 4 : 8);

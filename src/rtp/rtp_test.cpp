@@ -86,15 +86,19 @@ TEST(KeyDerivation, Rfc3711AppendixB3) {
   EXPECT_EQ(keystream(1, 20), "cebe321f6ff7716b6fd4ab49af256a156d38baa4");
   // B.2: AES counter mode
   Bytes out(32);
-  crypto::aes_counter_keystream(*parse_hex("2B7E151628AED2A6ABF7158809CF4F3C"), {0xF0, 0xF1, 0xF2, 0xF3, 0xF4, 0xF5, 0xF6, 0xF7, 0xF8, 0xF9, 0xFA, 0xFB, 0xFC, 0xFD, 0, 0}, out);
+  crypto::aes_counter_keystream(
+      *parse_hex("2B7E151628AED2A6ABF7158809CF4F3C"),
+      {0xF0, 0xF1, 0xF2, 0xF3, 0xF4, 0xF5, 0xF6, 0xF7, 0xF8, 0xF9, 0xFA, 0xFB, 0xFC, 0xFD, 0, 0}, out);
   EXPECT_EQ(hex(out), "e03ead0935c95e80e166b16dd92b4eb4d23513162b02d0f72a43a2fe4a5f97ab");
 }
 
 TEST(PacketCipher, Rfc7714GalliaPacket) {
   for (auto [key, expected] : {std::pair{"000102030405060708090a0b0c0d0e0f",
-                                         "f24de3a3fb34de6cacba861c9d7e4bcabe633bd50d294e6f42a5f47a51c7d19b36de3adf8833899d7f27beb16a9152cf765ee4390cce"},
+                                         "f24de3a3fb34de6cacba861c9d7e4bcabe633bd50d294e6f42a5f47a51c7d19b36de3adf88338"
+                                         "99d7f27beb16a9152cf765ee4390cce"},
                                std::pair{"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
-                                         "32b1de78a822fe12ef9f78fa332e33aab18012389a58e2f3b50b2a0276ffae0f1ba63799b87b7aa3db36dfffd6b0f9bb7878d7a76c13"}}) {
+                                         "32b1de78a822fe12ef9f78fa332e33aab18012389a58e2f3b50b2a0276ffae0f1ba63799b87b7"
+                                         "aa3db36dfffd6b0f9bb7878d7a76c13"}}) {
     for (auto backend : {crypto::PacketBackend::automatic, crypto::PacketBackend::openssl}) {
       crypto::set_packet_backend(backend);
       auto cipher = crypto::make_gcm_cipher(*parse_hex(key));
@@ -126,9 +130,11 @@ class EachSuite : public testing::TestWithParam<std::tuple<CryptoSuite, crypto::
   ~EachSuite() override { crypto::set_packet_backend(crypto::PacketBackend::automatic); }
   CryptoSuite suite() const { return std::get<0>(GetParam()); }
 };
-INSTANTIATE_TEST_SUITE_P(Suites, EachSuite,
-                         testing::Combine(testing::Values(CryptoSuite::aead_aes_128_gcm, CryptoSuite::aes_cm_128_hmac_sha1_80, CryptoSuite::aead_aes_256_gcm),
-                                          testing::Values(crypto::PacketBackend::automatic, crypto::PacketBackend::openssl)));
+INSTANTIATE_TEST_SUITE_P(
+    Suites, EachSuite,
+    testing::Combine(testing::Values(CryptoSuite::aead_aes_128_gcm, CryptoSuite::aes_cm_128_hmac_sha1_80,
+                                     CryptoSuite::aead_aes_256_gcm),
+                     testing::Values(crypto::PacketBackend::automatic, crypto::PacketBackend::openssl)));
 
 TEST_P(EachSuite, LibsrtpReadsUsThroughAWrap) {
   auto key = key_of(suite());
@@ -236,7 +242,8 @@ TEST_P(EachSuite, ReplaysChangesAndTruncationsAreRefused) {
 TEST_P(EachSuite, ASenderNeverRepeatsAnIndexNorOutlivesItsKey) {
   SrtpSender sender(key_of(suite()), k_ssrc, {16384, 3});
   Packet first(5, 10), again(5, 10), gap(7, 10), second(6, 10), third(7, 10), fourth(8, 10);
-  for (auto [packet, good] : {std::pair{&first, true}, {&again, false}, {&gap, false}, {&second, true}, {&third, true}, {&fourth, false}}) {
+  for (auto [packet, good] :
+       {std::pair{&first, true}, {&again, false}, {&gap, false}, {&second, true}, {&third, true}, {&fourth, false}}) {
     sender.protect({&packet->slot, 1});
     EXPECT_EQ(packet->slot.ok, good);
   }

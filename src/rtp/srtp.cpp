@@ -14,9 +14,15 @@ namespace {
 constexpr std::uint32_t k_rtcp_encrypted = 0x80000000u;
 constexpr std::uint32_t k_max_rtcp_index = 0x7fffffffu;
 
-std::uint32_t read_u32(const std::uint8_t* at) { return Reader({at, 4}).u32(); }
-std::uint16_t read_u16(const std::uint8_t* at) { return Reader({at, 2}).u16(); }
-void write_u32(std::uint8_t* at, std::uint32_t value) { Writer({at, 4}).u32(value); }
+std::uint32_t read_u32(const std::uint8_t* at) {
+  return Reader({at, 4}).u32();
+}
+std::uint16_t read_u16(const std::uint8_t* at) {
+  return Reader({at, 2}).u16();
+}
+void write_u32(std::uint8_t* at, std::uint32_t value) {
+  Writer({at, 4}).u32(value);
+}
 
 // RFC 3711 section 4.3.1 with a key derivation rate of 0. A 12-octet salt is padded on the right.
 SecretBytes derive(const SrtpKey& key, std::uint8_t label, std::size_t size) {
@@ -34,14 +40,16 @@ SecretBytes derive(const SrtpKey& key, std::uint8_t label, std::size_t size) {
 // Session keys of one kind of packet (RTP: labels 0..2, RTCP: 3..5), and how they are applied.
 class Transform {
  public:
-  Transform(const SrtpKey& key, std::uint8_t first_label, std::uint32_t ssrc) : gcm_(key.suite != CryptoSuite::aes_cm_128_hmac_sha1_80), ssrc_(ssrc) {
+  Transform(const SrtpKey& key, std::uint8_t first_label, std::uint32_t ssrc)
+      : gcm_(key.suite != CryptoSuite::aes_cm_128_hmac_sha1_80), ssrc_(ssrc) {
     auto shape = sizes(key.suite);
     SEALCAST_ASSERT(key.key_and_salt.size() == shape.key + shape.salt);
     auto session = derive(key, first_label, shape.key);
     auto salt = derive(key, static_cast<std::uint8_t>(first_label + 2), shape.salt);
     std::copy(salt.expose().begin(), salt.expose().end(), salt_.fill().begin());
     cipher_ = gcm_ ? crypto::make_gcm_cipher(session.expose())
-                   : crypto::make_ctr_hmac_cipher(session.expose(), derive(key, static_cast<std::uint8_t>(first_label + 1), 20).expose());
+                   : crypto::make_ctr_hmac_cipher(session.expose(),
+                                                  derive(key, static_cast<std::uint8_t>(first_label + 1), 20).expose());
     tag_ = shape.rtp_tag;
   }
   std::size_t tag() const { return tag_; }
@@ -77,8 +85,10 @@ class Transform {
   std::unique_ptr<crypto::PacketCipher> cipher_;
 };
 
-// SRTCP of one packet: [header 8][text][tag 16][index] with GCM, [header][text][index][tag 10] with HMAC. `size` is that of header and text.
-void prepare_rtcp(const Transform& t, crypto::PacketJob& job, std::array<std::uint8_t, 12>& aad, std::uint8_t* packet, std::size_t size, std::uint32_t index_word) {
+// SRTCP of one packet: [header 8][text][tag 16][index] with GCM, [header][text][index][tag 10] with HMAC. `size` is
+// that of header and text.
+void prepare_rtcp(const Transform& t, crypto::PacketJob& job, std::array<std::uint8_t, 12>& aad, std::uint8_t* packet,
+                  std::size_t size, std::uint32_t index_word) {
   job.iv = t.iv(index_word & k_max_rtcp_index);
   job.text = {packet + 8, size - 8};
   if (t.gcm()) {
@@ -110,7 +120,8 @@ class ReplayWindow {
       highest_ = index;
     }
     if (index > highest_) {
-      if (index - highest_ >= size_) std::fill(bits_.begin(), bits_.end(), 0);
+      if (index - highest_ >= size_)
+        std::fill(bits_.begin(), bits_.end(), 0);
       else
         for (auto i = highest_ + 1; i <= index; ++i) bits_[i / 64 % bits_.size()] &= ~(std::uint64_t{1} << (i % 64));
       highest_ = index;
@@ -140,7 +151,8 @@ std::uint64_t guess_index(std::uint16_t sequence, std::uint64_t highest) {
 }  // namespace
 
 struct SrtpSender::Impl {
-  Impl(const SrtpKey& key, std::uint32_t ssrc_, SrtpOptions options_) : rtp(key, 0, ssrc_), rtcp(key, 3, ssrc_), options(options_), ssrc(ssrc_) {}
+  Impl(const SrtpKey& key, std::uint32_t ssrc_, SrtpOptions options_)
+      : rtp(key, 0, ssrc_), rtcp(key, 3, ssrc_), options(options_), ssrc(ssrc_) {}
   Transform rtp, rtcp;
   SrtpOptions options;
   std::uint32_t ssrc;
@@ -150,7 +162,8 @@ struct SrtpSender::Impl {
   std::vector<crypto::PacketJob> jobs;
 };
 
-SrtpSender::SrtpSender(const SrtpKey& key, std::uint32_t ssrc, SrtpOptions options) : impl_(std::make_unique<Impl>(key, ssrc, options)) {}
+SrtpSender::SrtpSender(const SrtpKey& key, std::uint32_t ssrc, SrtpOptions options)
+    : impl_(std::make_unique<Impl>(key, ssrc, options)) {}
 SrtpSender::~SrtpSender() = default;
 SrtpSender::SrtpSender(SrtpSender&&) noexcept = default;
 SrtpSender& SrtpSender::operator=(SrtpSender&&) noexcept = default;
@@ -161,7 +174,8 @@ void SrtpSender::protect(std::span<PacketSlot> packets) {
   std::size_t used = 0;
   for (auto& packet : packets) {
     packet.ok = false;
-    if (packet.size < k_rtp_header || packet.size + s.rtp.tag() > packet.capacity || s.sent >= s.options.lifetime) continue;
+    if (packet.size < k_rtp_header || packet.size + s.rtp.tag() > packet.capacity || s.sent >= s.options.lifetime)
+      continue;
     auto sequence = read_u16(packet.data + 2);
     if (s.sent == 0) s.next_index = sequence;
     // A gap or a repetition would reuse a nonce or lose the receiver.
@@ -188,9 +202,13 @@ void SrtpSender::protect_rtcp(PacketSlot& packet) {
   packet.ok = job.ok;
 }
 
-std::uint64_t SrtpSender::packets_left() const { return impl_->options.lifetime - impl_->sent; }
+std::uint64_t SrtpSender::packets_left() const {
+  return impl_->options.lifetime - impl_->sent;
+}
 
-std::size_t SrtpSender::overhead() const { return impl_->rtp.tag(); }
+std::size_t SrtpSender::overhead() const {
+  return impl_->rtp.tag();
+}
 
 struct SrtpReceiver::Impl {
   Impl(const SrtpKey& key, std::uint32_t ssrc_, SrtpOptions options)
@@ -207,8 +225,8 @@ struct SrtpReceiver::Impl {
     auto sequence = read_u16(packet.data + 2);
     return window.started() ? guess_index(sequence, window.highest()) : sequence;
   }
-  // A burst loss may have carried the sender past a wrap that we did not see: after many failures in a row, every 64th packet is
-  // tried with the next roll-over counter, and its index is believed only when it authenticates.
+  // A burst loss may have carried the sender past a wrap that we did not see: after many failures in a row, every 64th
+  // packet is tried with the next roll-over counter, and its index is believed only when it authenticates.
   std::uint64_t recovery_offset() const {
     constexpr std::uint32_t k_suspicious = 50;
     if (!window.started() || failures_in_row < k_suspicious || failures_in_row % 64 != 0) return 0;
@@ -216,11 +234,14 @@ struct SrtpReceiver::Impl {
   }
 };
 
-SrtpReceiver::SrtpReceiver(const SrtpKey& key, std::uint32_t ssrc, SrtpOptions options) : impl_(std::make_unique<Impl>(key, ssrc, options)) {}
+SrtpReceiver::SrtpReceiver(const SrtpKey& key, std::uint32_t ssrc, SrtpOptions options)
+    : impl_(std::make_unique<Impl>(key, ssrc, options)) {}
 SrtpReceiver::~SrtpReceiver() = default;
 SrtpReceiver::SrtpReceiver(SrtpReceiver&&) noexcept = default;
 SrtpReceiver& SrtpReceiver::operator=(SrtpReceiver&&) noexcept = default;
-const SrtpCounters& SrtpReceiver::counters() const { return impl_->counters; }
+const SrtpCounters& SrtpReceiver::counters() const {
+  return impl_->counters;
+}
 
 void SrtpReceiver::unprotect(std::span<PacketSlot> packets) {
   auto& r = *impl_;

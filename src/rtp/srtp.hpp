@@ -21,7 +21,7 @@ struct PacketSlot {
 };
 
 struct SrtpOptions {
-  std::uint32_t window = 16384;                     // replay window in packets, a power of two, 64..32768 (RFC 4568 WSH)
+  std::uint32_t window = 16384;  // replay window in packets, a power of two, 64..32768 (RFC 4568 WSH)
   std::uint64_t lifetime = std::uint64_t{1} << 31;  // packets under one master key
 };
 
@@ -32,7 +32,8 @@ struct SrtpCounters {
   std::uint64_t malformed = 0;
 };
 
-// Sends packets of one SSRC. The ROC follows the sequence numbers that the caller writes into the headers, which must be consecutive.
+// Sends packets of one SSRC. The ROC follows the sequence numbers that the caller writes into the headers, which must
+// be consecutive.
 class SrtpSender {
  public:
   SrtpSender(const SrtpKey& key, std::uint32_t ssrc, SrtpOptions options = {});
@@ -50,7 +51,8 @@ class SrtpSender {
   std::unique_ptr<Impl> impl_;
 };
 
-// Receives packets of one SSRC: estimates the index, checks tag and replay window, decrypts. A failed packet has ok = false and is left alone otherwise.
+// Receives packets of one SSRC: estimates the index, checks tag and replay window, decrypts. A failed packet has ok =
+// false and is left alone otherwise.
 class SrtpReceiver {
  public:
   SrtpReceiver(const SrtpKey& key, std::uint32_t ssrc, SrtpOptions options = {});

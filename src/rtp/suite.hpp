@@ -18,9 +18,12 @@ struct SuiteSizes {
 };
 constexpr SuiteSizes sizes(CryptoSuite suite) {
   switch (suite) {
-    case CryptoSuite::aead_aes_128_gcm: return {16, 12, 16, 16};
-    case CryptoSuite::aead_aes_256_gcm: return {32, 12, 16, 16};
-    case CryptoSuite::aes_cm_128_hmac_sha1_80: break;
+    case CryptoSuite::aead_aes_128_gcm:
+      return {16, 12, 16, 16};
+    case CryptoSuite::aead_aes_256_gcm:
+      return {32, 12, 16, 16};
+    case CryptoSuite::aes_cm_128_hmac_sha1_80:
+      break;
   }
   return {16, 14, 10, 10};
 }

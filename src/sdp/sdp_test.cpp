@@ -10,7 +10,8 @@ namespace {
 using rtp::CryptoSuite;
 using test::SeededRandom;
 
-constexpr CryptoSuite k_suites[] = {CryptoSuite::aead_aes_128_gcm, CryptoSuite::aes_cm_128_hmac_sha1_80, CryptoSuite::aead_aes_256_gcm};
+constexpr CryptoSuite k_suites[] = {CryptoSuite::aead_aes_128_gcm, CryptoSuite::aes_cm_128_hmac_sha1_80,
+                                    CryptoSuite::aead_aes_256_gcm};
 const Endpoint k_a{IpAddress::v4(192, 0, 2, 1), 4000}, k_b = *parse_endpoint("[2001:db8::7]:5000");
 
 class Sdp : public testing::Test {
@@ -79,9 +80,13 @@ TEST_F(Sdp, EachRuleIsNamed) {
   auto bare = text;
   for (int i = 0; i < 3; ++i) bare = replaced(bare, line_of(bare, "a=crypto"), "");
   EXPECT_EQ(rule_of(bare), "sdes-required");
-  EXPECT_EQ(rule_of(replaced(bare, "a=rtcp-mux", "a=crypto:1 F8_128_HMAC_SHA1_80 inline:" + base64(Bytes(30)) + "\r\na=rtcp-mux")), "no-common-suite");
+  EXPECT_EQ(rule_of(replaced(bare, "a=rtcp-mux",
+                             "a=crypto:1 F8_128_HMAC_SHA1_80 inline:" + base64(Bytes(30)) + "\r\na=rtcp-mux")),
+            "no-common-suite");
   for (auto* bad : {" UNENCRYPTED_SRTP", " UNAUTHENTICATED_SRTP", " KDR=3", " FEC_ORDER=SRTP_FEC"})
-    EXPECT_EQ(rule_of(replaced(bare, "a=rtcp-mux", "a=crypto:1 AEAD_AES_128_GCM inline:" + base64(Bytes(28)) + bad + "\r\na=rtcp-mux")), "unsupported-parameter");
+    EXPECT_EQ(rule_of(replaced(bare, "a=rtcp-mux",
+                               "a=crypto:1 AEAD_AES_128_GCM inline:" + base64(Bytes(28)) + bad + "\r\na=rtcp-mux")),
+              "unsupported-parameter");
 }
 
 // RFC 4568 section 9.1 and 6.1: lifetime, MKI, parameters.
@@ -90,7 +95,8 @@ TEST_F(Sdp, CryptoAttributeGrammar) {
   EXPECT_TRUE(parse_crypto("1 AES_CM_128_HMAC_SHA1_80 inline:" + key));
   EXPECT_EQ(parse_crypto("1 AES_CM_128_HMAC_SHA1_80 inline:" + key + "|2^20")->lifetime, 1u << 20);
   EXPECT_EQ(parse_crypto("1 AES_CM_128_HMAC_SHA1_80 inline:" + key + "|1048576 WSH=128")->window, 128u);
-  EXPECT_EQ(parse_crypto("1 AES_CM_128_HMAC_SHA1_80 inline:" + key + "|2^20|1:4").error().rule, "unsupported-parameter");
+  EXPECT_EQ(parse_crypto("1 AES_CM_128_HMAC_SHA1_80 inline:" + key + "|2^20|1:4").error().rule,
+            "unsupported-parameter");
   EXPECT_TRUE(parse_crypto("1 AES_CM_128_HMAC_SHA1_80 inline:" + key + " -X-OTHER=1"));
   EXPECT_FALSE(parse_crypto("1 AES_CM_128_HMAC_SHA1_80 inline:" + key + " X-OTHER=1"));
   EXPECT_FALSE(parse_crypto("01 AES_CM_128_HMAC_SHA1_80 inline:" + key));
@@ -116,16 +122,23 @@ TEST_F(Sdp, AnswersThatWeakenAreRefused) {
   EXPECT_EQ(rule(good), "ok");
   EXPECT_EQ(rule(replaced(good, "RTP/SAVPF", "RTP/AVPF")), "profile-mismatch");
   EXPECT_EQ(rule(replaced(good, "a=crypto:1 ", "a=crypto:7 ")), "tag-mismatch");
-  EXPECT_EQ(rule(replaced(good, line_of(good, "a=crypto"), "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + base64(Bytes(30, 5)) + "\r\n")), "suite-mismatch");
+  EXPECT_EQ(rule(replaced(good, line_of(good, "a=crypto"),
+                          "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:" + base64(Bytes(30, 5)) + "\r\n")),
+            "suite-mismatch");
   EXPECT_EQ(rule(replaced(good, line_of(good, "a=crypto"), line_of(text, "a=crypto:1"))), "own-key-reflected");
   EXPECT_EQ(rule(replaced(good, line_of(good, "a=crypto"), "")), "sdes-required");
   // One line that is understood does not make another one harmless; what is wrong is named.
-  EXPECT_EQ(rule(replaced(good, "a=rtcp-mux", "a=crypto:2 NULL_HMAC_SHA1_80 inline:" + base64(Bytes(30, 5)) + "\r\na=rtcp-mux")), "no-common-suite");
-  EXPECT_EQ(rule(replaced(good, line_of(good, "a=crypto"), "a=crypto:1 AEAD_AES_128_GCM inline:" + base64(Bytes(28, 5)) + " UNENCRYPTED_SRTP\r\n")), "unsupported-parameter");
+  EXPECT_EQ(rule(replaced(good, "a=rtcp-mux",
+                          "a=crypto:2 NULL_HMAC_SHA1_80 inline:" + base64(Bytes(30, 5)) + "\r\na=rtcp-mux")),
+            "no-common-suite");
+  EXPECT_EQ(rule(replaced(good, line_of(good, "a=crypto"),
+                          "a=crypto:1 AEAD_AES_128_GCM inline:" + base64(Bytes(28, 5)) + " UNENCRYPTED_SRTP\r\n")),
+            "unsupported-parameter");
 }
 
 TEST_F(Sdp, OtherMediaSectionsAreAnsweredWithPortZero) {
-  auto text = replaced(offer_text(), "m=application", "m=audio 49170 RTP/AVP 0 8\r\na=rtpmap:0 PCMU/8000\r\nm=application");
+  auto text =
+      replaced(offer_text(), "m=application", "m=audio 49170 RTP/AVP 0 8\r\na=rtpmap:0 PCMU/8000\r\nm=application");
   auto answered = answer(*parse(text), {}, k_b, 1204, random);
   ASSERT_TRUE(answered);
   EXPECT_NE(write(answered->answer, 1).find("m=audio 0 RTP/AVP 0 8\r\nm=application"), std::string::npos);

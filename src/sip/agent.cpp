@@ -20,15 +20,18 @@ constexpr auto k_farewell_limit = 1800ms;  // of stop(): what has not been said 
 Status check_files(const AgentConfig& config) {
   if (!config.tls) return {};
   for (const char* name : {"cafile.pem", "agent.pem"}) {
-    const bool wanted = std::string_view(name) == "cafile.pem" ? config.verify_peer || config.require_client_certificate : config.require_client_certificate;
+    const bool wanted = std::string_view(name) == "cafile.pem" ? config.verify_peer || config.require_client_certificate
+                                                               : config.require_client_certificate;
     const auto path = std::filesystem::path(config.tls_directory) / name;
     std::error_code error;
-    if (wanted && !std::filesystem::is_regular_file(path, error)) return fail(ErrorCode::usage, "there is no " + path.string() + ", which TLS needs");
+    if (wanted && !std::filesystem::is_regular_file(path, error))
+      return fail(ErrorCode::usage, "there is no " + path.string() + ", which TLS needs");
   }
   return {};
 }
 
-// The address of ours that the system uses towards the next hop: the library binds its connections to the address that it listens on.
+// The address of ours that the system uses towards the next hop: the library binds its connections to the address that
+// it listens on.
 std::string address_towards(const std::string& next_hop) {
   const auto hop = parse_endpoint(next_hop);
   if (!hop) return "127.0.0.1:0";
@@ -47,7 +50,8 @@ std::string address_towards(const std::string& next_hop) {
   const bool found = fd >= 0 && ::connect(fd, address, size) == 0 && ::getsockname(fd, address, &size) == 0;
   if (fd >= 0) ::close(fd);
   Endpoint own{hop->address, 0};
-  std::memcpy(own.address.octets.data(), v6 ? static_cast<void*>(&to6.sin6_addr) : static_cast<void*>(&to4.sin_addr), v6 ? 16 : 4);
+  std::memcpy(own.address.octets.data(), v6 ? static_cast<void*>(&to6.sin6_addr) : static_cast<void*>(&to4.sin_addr),
+              v6 ? 16 : 4);
   return found ? own.text() : v6 ? "[::1]:0" : "127.0.0.1:0";
 }
 
@@ -59,27 +63,47 @@ struct Agent::Impl : AgentFront {
   using AgentFront::AgentFront;
 };
 
-Agent::Agent(AgentConfig config, Executor& executor, Handler& handler) : impl_(std::make_unique<Impl>(std::move(config), executor, handler)) {}
+Agent::Agent(AgentConfig config, Executor& executor, Handler& handler)
+    : impl_(std::make_unique<Impl>(std::move(config), executor, handler)) {}
 Agent::~Agent() = default;
-Status Agent::start() { return impl_->start(); }
-void Agent::stop() { impl_->stop(); }
-std::string Agent::local_address() const { return impl_->local_address(); }
+Status Agent::start() {
+  return impl_->start();
+}
+void Agent::stop() {
+  impl_->stop();
+}
+std::string Agent::local_address() const {
+  return impl_->local_address();
+}
 void Agent::register_identity(Credentials credentials, int expires, std::function<std::vector<Header>()> headers,
                               std::function<void(const RegistrationState&)> on_change) {
   impl_->register_identity(std::move(credentials), expires, std::move(headers), std::move(on_change));
 }
-void Agent::send(Request request, std::function<void(const Response&)> on_response) { impl_->send(std::move(request), std::move(on_response)); }
-void Agent::reply(RequestId id, Response response) { impl_->reply(id, std::move(response)); }
-CallId Agent::invite(Request request, std::function<void(const Response&)> on_response) { return impl_->invite(std::move(request), std::move(on_response)); }
+void Agent::send(Request request, std::function<void(const Response&)> on_response) {
+  impl_->send(std::move(request), std::move(on_response));
+}
+void Agent::reply(RequestId id, Response response) {
+  impl_->reply(id, std::move(response));
+}
+CallId Agent::invite(Request request, std::function<void(const Response&)> on_response) {
+  return impl_->invite(std::move(request), std::move(on_response));
+}
 void Agent::reinvite(CallId id, Request request, std::function<void(const Response&)> on_response) {
   impl_->reinvite(id, std::move(request), std::move(on_response));
 }
-void Agent::answer(CallId id, Response response) { impl_->answer(id, std::move(response)); }
-void Agent::bye(CallId id, const std::string& reason) { impl_->bye(id, reason); }
-SubscriptionId Agent::subscribe(Request request, std::function<void(const Request&)> on_notify, std::function<void(const Response&)> on_end) {
+void Agent::answer(CallId id, Response response) {
+  impl_->answer(id, std::move(response));
+}
+void Agent::bye(CallId id, const std::string& reason) {
+  impl_->bye(id, reason);
+}
+SubscriptionId Agent::subscribe(Request request, std::function<void(const Request&)> on_notify,
+                                std::function<void(const Response&)> on_end) {
   return impl_->subscribe(std::move(request), std::move(on_notify), std::move(on_end));
 }
-void Agent::unsubscribe(SubscriptionId id) { impl_->unsubscribe(id); }
+void Agent::unsubscribe(SubscriptionId id) {
+  impl_->unsubscribe(id);
+}
 void Agent::accept_subscription(SubscriptionId id, int status, std::string reason, int expires) {
   impl_->accept_subscription(id, status, std::move(reason), expires);
 }
@@ -89,11 +113,14 @@ void Agent::notify(SubscriptionId id, std::string content_type, std::string body
 
 // --- Life ---
 
-AgentFront::AgentFront(AgentConfig config, Executor& executor, Handler& handler) : config_(std::move(config)), executor_(executor), handler_(handler) {
+AgentFront::AgentFront(AgentConfig config, Executor& executor, Handler& handler)
+    : config_(std::move(config)), executor_(executor), handler_(handler) {
   if (config_.listen.empty()) config_.listen = address_towards(config_.next_hop);
 }
 
-AgentFront::~AgentFront() { stop(); }
+AgentFront::~AgentFront() {
+  stop();
+}
 
 Status AgentFront::start() {
   SEALCAST_TRY(check_files(config_));
@@ -176,7 +203,9 @@ CallId AgentFront::invite(Request request, std::function<void(const Response&)> 
 void AgentFront::reinvite(CallId id, Request request, std::function<void(const Response&)> on_response) {
   const auto response_id = next_id();
   responses_[response_id] = std::move(on_response);
-  to_stack([id, response_id, request = std::move(request)](AgentStack& stack) { stack.calls().reinvite(id, response_id, request); });
+  to_stack([id, response_id, request = std::move(request)](AgentStack& stack) {
+    stack.calls().reinvite(id, response_id, request);
+  });
 }
 
 void AgentFront::answer(CallId id, Response response) {
@@ -188,7 +217,8 @@ void AgentFront::bye(CallId id, const std::string& reason) {
   to_stack([id, reason](AgentStack& stack) { stack.calls().bye(id, reason); });
 }
 
-SubscriptionId AgentFront::subscribe(Request request, std::function<void(const Request&)> on_notify, std::function<void(const Response&)> on_end) {
+SubscriptionId AgentFront::subscribe(Request request, std::function<void(const Request&)> on_notify,
+                                     std::function<void(const Response&)> on_end) {
   const SubscriptionId id = next_id();
   watches_[id] = {std::move(on_notify), std::move(on_end)};
   to_stack([id, request = std::move(request)](AgentStack& stack) { stack.watches().subscribe(id, request); });
@@ -202,7 +232,9 @@ void AgentFront::unsubscribe(SubscriptionId id) {
 
 void AgentFront::accept_subscription(SubscriptionId id, int status, std::string reason, int expires) {
   if (status >= 300) subscribers_.erase(id);
-  to_stack([id, status, reason = std::move(reason), expires](AgentStack& stack) { stack.subscribers_.accept(id, status, reason, expires); });
+  to_stack([id, status, reason = std::move(reason), expires](AgentStack& stack) {
+    stack.subscribers_.accept(id, status, reason, expires);
+  });
 }
 
 void AgentFront::notify(SubscriptionId id, std::string content_type, std::string body, bool terminate) {

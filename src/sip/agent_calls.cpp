@@ -74,12 +74,15 @@ int Call::on_invite(nta_incoming_t* incoming, const sip_t* sip, bool first) {
   pending = incoming;
   pending_until = StackClock::now() + k_invite_answer_limit;
   ::nta_incoming_bind(incoming, &Call::on_ack_or_cancel, this);
-  // At once: the other side's CANCEL waits for a provisional answer (RFC 3261 section 9.1), and its patience begins to be ours.
+  // At once: the other side's CANCEL waits for a provisional answer (RFC 3261 section 9.1), and its patience begins to
+  // be ours.
   ::nta_incoming_treply(incoming, SIP_100_TRYING, TAG_END());
   if (!first) ::nta_leg_server_route(leg, nullptr, sip->sip_contact);
   stack.front().from_stack([call = id, first, request = stack.read(incoming, sip)](AgentFront& front) {
-    if (first) front.invite_arrived(call, request);
-    else front.reinvite_arrived(call, request);
+    if (first)
+      front.invite_arrived(call, request);
+    else
+      front.reinvite_arrived(call, request);
   });
   return 0;
 }
@@ -129,9 +132,12 @@ void Calls::invite(CallId id, Request request) {
     request.headers.push_back({"Accept-Contact", "*;+g.3gpp.icsi-ref=\"" + escaped + "\""});
   }
   call->leg = stack_.closing() ? nullptr : stack_.make_leg(*call, request);
-  if (call->leg != nullptr) call->invite = stack_.request(call->leg, request, [this, id](const Answer& answer) { invite_answered(id, answer); });
+  if (call->leg != nullptr)
+    call->invite =
+        stack_.request(call->leg, request, [this, id](const Answer& answer) { invite_answered(id, answer); });
   if (call->invite == 0) {
-    stack_.front().from_stack([id](AgentFront& front) { front.call_failed(id, final_response(0, "the INVITE is malformed, or needs TLS")); });
+    stack_.front().from_stack(
+        [id](AgentFront& front) { front.call_failed(id, final_response(0, "the INVITE is malformed, or needs TLS")); });
     return;
   }
   calls_[id] = std::move(call);
@@ -166,17 +172,22 @@ void Calls::invite_answered(CallId id, const Answer& answer) {
 void Calls::reinvite(CallId id, std::uint64_t response_id, Request request) {
   auto found = calls_.find(id);
   const auto fail_with = [&](Response response) {
-    stack_.front().from_stack([response_id, response = std::move(response)](AgentFront& front) { front.response_arrived(response_id, response); });
+    stack_.front().from_stack([response_id, response = std::move(response)](AgentFront& front) {
+      front.response_arrived(response_id, response);
+    });
   };
-  if (found == calls_.end() || !found->second->established) return fail_with(final_response(481, "there is no such call"));
+  if (found == calls_.end() || !found->second->established)
+    return fail_with(final_response(481, "there is no such call"));
   auto& call = *found->second;
-  if (call.reinvite != 0 || call.pending != nullptr) return fail_with(final_response(491, "another offer is under way"));
+  if (call.reinvite != 0 || call.pending != nullptr)
+    return fail_with(final_response(491, "another offer is under way"));
   request.method = "INVITE";
   request.uri.clear();  // the remote target
   request.from.clear();
   request.to.clear();
   if (request.content_type.empty() && !request.body.empty()) request.content_type = "application/sdp";
-  const auto made = stack_.request(call.leg, request, [this, id, response_id](const Answer& answer) { reinvite_answered(id, response_id, answer); });
+  const auto made = stack_.request(
+      call.leg, request, [this, id, response_id](const Answer& answer) { reinvite_answered(id, response_id, answer); });
   if (made == 0) return fail_with(final_response(0, "the INVITE is malformed"));
   call.reinvite = response_id;
 }
@@ -187,9 +198,11 @@ void Calls::reinvite_answered(CallId id, std::uint64_t response_id, const Answer
   auto& call = *found->second;
   call.reinvite = 0;
   if (answer.response.ok()) acknowledge(call, answer);
-  stack_.front().from_stack([response_id, response = answer.response](AgentFront& front) { front.response_arrived(response_id, response); });
+  stack_.front().from_stack(
+      [response_id, response = answer.response](AgentFront& front) { front.response_arrived(response_id, response); });
   // RFC 3261 section 12.2.1.2: these say that the dialog is gone.
-  if (answer.response.status == 481 || answer.response.status == 408) lost(id, "the other side does not know the call any more");
+  if (answer.response.status == 481 || answer.response.status == 408)
+    lost(id, "the other side does not know the call any more");
 }
 
 // --- Calls of others ---
@@ -251,7 +264,8 @@ void Calls::erase(CallId id) {
   auto node = calls_.extract(id);
   if (node.empty()) return;
   if (const auto waiting = node.mapped()->reinvite; waiting != 0) {
-    stack_.front().from_stack([waiting](AgentFront& front) { front.response_arrived(waiting, final_response(487, "the call has ended")); });
+    stack_.front().from_stack(
+        [waiting](AgentFront& front) { front.response_arrived(waiting, final_response(487, "the call has ended")); });
   }
 }
 
@@ -264,8 +278,10 @@ void Calls::end_all() {
 void Calls::tick(StackTime now) {
   std::vector<CallId> overdue, unacknowledged;
   for (const auto& [id, call] : calls_) {
-    if (call->over) unacknowledged.push_back(id);
-    else if (now >= call->pending_until) overdue.push_back(id);
+    if (call->over)
+      unacknowledged.push_back(id);
+    else if (now >= call->pending_until)
+      overdue.push_back(id);
   }
   for (auto id : overdue) {
     auto& call = *calls_.at(id);

@@ -1,6 +1,7 @@
 #pragma once
-// Inside of the agent. AgentFront lives on the owner's thread and keeps the owner's callbacks; AgentStack and its parts live on the stack's
-// thread and know ids only. The two talk by posts. Built on sofia's nta (transactions and dialogs), so that nothing is sent behind our back.
+// Inside of the agent. AgentFront lives on the owner's thread and keeps the owner's callbacks; AgentStack and its parts
+// live on the stack's thread and know ids only. The two talk by posts. Built on sofia's nta (transactions and dialogs),
+// so that nothing is sent behind our back.
 #include <atomic>
 #include <chrono>
 #include <map>
@@ -54,7 +55,8 @@ class AgentFront {
   void answer(CallId id, Response response);
   void bye(CallId id, const std::string& reason);
   void reply(RequestId id, Response response);
-  SubscriptionId subscribe(Request request, std::function<void(const Request&)> on_notify, std::function<void(const Response&)> on_end);
+  SubscriptionId subscribe(Request request, std::function<void(const Request&)> on_notify,
+                           std::function<void(const Response&)> on_end);
   void unsubscribe(SubscriptionId id);
   void accept_subscription(SubscriptionId id, int status, std::string reason, int expires);
   void notify(SubscriptionId id, std::string content_type, std::string body, bool terminate);
@@ -105,12 +107,13 @@ class AgentFront {
 
 // The final answer to a request of ours.
 struct Answer {
-  Response response;              // status 0: nobody answered
-  const sip_t* sip = nullptr;     // null: nobody answered
+  Response response;           // status 0: nobody answered
+  const sip_t* sip = nullptr;  // null: nobody answered
   nta_outgoing_t* handle = nullptr;
 };
 
-// A request of ours under way. Lives until its final answer, even if nobody waits for it any more: stop() lets such requests out.
+// A request of ours under way. Lives until its final answer, even if nobody waits for it any more: stop() lets such
+// requests out.
 struct Transaction {
   explicit Transaction(AgentStack& owner) : stack(owner) {}
   AgentStack& stack;
@@ -123,7 +126,8 @@ struct Transaction {
   bool cancelled = false;
 };
 
-// Takes the requests that arrive on a leg (a dialog, or the default leg). Returns the status to answer with, or 0 when it answers itself.
+// Takes the requests that arrive on a leg (a dialog, or the default leg). Returns the status to answer with, or 0 when
+// it answers itself.
 class LegOwner {
  public:
   explicit LegOwner(AgentStack& owner) : stack(owner) {}
@@ -288,7 +292,8 @@ class Subscribers {
   };
   int refreshed(Subscriber& subscriber, nta_incoming_t* incoming, const sip_t* sip);
   int await_answer(Subscriber& subscriber, nta_incoming_t* incoming, const sip_t* sip, bool first);
-  void send(Subscriber& subscriber, const std::string& state, const std::string& content_type, const std::string& body, bool watched);
+  void send(Subscriber& subscriber, const std::string& state, const std::string& content_type, const std::string& body,
+            bool watched);
   void ended(SubscriptionId id);
 
   AgentStack& stack_;
@@ -314,7 +319,8 @@ class AgentStack final : public LegOwner {
   nta_leg_t* make_leg(LegOwner& owner, const Request& request);
   // Makes the leg of a dialog that somebody begins with us, tags the transaction.
   nta_leg_t* accept_leg(LegOwner& owner, nta_incoming_t* incoming, const sip_t* sip);
-  // A request inside or (leg without dialog) outside of a dialog. 0 when it could not be made: `done` has not been and will not be called.
+  // A request inside or (leg without dialog) outside of a dialog. 0 when it could not be made: `done` has not been and
+  // will not be called.
   TransactionId request(nta_leg_t* leg, const Request& request, std::function<void(const Answer&)> done);
   void acknowledge(nta_leg_t* leg, nta_outgoing_t* invite);
   void cancel(TransactionId id);
@@ -370,7 +376,8 @@ class AgentStack final : public LegOwner {
   Subscribers subscribers_{*this};
 };
 
-inline constexpr const char* k_allowed_methods = "INVITE, ACK, CANCEL, BYE, MESSAGE, PUBLISH, SUBSCRIBE, NOTIFY, OPTIONS";
+inline constexpr const char* k_allowed_methods =
+    "INVITE, ACK, CANCEL, BYE, MESSAGE, PUBLISH, SUBSCRIBE, NOTIFY, OPTIONS";
 
 // RFC 3261 section 17.1.2.2 lets a request go on for 32 s; people wait less.
 inline constexpr std::chrono::milliseconds k_request_limit{9500};

@@ -45,7 +45,9 @@ std::string quoted(const std::string& text) {
 
 std::string between_brackets(const std::string& name_addr) {
   const auto begin = name_addr.find('<'), end = name_addr.find('>');
-  return begin == std::string::npos || end == std::string::npos || end < begin ? name_addr : name_addr.substr(begin + 1, end - begin - 1);
+  return begin == std::string::npos || end == std::string::npos || end < begin
+             ? name_addr
+             : name_addr.substr(begin + 1, end - begin - 1);
 }
 
 bool offers_auth(const std::string& qop) {
@@ -61,12 +63,14 @@ bool offers_auth(const std::string& qop) {
   return false;
 }
 
-// RFC 8760 section 2.4: of several challenges, the one with the algorithm that we want; anything but SHA-256 with qop is as if not there.
+// RFC 8760 section 2.4: of several challenges, the one with the algorithm that we want; anything but SHA-256 with qop
+// is as if not there.
 const sip_www_authenticate_t* sha256_challenge(const sip_t* sip) {
   for (const auto* challenge = sip->sip_www_authenticate; challenge != nullptr; challenge = challenge->au_next) {
     if (challenge->au_scheme == nullptr || ::strcasecmp(challenge->au_scheme, "Digest") != 0) continue;
     const auto algorithm = parse_digest_algorithm(unquoted(::msg_params_find(challenge->au_params, "algorithm=")));
-    if (algorithm == DigestAlgorithm::sha256 && offers_auth(unquoted(::msg_params_find(challenge->au_params, "qop=")))) return challenge;
+    if (algorithm == DigestAlgorithm::sha256 && offers_auth(unquoted(::msg_params_find(challenge->au_params, "qop="))))
+      return challenge;
   }
   return nullptr;
 }
@@ -142,8 +146,10 @@ void Registration::send(int expires) {
   request.expires = expires;
   request.headers = headers_;
   if (challenge_) request.headers.push_back({"Authorization", authorization(request.uri)});
-  if (leg_ != nullptr) transaction_ = stack_.request(leg_, request, [this, expires](const Answer& answer) { answered(answer, expires); });
-  if (leg_ == nullptr || transaction_ == 0) refused(0, "the identity " + printable(stack_.config().identity) + " or a header of its registration is malformed");
+  if (leg_ != nullptr)
+    transaction_ = stack_.request(leg_, request, [this, expires](const Answer& answer) { answered(answer, expires); });
+  if (leg_ == nullptr || transaction_ == 0)
+    refused(0, "the identity " + printable(stack_.config().identity) + " or a header of its registration is malformed");
 }
 
 std::string Registration::authorization(const std::string& uri) {
@@ -161,8 +167,9 @@ std::string Registration::authorization(const std::string& uri) {
   DigestInput input{ha1, challenge.nonce, count, cnonce, "REGISTER", uri};
   const auto response = digest_response(DigestAlgorithm::sha256, input);
   for (auto* secret : {&ha1, &input.ha1}) wipe({reinterpret_cast<std::uint8_t*>(secret->data()), secret->size()});
-  return "Digest username=" + quoted(credentials_.user) + ", realm=" + quoted(challenge.realm) + ", nonce=" + quoted(challenge.nonce) + ", uri=" +
-         quoted(uri) + ", response=\"" + response + "\", algorithm=SHA-256, qop=auth, nc=" + count + ", cnonce=" + quoted(cnonce) +
+  return "Digest username=" + quoted(credentials_.user) + ", realm=" + quoted(challenge.realm) +
+         ", nonce=" + quoted(challenge.nonce) + ", uri=" + quoted(uri) + ", response=\"" + response +
+         "\", algorithm=SHA-256, qop=auth, nc=" + count + ", cnonce=" + quoted(cnonce) +
          (challenge.opaque.empty() ? "" : ", opaque=" + quoted(challenge.opaque));
 }
 
@@ -180,8 +187,10 @@ void Registration::answered(const Answer& answer, int expires) {
       return send(expires_);
     }
   }
-  if (status == 0 || status == 408 || status == 480 || status >= 500) return retry_later(status, answer.response.reason);
-  refused(status, "the core refuses " + stack_.config().identity + ": " + std::to_string(status) + " " + printable(answer.response.reason));
+  if (status == 0 || status == 408 || status == 480 || status >= 500)
+    return retry_later(status, answer.response.reason);
+  refused(status, "the core refuses " + stack_.config().identity + ": " + std::to_string(status) + " " +
+                      printable(answer.response.reason));
 }
 
 void Registration::challenged(const Answer& answer, int expires) {
@@ -197,7 +206,8 @@ void Registration::challenged(const Answer& answer, int expires) {
   fresh.nonce = unquoted(::msg_params_find(challenge->au_params, "nonce="));
   fresh.opaque = unquoted(::msg_params_find(challenge->au_params, "opaque="));
   if (!credentials_.realm.empty() && credentials_.realm != fresh.realm) {
-    return refused(401, "the core asks for a password of the realm " + printable(fresh.realm) + ", not of " + credentials_.realm);
+    return refused(
+        401, "the core asks for a password of the realm " + printable(fresh.realm) + ", not of " + credentials_.realm);
   }
   challenge_ = std::move(fresh);
   send(expires);
@@ -210,7 +220,8 @@ void Registration::accepted(const Answer& answer) {
   service_route_ = answer.response.values("Service-Route");
   watch_connection(::nta_outgoing_transport(answer.handle));
   const auto associated = answer.response.values("P-Associated-URI");
-  change({true, answer.response.status, answer.response.reason, associated.empty() ? std::string() : between_brackets(associated.front())});
+  change({true, answer.response.status, answer.response.reason,
+          associated.empty() ? std::string() : between_brackets(associated.front())});
   // The core that came back may have forgotten our dialogs: their servers say 481, and we learn it now.
   if (std::exchange(lost_, false)) stack_.watches().refresh_all();
 }
@@ -243,8 +254,8 @@ void Registration::watch_connection(tport_t* connection) {
 }
 
 void Registration::change(RegistrationState state) {
-  const bool same = state.registered == state_.registered && state.status == state_.status && state.reason == state_.reason &&
-                    state.associated_uri == state_.associated_uri;
+  const bool same = state.registered == state_.registered && state.status == state_.status &&
+                    state.reason == state_.reason && state.associated_uri == state_.associated_uri;
   state_ = std::move(state);
   if (same && reported_) return;
   reported_ = true;

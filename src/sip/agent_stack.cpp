@@ -17,11 +17,14 @@ constexpr std::size_t k_largest_message = 512 * 1024;  // beyond it the library 
 
 constexpr unsigned k_queue = 1024;  // messages that wait for the connection; the library's own 64 are a short burst
 
-url_string_t* url_string(const std::string& text) { return reinterpret_cast<url_string_t*>(const_cast<char*>(text.c_str())); }
+url_string_t* url_string(const std::string& text) {
+  return reinterpret_cast<url_string_t*>(const_cast<char*>(text.c_str()));
+}
 
 }  // namespace
 
-AgentStack::AgentStack(AgentFront& front, const AgentConfig& config, su_root_t* root) : LegOwner(*this), front_(front), config_(config), root_(root) {}
+AgentStack::AgentStack(AgentFront& front, const AgentConfig& config, su_root_t* root)
+    : LegOwner(*this), front_(front), config_(config), root_(root) {}
 
 AgentStack::~AgentStack() {
   if (timer_ != nullptr) ::su_timer_destroy(timer_);
@@ -40,20 +43,25 @@ Status AgentStack::start() {
   ::su_root_threading(root_, 0);
   const std::string url = (config_.tls ? "sips:" : "sip:") + config_.listen + (config_.tls ? "" : ";transport=tcp");
   // Without SUBJECTS a certificate for any name of the same CA would do for the next hop.
-  const unsigned policy = (config_.verify_peer ? unsigned{TPTLS_VERIFY_SUBJECTS_OUT} : 0U) | (config_.require_client_certificate ? unsigned{TPTLS_VERIFY_INCOMING} : 0U);
+  const unsigned policy = (config_.verify_peer ? unsigned{TPTLS_VERIFY_SUBJECTS_OUT} : 0U) |
+                          (config_.require_client_certificate ? unsigned{TPTLS_VERIFY_INCOMING} : 0U);
   errno = 0;
-  agent_ = ::nta_agent_create(root_, url_string(url), nullptr, this, NTATAG_UA(1), NTATAG_SIP_T1X64(k_request_limit.count()),
-                              NTATAG_MAXSIZE(k_largest_message), NTATAG_MAX_FORWARDS(70), TPTAG_LOG(0), TPTAG_QUEUESIZE(k_queue),
-                              TAG_IF(config_.tls, TPTAG_CERTIFICATE(config_.tls_directory.c_str())), TAG_IF(config_.tls, TPTAG_TLS_VERIFY_POLICY(policy)),
-                              TAG_END());
+  agent_ = ::nta_agent_create(root_, url_string(url), nullptr, this, NTATAG_UA(1),
+                              NTATAG_SIP_T1X64(k_request_limit.count()), NTATAG_MAXSIZE(k_largest_message),
+                              NTATAG_MAX_FORWARDS(70), TPTAG_LOG(0), TPTAG_QUEUESIZE(k_queue),
+                              TAG_IF(config_.tls, TPTAG_CERTIFICATE(config_.tls_directory.c_str())),
+                              TAG_IF(config_.tls, TPTAG_TLS_VERIFY_POLICY(policy)), TAG_END());
   if (agent_ == nullptr) {
     const int error = su_errno();
-    return fail(ErrorCode::network, "cannot listen on " + config_.listen + (error != 0 ? ": " + std::string(::su_strerror(error)) : std::string()) +
+    return fail(ErrorCode::network, "cannot listen on " + config_.listen +
+                                        (error != 0 ? ": " + std::string(::su_strerror(error)) : std::string()) +
                                         (config_.tls ? " (certificates in " + config_.tls_directory + ")" : ""));
   }
   default_leg_ = ::nta_leg_tcreate(agent_, &AgentStack::on_leg_request, this, NTATAG_NO_DIALOG(1), TAG_END());
   timer_ = ::su_timer_create(::su_root_task(root_), k_tick_ms);
-  const auto on_tick = [](su_root_magic_t*, su_timer_t*, su_timer_arg_t* self) { reinterpret_cast<AgentStack*>(self)->tick(); };
+  const auto on_tick = [](su_root_magic_t*, su_timer_t*, su_timer_arg_t* self) {
+    reinterpret_cast<AgentStack*>(self)->tick();
+  };
   ::su_timer_run(timer_, on_tick, reinterpret_cast<su_timer_arg_t*>(this));
   return {};
 }
@@ -65,11 +73,14 @@ std::string AgentStack::local_address() const {
 }
 
 std::string AgentStack::contact() const {
-  return "<sip:" + (config_.contact_user.empty() ? "" : config_.contact_user + "@") + local_address() + (config_.tls ? ";transport=tls>" : ";transport=tcp>");
+  return "<sip:" + (config_.contact_user.empty() ? "" : config_.contact_user + "@") + local_address() +
+         (config_.tls ? ";transport=tls>" : ";transport=tcp>");
 }
 
 // The transport of the hop is part of the URI: never UDP, which would take long messages off TLS.
-std::string AgentStack::next_hop_url() const { return "sip:" + config_.next_hop + (config_.tls ? ";transport=tls" : ";transport=tcp"); }
+std::string AgentStack::next_hop_url() const {
+  return "sip:" + config_.next_hop + (config_.tls ? ";transport=tls" : ";transport=tcp");
+}
 
 // --- Requests of ours ---
 
@@ -81,11 +92,13 @@ void AgentStack::add_addresses(msg_t* message, nta_leg_t* leg, const Request& re
     const std::string to = "<" + (request.to.empty() ? request.uri : request.to) + ">";
     ::sip_add_tl(message, sip, SIPTAG_FROM_STR(from.c_str()), SIPTAG_TO_STR(to.c_str()), TAG_END());
   }
-  if (request.method == "REGISTER" || request.method == "INVITE" || request.method == "SUBSCRIBE" || request.method == "NOTIFY") {
+  if (request.method == "REGISTER" || request.method == "INVITE" || request.method == "SUBSCRIBE" ||
+      request.method == "NOTIFY") {
     ::sip_add_tl(message, sip, SIPTAG_CONTACT_STR(contact().c_str()), TAG_END());
   }
   if (in_dialog || request.method == "REGISTER") return;
-  for (const auto& route : registration_.service_route()) ::sip_add_tl(message, sip, SIPTAG_ROUTE_STR(route.c_str()), TAG_END());
+  for (const auto& route : registration_.service_route())
+    ::sip_add_tl(message, sip, SIPTAG_ROUTE_STR(route.c_str()), TAG_END());
   if (!config_.icsi.empty()) add_headers(message, {{"P-Preferred-Service", config_.icsi}});
 }
 
@@ -123,7 +136,8 @@ TransactionId AgentStack::request(nta_leg_t* leg, const Request& request, std::f
   transaction->invite = request.method == "INVITE";
   if (transaction->invite) transaction->deadline = StackClock::now() + k_invite_limit;
   const auto hop = next_hop_url();
-  transaction->handle = ::nta_outgoing_mcreate(agent_, &AgentStack::on_answer, transaction.get(), url_string(hop), message, TAG_END());
+  transaction->handle =
+      ::nta_outgoing_mcreate(agent_, &AgentStack::on_answer, transaction.get(), url_string(hop), message, TAG_END());
   if (transaction->handle == nullptr) {
     ::msg_destroy(message);
     return 0;
@@ -139,7 +153,8 @@ void AgentStack::send(std::uint64_t id, const Request& request) {
   });
   if (made != 0) return;
   Response response;
-  response.reason = request.secure && !config_.tls ? "the request needs TLS, and the next hop has none" : "the request to " + printable(request.uri) + " is malformed";
+  response.reason = request.secure && !config_.tls ? "the request needs TLS, and the next hop has none"
+                                                   : "the request to " + printable(request.uri) + " is malformed";
   front_.from_stack([id, response](AgentFront& front) { front.response_arrived(id, response); });
 }
 
@@ -148,7 +163,8 @@ int AgentStack::on_answer(Transaction* transaction, nta_outgoing_t* handle, cons
   auto& stack = transaction->stack;
   if (sip == nullptr || ::nta_sip_is_internal(sip)) {
     const bool late = ::nta_outgoing_status(handle) == 408;
-    stack.unanswered(*transaction, late ? "no answer from " + stack.config_.next_hop : "cannot reach " + stack.config_.next_hop + ": refused or lost");
+    stack.unanswered(*transaction, late ? "no answer from " + stack.config_.next_hop
+                                        : "cannot reach " + stack.config_.next_hop + ": refused or lost");
     return 0;
   }
   if (sip->sip_status->st_status < 200) return 0;
@@ -170,7 +186,9 @@ void AgentStack::finish(TransactionId id, const Answer& answer) {
   auto node = transactions_.extract(id);
   if (node.empty()) return;
   auto& transaction = *node.mapped();
-  log(LogLevel::debug, "sip", transaction.method + " answered " + std::to_string(answer.response.status) + " " + printable(answer.response.reason));
+  log(LogLevel::debug, "sip",
+      transaction.method + " answered " + std::to_string(answer.response.status) + " " +
+          printable(answer.response.reason));
   if (transaction.done) transaction.done(answer);
   ::nta_outgoing_destroy(transaction.handle);
   check_closed();
@@ -208,8 +226,9 @@ nta_leg_t* AgentStack::make_leg(LegOwner& owner, const Request& request) {
   const std::string& from = request.from.empty() ? config_.identity : request.from;
   const std::string& to = request.to.empty() ? request.uri : request.to;
   if (!plain_address(from) || !plain_address(to)) return nullptr;
-  auto* leg = ::nta_leg_tcreate(agent_, &AgentStack::on_leg_request, &owner, SIPTAG_FROM_STR(("<" + from + ">").c_str()),
-                                SIPTAG_TO_STR(("<" + to + ">").c_str()), TAG_END());
+  auto* leg =
+      ::nta_leg_tcreate(agent_, &AgentStack::on_leg_request, &owner, SIPTAG_FROM_STR(("<" + from + ">").c_str()),
+                        SIPTAG_TO_STR(("<" + to + ">").c_str()), TAG_END());
   if (leg != nullptr) ::nta_leg_tag(leg, nullptr);
   return leg;
 }
@@ -227,8 +246,9 @@ int AgentStack::on_leg_request(LegOwner* owner, nta_leg_t*, nta_incoming_t* inco
 
 bool AgentStack::from_trusted_name(msg_t* message) const {
   const auto* subjects = ::tport_delivered_from_subjects(::nta_agent_tports(agent_), message);
-  return subjects != nullptr && std::any_of(config_.trusted_names.begin(), config_.trusted_names.end(),
-                                            [&](const std::string& name) { return ::tport_subject_search(name.c_str(), subjects) != 0; });
+  return subjects != nullptr &&
+         std::any_of(config_.trusted_names.begin(), config_.trusted_names.end(),
+                     [&](const std::string& name) { return ::tport_subject_search(name.c_str(), subjects) != 0; });
 }
 
 // A connection that we opened to the next hop: one that others open to us has another port.
@@ -236,7 +256,9 @@ bool AgentStack::from_next_hop(msg_t* message) const {
   const auto* transport = ::tport_delivered_by(::nta_agent_tports(agent_), message);
   if (transport == nullptr || !::tport_is_secondary(transport)) return false;
   const auto* name = ::tport_name(transport);
-  const auto is = [&](const char* host) { return host != nullptr && name->tpn_port != nullptr && std::string(host) + ":" + name->tpn_port == config_.next_hop; };
+  const auto is = [&](const char* host) {
+    return host != nullptr && name->tpn_port != nullptr && std::string(host) + ":" + name->tpn_port == config_.next_hop;
+  };
   return is(name->tpn_host) || is(name->tpn_canon);
 }
 
@@ -245,14 +267,17 @@ int AgentStack::admit(nta_incoming_t* incoming, const sip_t* sip) {
   const bool trusted = config_.trusted_names.empty() || from_trusted_name(message);
   ::msg_destroy(message);
   if (!trusted) {
-    log(LogLevel::warning, "sip", std::string("refused a request of a host whose certificate has none of the trusted names"));
+    log(LogLevel::warning, "sip",
+        std::string("refused a request of a host whose certificate has none of the trusted names"));
     return 403;
   }
-  if (closing_ && sip->sip_request->rq_method != sip_method_bye && sip->sip_request->rq_method != sip_method_notify) return 503;
+  if (closing_ && sip->sip_request->rq_method != sip_method_bye && sip->sip_request->rq_method != sip_method_notify)
+    return 503;
   const auto limit = sip->sip_request->rq_method == sip_method_notify ? k_largest_notify : k_largest_body;
   if (sip->sip_payload != nullptr && sip->sip_payload->pl_len > limit) return 413;
   if (sip->sip_require != nullptr) {
-    ::nta_incoming_treply(incoming, SIP_420_BAD_EXTENSION, SIPTAG_UNSUPPORTED(reinterpret_cast<sip_unsupported_t*>(sip->sip_require)), TAG_END());
+    ::nta_incoming_treply(incoming, SIP_420_BAD_EXTENSION,
+                          SIPTAG_UNSUPPORTED(reinterpret_cast<sip_unsupported_t*>(sip->sip_require)), TAG_END());
     return 420;
   }
   return 0;
@@ -314,13 +339,15 @@ void AgentStack::respond(nta_incoming_t* incoming, const Response& response) {
   const int status = good ? response.status : 500;
   msg_t* message = ::nta_msg_create(agent_, 0);
   if (message == nullptr) return;
-  if (!add_headers(message, response.headers)) log(LogLevel::warning, "sip", "a header of a response of ours is malformed and is left out");
+  if (!add_headers(message, response.headers))
+    log(LogLevel::warning, "sip", "a header of a response of ours is malformed and is left out");
   const auto method = ::nta_incoming_method(incoming);
   if (status < 300 && (method == sip_method_invite || method == sip_method_subscribe)) {
     ::sip_add_tl(message, ::sip_object(message), SIPTAG_CONTACT_STR(contact().c_str()), TAG_END());
   }
   add_content(message, response.content_type, response.body);
-  const char* phrase = response.reason.empty() ? ::sip_status_phrase(status) : ::su_strdup(msg_home(message), phrase_text(response.reason).c_str());
+  const char* phrase = response.reason.empty() ? ::sip_status_phrase(status)
+                                               : ::su_strdup(msg_home(message), phrase_text(response.reason).c_str());
   if (::nta_incoming_complete_response(incoming, message, status, phrase, TAG_END()) < 0) {
     ::msg_destroy(message);
     ::nta_incoming_treply(incoming, SIP_500_INTERNAL_SERVER_ERROR, TAG_END());
@@ -336,8 +363,9 @@ nta_leg_t* AgentStack::accept_leg(LegOwner& owner, nta_incoming_t* incoming, con
   // The tag is there from the beginning: a leg that is tagged later takes requests without To tag as its own.
   auto* local = ::sip_to_dup(home, sip->sip_to);
   ::sip_to_tag(home, local, ::nta_incoming_tag(incoming, nullptr));
-  auto* leg = ::nta_leg_tcreate(agent_, &AgentStack::on_leg_request, &owner, SIPTAG_CALL_ID(sip->sip_call_id), SIPTAG_FROM(local), SIPTAG_TO(sip->sip_from),
-                                NTATAG_REMOTE_CSEQ(sip->sip_cseq->cs_seq), TAG_END());
+  auto* leg = ::nta_leg_tcreate(agent_, &AgentStack::on_leg_request, &owner, SIPTAG_CALL_ID(sip->sip_call_id),
+                                SIPTAG_FROM(local), SIPTAG_TO(sip->sip_from), NTATAG_REMOTE_CSEQ(sip->sip_cseq->cs_seq),
+                                TAG_END());
   ::su_home_deinit(home);
   if (leg != nullptr) ::nta_leg_server_route(leg, sip->sip_record_route, sip->sip_contact);
   return leg;
@@ -350,20 +378,25 @@ void AgentStack::tick_transactions(StackTime now) {
   for (const auto& [id, transaction] : transactions_) {
     auto* transport = ::nta_outgoing_transport(transaction->handle);
     // A failed TLS handshake closes the connection without a word to the transactions that wait for it.
-    if (transport != nullptr && ::tport_is_secondary(transport) && ::tport_is_closed(transport)) broken.push_back(id);
-    else if (now >= transaction->deadline) late.push_back(id);
+    if (transport != nullptr && ::tport_is_secondary(transport) && ::tport_is_closed(transport))
+      broken.push_back(id);
+    else if (now >= transaction->deadline)
+      late.push_back(id);
     if (transport != nullptr) ::tport_unref(transport);
   }
   for (auto id : broken) {
     if (auto found = transactions_.find(id); found != transactions_.end()) {
-      unanswered(*found->second, "the connection to " + config_.next_hop + " was " + (config_.tls ? "refused by TLS or " : "") + "lost");
+      unanswered(*found->second, "the connection to " + config_.next_hop + " was " +
+                                     (config_.tls ? "refused by TLS or " : "") + "lost");
     }
   }
   for (auto id : late) {
     auto found = transactions_.find(id);
     if (found == transactions_.end()) continue;
-    if (found->second->invite && !found->second->cancelled) cancel(id);
-    else unanswered(*found->second, "no answer from " + config_.next_hop);
+    if (found->second->invite && !found->second->cancelled)
+      cancel(id);
+    else
+      unanswered(*found->second, "no answer from " + config_.next_hop);
   }
 }
 

@@ -44,7 +44,8 @@ int Subscribers::refreshed(Subscriber& subscriber, nta_incoming_t* incoming, con
   if (subscriber.pending != nullptr) return 500;
   ::nta_leg_server_route(subscriber.leg, nullptr, sip->sip_contact);
   if (sip->sip_expires != nullptr && sip->sip_expires->ex_delta == 0) {
-    stack_.respond(incoming, {.status = 200, .reason = {}, .content_type = {}, .body = {}, .headers = {{"Expires", "0"}}});
+    stack_.respond(incoming,
+                   {.status = 200, .reason = {}, .content_type = {}, .body = {}, .headers = {{"Expires", "0"}}});
     send(subscriber, "terminated;reason=timeout", {}, {}, false);
     ended(subscriber.id);
     return 200;
@@ -61,7 +62,8 @@ void Subscribers::accept(SubscriptionId id, int status, const std::string& reaso
   Response response;
   response.status = status;
   response.reason = reason;
-  if (response.ok() || status == 423) response.headers.push_back({status == 423 ? "Min-Expires" : "Expires", std::to_string(std::max(0, expires))});
+  if (response.ok() || status == 423)
+    response.headers.push_back({status == 423 ? "Min-Expires" : "Expires", std::to_string(std::max(0, expires))});
   stack_.respond(incoming, response);
   ::nta_incoming_destroy(incoming);
   if (!response.ok()) {
@@ -72,7 +74,8 @@ void Subscribers::accept(SubscriptionId id, int status, const std::string& reaso
   subscriber.expires_at = StackClock::now() + (expires > 0 ? std::chrono::seconds(expires) + k_grace : k_fetch_limit);
 }
 
-void Subscribers::send(Subscriber& subscriber, const std::string& state, const std::string& content_type, const std::string& body, bool watched) {
+void Subscribers::send(Subscriber& subscriber, const std::string& state, const std::string& content_type,
+                       const std::string& body, bool watched) {
   Request request;
   request.method = "NOTIFY";
   request.event = subscriber.event;
@@ -92,8 +95,11 @@ void Subscribers::notify(SubscriptionId id, const std::string& content_type, con
   auto found = subscribers_.find(id);
   if (found == subscribers_.end() || !found->second->active) return;
   auto& subscriber = *found->second;
-  const auto left = std::chrono::duration_cast<std::chrono::seconds>(subscriber.expires_at - StackClock::now() - k_grace).count();
-  send(subscriber, terminate ? "terminated;reason=timeout" : "active;expires=" + std::to_string(std::max<long>(0, left)), content_type, body, !terminate);
+  const auto left =
+      std::chrono::duration_cast<std::chrono::seconds>(subscriber.expires_at - StackClock::now() - k_grace).count();
+  send(subscriber,
+       terminate ? "terminated;reason=timeout" : "active;expires=" + std::to_string(std::max<long>(0, left)),
+       content_type, body, !terminate);
   if (terminate) subscribers_.erase(id);
 }
 
@@ -116,7 +122,8 @@ void Subscribers::tick(StackTime now) {
   }
   for (auto id : gone) {
     auto& subscriber = *subscribers_.at(id);
-    if (subscriber.active && subscriber.pending == nullptr) send(subscriber, "terminated;reason=timeout", {}, {}, false);
+    if (subscriber.active && subscriber.pending == nullptr)
+      send(subscriber, "terminated;reason=timeout", {}, {}, false);
     ended(id);
   }
 }

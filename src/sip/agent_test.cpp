@@ -218,7 +218,8 @@ TEST_F(AgentTest, offers_again_in_both_directions) {
   std::vector<int> statuses;
   left_->agent.reinvite(id, again, [&](const Response& r) { statuses.push_back(r.status); });
   ASSERT_TRUE(run_until([&] { return statuses.size() == 1; }));
-  right_->agent.reinvite(right_->handler.invites.at(0).id, again, [&](const Response& r) { statuses.push_back(r.status); });
+  right_->agent.reinvite(right_->handler.invites.at(0).id, again,
+                         [&](const Response& r) { statuses.push_back(r.status); });
   ASSERT_TRUE(run_until([&] { return statuses.size() == 2; }));
   left_->agent.reinvite(id, again, [&](const Response& r) { statuses.push_back(r.status); });
   ASSERT_TRUE(run_until([&] { return statuses.size() == 3; }));
@@ -235,13 +236,16 @@ TEST_F(AgentTest, offers_again_in_both_directions) {
 }
 
 TEST_F(AgentTest, tells_why_an_invite_is_refused) {
-  right_->answer_invites(response(488, "Not Acceptable Here", {{"Warning", "399 right.test \"no-common-suite: the offer has no suite of ours\""}}));
+  right_->answer_invites(response(488, "Not Acceptable Here",
+                                  {{"Warning", "399 right.test \"no-common-suite: the offer has no suite of ours\""}}));
   std::optional<Response> got;
   auto id = left_->agent.invite(to_right("INVITE"), [&](const Response& r) { got = r; });
   ASSERT_TRUE(run_until([&] { return got.has_value(); }));
   EXPECT_EQ(got->status, 488);
   ASSERT_EQ(got->values("Warning").size(), 1u);
-  EXPECT_NE(got->values("Warning").front().find("\"no-common-suite: the offer has no suite of ours\""), std::string::npos) << got->values("Warning").front();
+  EXPECT_NE(got->values("Warning").front().find("\"no-common-suite: the offer has no suite of ours\""),
+            std::string::npos)
+      << got->values("Warning").front();
   left_->agent.bye(id, "");
   left_->answer_requests(response(200));
   EXPECT_EQ(ask(*right_, to_right("MESSAGE")).status, 200) << "both go on working";
@@ -292,7 +296,9 @@ class SubscriptionTest : public AgentTest {
     subscribe.expires = expires;
     subscribe.content_type = "application/json";
     subscribe.body = "7";
-    into.id = left_->agent.subscribe(subscribe, [&](const Request& r) { into.notifies.push_back(r); }, [&](const Response& r) { into.ends.push_back(r); });
+    into.id = left_->agent.subscribe(
+        subscribe, [&](const Request& r) { into.notifies.push_back(r); },
+        [&](const Response& r) { into.ends.push_back(r); });
   }
 };
 
@@ -304,7 +310,8 @@ TEST_F(SubscriptionTest, notifies_until_it_is_terminated) {
   EXPECT_EQ(got.notifies[0].body, "{\"for\":7}");
   EXPECT_EQ(got.notifies[0].event, "p2pcds-peers");
   ASSERT_EQ(got.notifies[0].values("Subscription-State").size(), 1u);
-  EXPECT_TRUE(got.notifies[0].values("Subscription-State")[0].starts_with("active;expires=")) << got.notifies[0].values("Subscription-State")[0];
+  EXPECT_TRUE(got.notifies[0].values("Subscription-State")[0].starts_with("active;expires="))
+      << got.notifies[0].values("Subscription-State")[0];
   const auto id = right_->handler.subscribes.at(0).id;
   EXPECT_EQ(right_->handler.subscribes.at(0).request.expires, 600);
   right_->agent.notify(id, "application/json", std::string(250000, '1'), false);
@@ -363,7 +370,9 @@ TEST_F(SubscriptionTest, refreshes_at_half_of_its_life) {
 
 TEST_F(SubscriptionTest, tells_of_refusals) {
   Watching got;
-  right_->handler.answer_subscribe = [this](SubscriptionId id, const Request&) { right_->agent.accept_subscription(id, 404, "Unknown content", 0); };
+  right_->handler.answer_subscribe = [this](SubscriptionId id, const Request&) {
+    right_->agent.accept_subscription(id, 404, "Unknown content", 0);
+  };
   watch(got, 600);
   ASSERT_TRUE(run_until([&] { return !got.ends.empty(); }));
   EXPECT_EQ(got.ends[0].status, 404);
@@ -376,7 +385,9 @@ TEST_F(SubscriptionTest, ends_when_the_server_has_forgotten_it) {
   dying.listen = right_address_;
   right_.reset();
   right_.emplace(dying, executor_);
-  right_->handler.answer_subscribe = [this](SubscriptionId id, const Request&) { right_->agent.accept_subscription(id, 200, "", 2); };
+  right_->handler.answer_subscribe = [this](SubscriptionId id, const Request&) {
+    right_->agent.accept_subscription(id, 200, "", 2);
+  };
   Watching got;
   watch(got, 600);
   ASSERT_TRUE(run_until([&] { return !right_->handler.subscribes.empty(); }));
@@ -396,7 +407,8 @@ TEST_F(SubscriptionTest, the_server_learns_that_the_subscriber_is_gone) {
   left.trusted_names = {"right.sealcast.test"};
   left_.reset();
   left_.emplace(left, executor_);
-  if (right_->handler.ended_subscriptions.empty()) right_->agent.notify(right_->handler.subscribes.at(0).id, "text/plain", "x", false);
+  if (right_->handler.ended_subscriptions.empty())
+    right_->agent.notify(right_->handler.subscribes.at(0).id, "text/plain", "x", false);
   ASSERT_TRUE(run_until([&] { return !right_->handler.ended_subscriptions.empty(); }));
 }
 
@@ -497,8 +509,10 @@ TEST_F(AgentTest, preflight_says_what_is_wrong) {
   plain.tls = false;
   EXPECT_EQ(sentence(nobody, plain), "connection refused by " + nobody + " (is the core running?)");
 
-  for (auto [name, expected] : {std::pair{"stranger", " is not signed by the CA in " + certificates().directory("left") + "/cafile.pem"},
-                                std::pair{"other", std::string(" is not for the name 127.0.0.1")}, std::pair{"expired", std::string(" has expired")}}) {
+  for (auto [name, expected] :
+       {std::pair{"stranger", " is not signed by the CA in " + certificates().directory("left") + "/cafile.pem"},
+        std::pair{"other", std::string(" is not for the name 127.0.0.1")},
+        std::pair{"expired", std::string(" has expired")}}) {
     auto hop = config(name, "127.0.0.1:0", left_address_);
     hop.require_client_certificate = false;
     test::TestAgent agent(hop, executor_);
@@ -507,7 +521,8 @@ TEST_F(AgentTest, preflight_says_what_is_wrong) {
   }
   auto without = left;
   without.tls_directory = certificates().directory("client");
-  EXPECT_TRUE(sentence(right_address_, without).starts_with(right_address_ + " refuses our certificate")) << sentence(right_address_, without);
+  EXPECT_TRUE(sentence(right_address_, without).starts_with(right_address_ + " refuses our certificate"))
+      << sentence(right_address_, without);
 }
 
 }  // namespace

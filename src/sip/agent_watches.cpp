@@ -5,8 +5,9 @@
 namespace sealcast::sip {
 namespace {
 
-constexpr std::chrono::seconds k_first_notify{10};  // RFC 6665 section 4.1.2.4 (timer N) waits 32 s; the request's own limit is ours
-constexpr std::chrono::seconds k_last_notify{3};    // after unsubscribing
+constexpr std::chrono::seconds k_first_notify{
+    10};  // RFC 6665 section 4.1.2.4 (timer N) waits 32 s; the request's own limit is ours
+constexpr std::chrono::seconds k_last_notify{3};  // after unsubscribing
 
 int seconds_of(const char* text, int fallback) {
   if (text == nullptr) return fallback;
@@ -40,7 +41,8 @@ void Watches::send(Watch& watch, int expires) {
   }
   watch.refresh_at = k_no_time;
   const auto id = watch.id;
-  watch.under_way = stack_.request(watch.leg, request, [this, id, expires](const Answer& answer) { answered(id, expires, answer); }) != 0;
+  watch.under_way = stack_.request(watch.leg, request,
+                                   [this, id, expires](const Answer& answer) { answered(id, expires, answer); }) != 0;
 }
 
 void Watches::answered(SubscriptionId id, int expires, const Answer& answer) {
@@ -49,8 +51,8 @@ void Watches::answered(SubscriptionId id, int expires, const Answer& answer) {
   auto& watch = *found->second;
   watch.under_way = false;
   if (!answer.response.ok()) {
-    // RFC 6665 section 4.1.2.2: a refresh that fails otherwise leaves the subscription until it expires; but an owner that hears nothing from
-    // a core that is gone is helped by knowing.
+    // RFC 6665 section 4.1.2.2: a refresh that fails otherwise leaves the subscription until it expires; but an owner
+    // that hears nothing from a core that is gone is helped by knowing.
     return over(id, answer.response);
   }
   const auto now = StackClock::now();
@@ -60,11 +62,14 @@ void Watches::answered(SubscriptionId id, int expires, const Answer& answer) {
     watch.established = true;
   }
   if (watch.quiet) {
-    if (expires > 0) leave(watch);
-    else watch.gone_at = now + k_last_notify;
+    if (expires > 0)
+      leave(watch);
+    else
+      watch.gone_at = now + k_last_notify;
     return;
   }
-  const int granted = answer.sip->sip_expires != nullptr ? static_cast<int>(answer.sip->sip_expires->ex_delta) : expires;
+  const int granted =
+      answer.sip->sip_expires != nullptr ? static_cast<int>(answer.sip->sip_expires->ex_delta) : expires;
   if (expires == 0 || granted == 0) {  // a fetch: the one NOTIFY is still to come
     watch.gone_at = now + k_first_notify;
     return;
@@ -75,7 +80,8 @@ void Watches::answered(SubscriptionId id, int expires, const Answer& answer) {
 
 int Watches::notified(Watch& watch, nta_incoming_t* incoming, const sip_t* sip) {
   if (sip->sip_request->rq_method != sip_method_notify) return 405;
-  if (sip->sip_event != nullptr && sip->sip_event->o_type != nullptr && watch.request.event != sip->sip_event->o_type) return 489;
+  if (sip->sip_event != nullptr && sip->sip_event->o_type != nullptr && watch.request.event != sip->sip_event->o_type)
+    return 489;
   if (!watch.established) {  // it was faster than the 200 to our SUBSCRIBE
     ::nta_leg_rtag(watch.leg, sip->sip_from->a_tag);
     ::nta_leg_server_route(watch.leg, sip->sip_record_route, sip->sip_contact);
@@ -83,10 +89,12 @@ int Watches::notified(Watch& watch, nta_incoming_t* incoming, const sip_t* sip) 
   }
   watch.notified_once = true;
   const auto* state = sip->sip_subscription_state;
-  const bool terminated = state != nullptr && state->ss_substate != nullptr && std::string_view(state->ss_substate) == "terminated";
+  const bool terminated =
+      state != nullptr && state->ss_substate != nullptr && std::string_view(state->ss_substate) == "terminated";
   const auto id = watch.id;
   if (!watch.quiet) {
-    stack_.front().from_stack([id, request = stack_.read(incoming, sip)](AgentFront& front) { front.notify_arrived(id, request); });
+    stack_.front().from_stack(
+        [id, request = stack_.read(incoming, sip)](AgentFront& front) { front.notify_arrived(id, request); });
     watch.gone_at = k_no_time;
   }
   if (terminated || watch.request.expires.value_or(0) == 0) {
@@ -95,7 +103,8 @@ int Watches::notified(Watch& watch, nta_incoming_t* incoming, const sip_t* sip) 
     response.reason = state != nullptr && state->ss_reason != nullptr ? printable(state->ss_reason) : "terminated";
     over(id, std::move(response));  // destroys the watch; the library answers the NOTIFY by the transaction
   } else if (state != nullptr && state->ss_expires != nullptr && !watch.under_way && !watch.quiet) {
-    const auto by_notify = StackClock::now() + std::chrono::milliseconds(std::max(1, seconds_of(state->ss_expires, 0)) * 500L);
+    const auto by_notify =
+        StackClock::now() + std::chrono::milliseconds(std::max(1, seconds_of(state->ss_expires, 0)) * 500L);
     watch.refresh_at = std::min(watch.refresh_at, by_notify);
   }
   return 200;
@@ -104,7 +113,8 @@ int Watches::notified(Watch& watch, nta_incoming_t* incoming, const sip_t* sip) 
 void Watches::over(SubscriptionId id, Response response) {
   auto node = watches_.extract(id);
   if (node.empty() || node.mapped()->quiet) return;
-  stack_.front().from_stack([id, response = std::move(response)](AgentFront& front) { front.subscription_over(id, response); });
+  stack_.front().from_stack(
+      [id, response = std::move(response)](AgentFront& front) { front.subscription_over(id, response); });
 }
 
 void Watches::leave(Watch& watch) {
@@ -124,7 +134,8 @@ void Watches::unsubscribe(SubscriptionId id) {
 
 void Watches::refresh_all() {
   for (auto& [id, watch] : watches_) {
-    if (watch->established && !watch->under_way && !watch->quiet && watch->request.expires.value_or(0) > 0) watch->refresh_at = StackClock::now();
+    if (watch->established && !watch->under_way && !watch->quiet && watch->request.expires.value_or(0) > 0)
+      watch->refresh_at = StackClock::now();
   }
 }
 
@@ -137,8 +148,10 @@ void Watches::end_all() {
 void Watches::tick(StackTime now) {
   std::vector<SubscriptionId> gone, due;
   for (const auto& [id, watch] : watches_) {
-    if (now >= watch->gone_at) gone.push_back(id);
-    else if (now >= watch->refresh_at && !watch->under_way) due.push_back(id);
+    if (now >= watch->gone_at)
+      gone.push_back(id);
+    else if (now >= watch->refresh_at && !watch->under_way)
+      due.push_back(id);
   }
   for (auto id : due) {
     auto& watch = *watches_.at(id);

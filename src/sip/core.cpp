@@ -19,7 +19,8 @@ namespace {
 
 // RFC 3261 section 17: 64*T1, cut from 32 s: a service or UE that does not answer within it is as good as gone.
 constexpr unsigned k_transaction_milliseconds = 8000;
-// Of one message as the library sees it: whatever a TCP connection holds ready to be read counts, also the messages behind the first one.
+// Of one message as the library sees it: whatever a TCP connection holds ready to be read counts, also the messages
+// behind the first one.
 constexpr std::size_t k_most_unread_octets = 1024 * 1024;
 constexpr unsigned k_send_queue = 256;  // messages waiting on one connection
 
@@ -41,9 +42,12 @@ Status check_tls_files(const std::string& directory) {
   std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context(SSL_CTX_new(TLS_method()), SSL_CTX_free);
   SEALCAST_ASSERT(context);
   const auto pair = directory + "/agent.pem", trust = directory + "/cafile.pem";
-  if (SSL_CTX_use_certificate_file(context.get(), pair.c_str(), SSL_FILETYPE_PEM) != 1) return fail(pair + " holds no certificate that can be read");
-  if (SSL_CTX_use_PrivateKey_file(context.get(), pair.c_str(), SSL_FILETYPE_PEM) != 1) return fail(pair + " holds no private key that fits its certificate");
-  if (SSL_CTX_load_verify_locations(context.get(), trust.c_str(), nullptr) != 1) return fail(trust + " holds no certificate that can be read");
+  if (SSL_CTX_use_certificate_file(context.get(), pair.c_str(), SSL_FILETYPE_PEM) != 1)
+    return fail(pair + " holds no certificate that can be read");
+  if (SSL_CTX_use_PrivateKey_file(context.get(), pair.c_str(), SSL_FILETYPE_PEM) != 1)
+    return fail(pair + " holds no private key that fits its certificate");
+  if (SSL_CTX_load_verify_locations(context.get(), trust.c_str(), nullptr) != 1)
+    return fail(trust + " holds no certificate that can be read");
   return {};
 }
 
@@ -52,7 +56,8 @@ std::string listen_uri(const std::string& address, const char* transport) {
   auto colon = address.rfind(':');
   auto port = address.substr(colon + 1);
   const bool tls = std::strcmp(transport, "tls") == 0;
-  return (tls ? "sips:" : "sip:") + address.substr(0, colon) + ":" + (port == "0" ? "*" : port) + (tls ? "" : ";transport=tcp");
+  return (tls ? "sips:" : "sip:") + address.substr(0, colon) + ":" + (port == "0" ? "*" : port) +
+         (tls ? "" : ";transport=tcp");
 }
 
 int message_came(CoreSide* side, nta_agent_t*, msg_t* message, sip_t*) {
@@ -83,25 +88,30 @@ CoreState::CoreState(CoreConfig config, SubscriberDirectory& subscribers, Random
 
 Status CoreState::open(CoreSide& side, const std::string& address, const char* transport, unsigned verify) {
   auto colon = address.rfind(':');
-  if (colon == std::string::npos || colon + 1 == address.size()) return fail(ErrorCode::usage, "\"" + address + "\" is no address to listen on: host:port is wanted");
+  if (colon == std::string::npos || colon + 1 == address.size())
+    return fail(ErrorCode::usage, "\"" + address + "\" is no address to listen on: host:port is wanted");
   const auto uri = listen_uri(address, transport);
   auto* where = reinterpret_cast<const url_string_t*>(uri.c_str());
   auto* none = reinterpret_cast<const url_string_t*>(-1);  // the library's word for: no listener yet
   if (!side.agent) {
     side.agent =
-        ::nta_agent_create(root_, none, message_came, &side, NTATAG_UA(0), NTATAG_CANCEL_487(0), NTATAG_SERVER_RPORT(1), NTATAG_PASS_100(1), NTATAG_PASS_408(1),
-                           NTATAG_SIP_T1X64(k_transaction_milliseconds), NTATAG_MAXSIZE(k_most_unread_octets), NTATAG_USE_NAPTR(0), NTATAG_USE_SRV(0), TAG_END());
+        ::nta_agent_create(root_, none, message_came, &side, NTATAG_UA(0), NTATAG_CANCEL_487(0), NTATAG_SERVER_RPORT(1),
+                           NTATAG_PASS_100(1), NTATAG_PASS_408(1), NTATAG_SIP_T1X64(k_transaction_milliseconds),
+                           NTATAG_MAXSIZE(k_most_unread_octets), NTATAG_USE_NAPTR(0), NTATAG_USE_SRV(0), TAG_END());
     SEALCAST_ASSERT(side.agent);
   }
   errno = 0;
   // A UE is heard of at least once in the life of its binding; a service may be silent for long.
-  const unsigned idle = side.kind == CoreSide::Kind::ue ? static_cast<unsigned>(config_.max_expires + 60) * 1000U : std::numeric_limits<unsigned>::max();
-  if (::nta_agent_add_tport(side.agent, where, TPTAG_CERTIFICATE(config_.tls_directory.c_str()), TPTAG_TLS_VERIFY_POLICY(verify), TPTAG_QUEUESIZE(k_send_queue),
-                            TPTAG_SDWN_ERROR(1), TPTAG_IDLE(idle), TPTAG_LOG(0), TAG_END()) < 0) {
+  const unsigned idle = side.kind == CoreSide::Kind::ue ? static_cast<unsigned>(config_.max_expires + 60) * 1000U
+                                                        : std::numeric_limits<unsigned>::max();
+  if (::nta_agent_add_tport(side.agent, where, TPTAG_CERTIFICATE(config_.tls_directory.c_str()),
+                            TPTAG_TLS_VERIFY_POLICY(verify), TPTAG_QUEUESIZE(k_send_queue), TPTAG_SDWN_ERROR(1),
+                            TPTAG_IDLE(idle), TPTAG_LOG(0), TAG_END()) < 0) {
     // What errno says by then may be about the library's own clearing up.
     const bool telling = errno == EADDRINUSE || errno == EADDRNOTAVAIL || errno == EACCES;
-    return fail(ErrorCode::network, "cannot listen on " + address + " (" + transport + "): " +
-                                        (telling ? std::strerror(errno) : "the port is taken, or the address is not one of this machine"));
+    return fail(ErrorCode::network,
+                "cannot listen on " + address + " (" + transport + "): " +
+                    (telling ? std::strerror(errno) : "the port is taken, or the address is not one of this machine"));
   }
   return {};
 }
@@ -113,7 +123,8 @@ void CoreState::note_addresses(CoreSide& side) {
     own_addresses_.insert(address);
     // What UEs may write in Route instead: the domain, and loopback when the listener is on every address.
     const auto port = address.substr(address.rfind(':'));
-    for (const auto& name : {config_.domain, std::string("127.0.0.1"), std::string("[::1]")}) own_addresses_.insert(name + port);
+    for (const auto& name : {config_.domain, std::string("127.0.0.1"), std::string("[::1]")})
+      own_addresses_.insert(name + port);
     auto& out = tls ? side.tls_address : side.tcp_address;
     if (out.empty()) out = address;
   }
@@ -133,7 +144,8 @@ Status CoreState::start(su_root_t* root) {
   timer_ = ::su_timer_create(::su_root_task(root_), 1000);
   ::su_timer_set_for_ever(timer_, second_passed, this);
   log(LogLevel::info, "core",
-      "listening on " + ue_.tls_address + " (UEs, TLS), " + (ue_.tcp_address.empty() ? "" : ue_.tcp_address + " (UEs, TCP), ") + service_.tls_address +
+      "listening on " + ue_.tls_address + " (UEs, TLS), " +
+          (ue_.tcp_address.empty() ? "" : ue_.tcp_address + " (UEs, TCP), ") + service_.tls_address +
           " (services, TLS)");
   return {};
 }
@@ -151,7 +163,8 @@ void CoreState::stop() {
 
 void CoreState::on_second() {
   const auto now = seconds_now();
-  if (auto gone = bindings_.sweep(now)) log(LogLevel::info, "core", std::to_string(gone) + " registrations expired or lost their connection");
+  if (auto gone = bindings_.sweep(now))
+    log(LogLevel::info, "core", std::to_string(gone) + " registrations expired or lost their connection");
   bound_ = bindings_.size();
   digest_.forget_old(now);
   sweep_transactions(now);
@@ -169,7 +182,8 @@ struct Core::Impl {
   bool running = false;
 };
 
-Core::Core(CoreConfig config, SubscriberDirectory& subscribers) : impl_(std::make_unique<Impl>(std::move(config), subscribers)) {}
+Core::Core(CoreConfig config, SubscriberDirectory& subscribers)
+    : impl_(std::make_unique<Impl>(std::move(config), subscribers)) {}
 
 Core::~Core() {
   stop();
@@ -203,7 +217,8 @@ std::string Core::service_address() const {
 }
 void Core::set_services(std::vector<ServiceRoute> services) {
   if (!impl_->running) return impl_->state.set_services(std::move(services));
-  impl_->thread.post([this, services = std::move(services)]() mutable { impl_->state.set_services(std::move(services)); });
+  impl_->thread.post(
+      [this, services = std::move(services)]() mutable { impl_->state.set_services(std::move(services)); });
 }
 CoreCounters Core::counters() const {
   return impl_->state.counters();

@@ -1,6 +1,7 @@
 #pragma once
-// The embedded IMS core: registrar, digest authentication (RFC 8760, RFC 7616), stateful proxy, asserted identity (RFC 3325), Service-Route
-// (RFC 3608), static routes to the service identities. One process, for laboratories and tests; a thread of its own.
+// The embedded IMS core: registrar, digest authentication (RFC 8760, RFC 7616), stateful proxy, asserted identity (RFC
+// 3325), Service-Route (RFC 3608), static routes to the service identities. One process, for laboratories and tests; a
+// thread of its own.
 #include <memory>
 #include <optional>
 #include <string>
@@ -27,21 +28,22 @@ class SubscriberDirectory {
   virtual bool enrol_device(const std::string& user, const std::string& thumbprint) = 0;
 };
 
-// A service is known by the subject (CN or DNS name) of its certificate. What it sends carries the P-Asserted-Identity that it claims, if
-// that URI is routed to it here (its own name, a name in its domain), else sip:<user_or_domain>@<domain> of its first route that is no domain.
+// A service is known by the subject (CN or DNS name) of its certificate. What it sends carries the P-Asserted-Identity
+// that it claims, if that URI is routed to it here (its own name, a name in its domain), else
+// sip:<user_or_domain>@<domain> of its first route that is no domain.
 struct ServiceRoute {
   std::string user_or_domain;  // "tracker" (sip:tracker@domain) or "peers.<domain>" (every user there)
   bool whole_domain = false;
-  std::string address;         // "127.0.0.1:5071": TLS listener of the application server
+  std::string address;           // "127.0.0.1:5071": TLS listener of the application server
   std::string certificate_name;  // subject that its client certificate must carry for its requests to be trusted
 };
 
 struct CoreConfig {
-  std::string domain;           // "sealcast.test": realm and registrar
-  std::string ue_listen;        // TLS, "127.0.0.1:5061"; port 0 = chosen
-  std::string ue_listen_tcp;    // TCP for what carries no key; empty = off
-  std::string service_listen;   // TLS with client certificates
-  std::string tls_directory;    // agent.pem, cafile.pem
+  std::string domain;          // "sealcast.test": realm and registrar
+  std::string ue_listen;       // TLS, "127.0.0.1:5061"; port 0 = chosen
+  std::string ue_listen_tcp;   // TCP for what carries no key; empty = off
+  std::string service_listen;  // TLS with client certificates
+  std::string tls_directory;   // agent.pem, cafile.pem
   std::vector<ServiceRoute> services;
   int min_expires = 30, default_expires = 600, max_expires = 3600;  // of bindings, seconds
   bool insecure_signalling = false;  // laboratories: inline keys are relayed over TCP too
@@ -57,7 +59,7 @@ class Core {
   ~Core();
   Status start();  // listens, or says which address or file failed
   void stop();
-  std::string ue_address() const;       // after start()
+  std::string ue_address() const;  // after start()
   std::string ue_tcp_address() const;
   std::string service_address() const;
   void set_services(std::vector<ServiceRoute> services);  // thread-safe

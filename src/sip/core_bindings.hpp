@@ -1,6 +1,6 @@
 #pragma once
-// Who is registered, and over which connection: a UE is reached only over the connection it registered on, and a request is a
-// subscriber's only if it came over such a connection.
+// Who is registered, and over which connection: a UE is reached only over the connection it registered on, and a
+// request is a subscriber's only if it came over such a connection.
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -43,7 +43,8 @@ struct Binding {
 
 class BindingTable {
  public:
-  // Newest first. The same key takes the place of the old binding; beyond five the oldest goes. False: the table is full.
+  // Newest first. The same key takes the place of the old binding; beyond five the oldest goes. False: the table is
+  // full.
   bool put(const std::string& user, Binding binding);
   void remove(const std::string& user, const std::string& key);
   void remove_all(const std::string& user);

@@ -46,7 +46,8 @@ std::string DigestServer::challenge(std::int64_t now, bool stale) {
   Writer writer(body);
   writer.u64(static_cast<std::uint64_t>(now));
   random_.fill(writer.reserve(8));
-  return "Digest realm=\"" + realm_ + "\", nonce=\"" + sign(body) + "\", algorithm=SHA-256, qop=\"auth\"" + (stale ? ", stale=true" : "");
+  return "Digest realm=\"" + realm_ + "\", nonce=\"" + sign(body) + "\", algorithm=SHA-256, qop=\"auth\"" +
+         (stale ? ", stale=true" : "");
 }
 
 std::optional<std::int64_t> DigestServer::issued_at(const std::string& nonce) const {
@@ -57,14 +58,18 @@ std::optional<std::int64_t> DigestServer::issued_at(const std::string& nonce) co
   return static_cast<std::int64_t>(Reader(*octets).u64());
 }
 
-DigestVerdict DigestServer::check(const DigestCredentials& credentials, const std::string& method, const std::optional<std::string>& ha1, std::int64_t now) {
+DigestVerdict DigestServer::check(const DigestCredentials& credentials, const std::string& method,
+                                  const std::optional<std::string>& ha1, std::int64_t now) {
   auto nc = parse_nc(credentials.nc);
-  if (credentials.realm != realm_ || credentials.qop != "auth" || !nc || credentials.cnonce.empty()) return DigestVerdict::wrong;
+  if (credentials.realm != realm_ || credentials.qop != "auth" || !nc || credentials.cnonce.empty())
+    return DigestVerdict::wrong;
   if (parse_digest_algorithm(credentials.algorithm) != DigestAlgorithm::sha256) return DigestVerdict::wrong;
   auto issued = issued_at(credentials.nonce);
   if (!issued || now - *issued > k_nonce_life) return DigestVerdict::stale;
   // Computed for unknown users too: the time of an answer says nothing about who exists.
-  auto expected = digest_response(DigestAlgorithm::sha256, {ha1.value_or(nobody_ha1_), credentials.nonce, credentials.nc, credentials.cnonce, method, credentials.uri});
+  auto expected = digest_response(
+      DigestAlgorithm::sha256,
+      {ha1.value_or(nobody_ha1_), credentials.nonce, credentials.nc, credentials.cnonce, method, credentials.uri});
   const bool same = equal_constant_time(view_of(expected), view_of(credentials.response));
   if (!same || !ha1) return DigestVerdict::wrong;
   auto known = used_.find(credentials.nonce);
@@ -85,11 +90,13 @@ void DigestServer::forget_old(std::int64_t now) {
 
 bool GuessingBrake::blocks(const std::string& key, std::int64_t now) const {
   auto found = failures_.find(key);
-  return found != failures_.end() && found->second.count >= k_brake_failures && now - found->second.since < k_brake_window;
+  return found != failures_.end() && found->second.count >= k_brake_failures &&
+         now - found->second.since < k_brake_window;
 }
 
 void GuessingBrake::failed(const std::string& key, std::int64_t now) {
-  if (failures_.size() >= k_most_braked) std::erase_if(failures_, [now](const auto& each) { return now - each.second.since >= k_brake_window; });
+  if (failures_.size() >= k_most_braked)
+    std::erase_if(failures_, [now](const auto& each) { return now - each.second.since >= k_brake_window; });
   if (failures_.size() >= k_most_braked) failures_.clear();  // memory is worth more than the brake
   auto& entry = failures_.try_emplace(key, Failures{now, 0}).first->second;
   if (now - entry.since >= k_brake_window) entry = {now, 0};

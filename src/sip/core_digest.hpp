@@ -1,5 +1,6 @@
 #pragma once
-// Server side of digest authentication: signed nonces, replay protection, and a brake on guessing. No library types, no clock.
+// Server side of digest authentication: signed nonces, replay protection, and a brake on guessing. No library types, no
+// clock.
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -20,15 +21,17 @@ enum class DigestVerdict {
   wrong,  // wrong password, unknown user, or not what was asked for
 };
 
-// Nonces carry their own time and a MAC, so that challenges cost no memory; only nonces that were used with the right password are
-// remembered, to hold nc against replay. Bounded: when the table is full of fresh nonces, users are challenged once more.
+// Nonces carry their own time and a MAC, so that challenges cost no memory; only nonces that were used with the right
+// password are remembered, to hold nc against replay. Bounded: when the table is full of fresh nonces, users are
+// challenged once more.
 class DigestServer {
  public:
   DigestServer(std::string realm, RandomSource& random);
   // Value of WWW-Authenticate (RFC 8760: SHA-256).
   std::string challenge(std::int64_t now, bool stale);
   // ha1: of the user; nullopt for an unknown one, who costs the same time. now: seconds of a monotonic clock.
-  DigestVerdict check(const DigestCredentials& credentials, const std::string& method, const std::optional<std::string>& ha1, std::int64_t now);
+  DigestVerdict check(const DigestCredentials& credentials, const std::string& method,
+                      const std::optional<std::string>& ha1, std::int64_t now);
   void forget_old(std::int64_t now);
 
  private:

@@ -4,10 +4,12 @@
 namespace sealcast::sip {
 
 CoreState::Decision<Source> CoreState::source_of(const Incoming& incoming) const {
-  if (::tport_is_closed(incoming.connection)) return unexpected(Refusal{403, "the connection is gone"});  // and its subjects are freed
+  if (::tport_is_closed(incoming.connection))
+    return unexpected(Refusal{403, "the connection is gone"});  // and its subjects are freed
   if (incoming.side.kind == CoreSide::Kind::ue) return subscriber_on(incoming.sip(), incoming.connection);
   // Only while the message is being delivered; the list belongs to the connection.
-  return service_with(::tport_delivered_from_subjects(::nta_agent_tports(incoming.side.agent), incoming.message.get()), incoming.sip());
+  return service_with(::tport_delivered_from_subjects(::nta_agent_tports(incoming.side.agent), incoming.message.get()),
+                      incoming.sip());
 }
 
 // A To-tag, a Route or a From prove nothing: only the connection does, since a registration came over it.
@@ -26,7 +28,8 @@ CoreState::Decision<Source> CoreState::subscriber_on(const sip_t* sip, tport_t* 
   return Source{{Party::Kind::subscriber, user, binding->id}, impu(user), ::tport_has_tls(connection) != 0};
 }
 
-// The certificate says who may speak; among the identities that it covers, the one that the service claims, else its first own name.
+// The certificate says who may speak; among the identities that it covers, the one that the service claims, else its
+// first own name.
 CoreState::Decision<Source> CoreState::service_with(const su_strlst_t* subjects, const sip_t* sip) const {
   const auto carries = [&](const std::string& name) {
     for (isize_t i = 0, size = subjects ? su_strlst_len(subjects) : 0; i < size; ++i) {
@@ -37,7 +40,8 @@ CoreState::Decision<Source> CoreState::service_with(const su_strlst_t* subjects,
   const auto* claimed = sip_p_asserted_identity(sip);
   const url_t* claim = claimed && !claimed->paid_next ? claimed->paid_url : sip->sip_from->a_url;
   const auto* route = service_of(claim);
-  if (route && carries(route->certificate_name)) return Source{{Party::Kind::service, route->user_or_domain, 0}, identity_of(claim), true};
+  if (route && carries(route->certificate_name))
+    return Source{{Party::Kind::service, route->user_or_domain, 0}, identity_of(claim), true};
   for (const auto& each : config_.services) {
     if (each.whole_domain || !carries(each.certificate_name)) continue;
     return Source{{Party::Kind::service, each.user_or_domain, 0}, impu(each.user_or_domain), true};
@@ -46,7 +50,8 @@ CoreState::Decision<Source> CoreState::service_with(const su_strlst_t* subjects,
 }
 
 void CoreState::assert_identity(const Message& message, const Source& source, const Target& target) {
-  const bool hidden = wants_privacy(message.sip()) && source.party.kind == Party::Kind::subscriber && target.party.kind == Party::Kind::subscriber;
+  const bool hidden = wants_privacy(message.sip()) && source.party.kind == Party::Kind::subscriber &&
+                      target.party.kind == Party::Kind::subscriber;
   remove_assertions(message);
   if (!hidden) set_asserted_identity(message, source.identity);
   if (source.party.kind != Party::Kind::subscriber || target.party.kind != Party::Kind::service) return;

@@ -28,10 +28,11 @@ namespace sealcast::sip {
 
 class CoreState;
 
-// The UEs' listeners, or the services'. Two agents of the library, because they differ in whose certificate they want to see, and so
-// that no connection of one side can be taken for one of the other. No legs: requests come to us before the library keeps any state
-// for them, and state is made only for what is relayed. What is refused must cost nothing, and strangers must not reach the library's
-// server transactions: it aborts on an ACK for a response that could not be sent.
+// The UEs' listeners, or the services'. Two agents of the library, because they differ in whose certificate they want
+// to see, and so that no connection of one side can be taken for one of the other. No legs: requests come to us before
+// the library keeps any state for them, and state is made only for what is relayed. What is refused must cost nothing,
+// and strangers must not reach the library's server transactions: it aborts on an ACK for a response that could not be
+// sent.
 struct CoreSide {
   enum class Kind { ue, service };
   CoreState* core = nullptr;
@@ -92,8 +93,8 @@ struct CoreTransaction {
   std::list<CoreTransaction>::iterator self;
 };
 
-// What REGISTER is answered from, and how (core_registrar.cpp); who a request is from (core_identity.cpp); where it goes
-// (core_routing.cpp); its way there and back (core_proxy.cpp).
+// What REGISTER is answered from, and how (core_registrar.cpp); who a request is from (core_identity.cpp); where it
+// goes (core_routing.cpp); its way there and back (core_proxy.cpp).
 class CoreState {
  public:
   CoreState(CoreConfig config, SubscriberDirectory& subscribers, RandomSource& random);
@@ -149,7 +150,8 @@ class CoreState {
   void on_request(Incoming& incoming);
   Decision<void> forward(Incoming& incoming, const Source& source);
   Decision<void> prepare(const Message& message, const Source& source, const Target& target);
-  Decision<void> start(Incoming& incoming, Message message, const Source& source, const Target& target, Message original);
+  Decision<void> start(Incoming& incoming, Message message, const Source& source, const Target& target,
+                       Message original);
   bool try_next_device(CoreTransaction& transaction);
   void send_ack(CoreSide& to, Message message, const Target& target);
   void relay_response(CoreTransaction& transaction, nta_outgoing_t* client);

@@ -41,13 +41,15 @@ std::string url_text(const url_t* url) {
 std::string identity_of(const url_t* url) {
   if (!url || url->url_type != url_sip || !url->url_user || !url->url_host || url->url_password) return {};
   std::string host = url->url_host;
-  std::transform(host.begin(), host.end(), host.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::transform(host.begin(), host.end(), host.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return "sip:" + std::string(url->url_user) + "@" + host;
 }
 
 bool wants_udp(const url_t* url) {
   char value[16];
-  return url && url->url_params && ::url_param(url->url_params, "transport", value, sizeof value) > 0 && same_word(value, "udp");
+  return url && url->url_params && ::url_param(url->url_params, "transport", value, sizeof value) > 0 &&
+         same_word(value, "udp");
 }
 
 const char* unknown_header(const sip_t* sip, std::string_view name) {
@@ -74,7 +76,8 @@ void remove_assertions(const Message& message) {
   auto* sip = message.sip();
   remove_asserted_identity(message);
   while (auto* header = sip_p_preferred_identity(sip)) remove(message, header);
-  for (std::string_view name : {"P-Preferred-Identity", "P-Asserted-Service", "P2PCDS-Device"}) remove_unknown_headers(message, name);
+  for (std::string_view name : {"P-Preferred-Identity", "P-Asserted-Service", "P2PCDS-Device"})
+    remove_unknown_headers(message, name);
   while (sip->sip_authorization) remove(message, sip->sip_authorization);
   while (sip->sip_proxy_authorization) remove(message, sip->sip_proxy_authorization);
   while (sip->sip_error) remove(message, sip->sip_error);

@@ -34,7 +34,8 @@ class Message {
 
 std::string text_or_empty(const char* text);
 std::string url_text(const url_t* url);
-// "sip:user@host" in lower-case host, without port and parameters: how identities are compared. Empty for what is no such URI.
+// "sip:user@host" in lower-case host, without port and parameters: how identities are compared. Empty for what is no
+// such URI.
 std::string identity_of(const url_t* url);
 bool same_word(std::string_view a, std::string_view b);  // ASCII, case-insensitive
 bool wants_udp(const url_t* url);                        // ";transport=udp"
@@ -42,7 +43,8 @@ bool wants_udp(const url_t* url);                        // ";transport=udp"
 // Value of the first header of this name that the library has no type for; nullptr: none.
 const char* unknown_header(const sip_t* sip, std::string_view name);
 void remove_unknown_headers(const Message& message, std::string_view name);
-// Whatever only the core may assert, credentials, and headers that the library could not read (they would be sent on as they are).
+// Whatever only the core may assert, credentials, and headers that the library could not read (they would be sent on as
+// they are).
 void remove_assertions(const Message& message);
 void remove_asserted_identity(const Message& message);
 void set_asserted_identity(const Message& message, const std::string& identity);

@@ -17,8 +17,10 @@ using test::SipMessage;
 using test::TestUe;
 
 constexpr const char* k_tracker = "sip:tracker@sealcast.test";
-constexpr const char* k_sdp = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=application 9 RTP/AVPF 98\r\n";
-constexpr const char* k_sdp_with_key = "v=0\r\nm=application 9 RTP/SAVPF 98\r\na=crypto:1 AEAD_AES_128_GCM inline:AAAA\r\n";
+constexpr const char* k_sdp =
+    "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=application 9 RTP/AVPF 98\r\n";
+constexpr const char* k_sdp_with_key =
+    "v=0\r\nm=application 9 RTP/SAVPF 98\r\na=crypto:1 AEAD_AES_128_GCM inline:AAAA\r\n";
 
 // Route for what the callee (as it came) or the caller (reversed) sends within the dialog.
 std::vector<std::string> route_of(const SipMessage& message, bool reversed) {
@@ -54,7 +56,8 @@ struct CoreProxyTest : CoreTest {
     auto invite = receive(callee);
     EXPECT_EQ(invite.method(), "INVITE");
     callee.send(response_text(invite, 180, "Ringing", "t1"));
-    callee.send(response_text(invite, 200, "OK", "t1", {"Contact: <" + callee_contact + ">"}, "application/sdp", k_sdp));
+    callee.send(
+        response_text(invite, 200, "OK", "t1", {"Contact: <" + callee_contact + ">"}, "application/sdp", k_sdp));
     auto answer = caller.answer();
     EXPECT_EQ(answer.status(), 200) << answer.start;
     RequestParts ack{"ACK", callee_contact, {}, answer.header("To"), route_of(answer, true)};
@@ -86,14 +89,19 @@ TEST_F(CoreProxyTest, asserts_its_own_identity_to_a_service_in_place_of_a_forged
   test::SeededRandom random(5);
   auto key = crypto::PrivateKey::generate(random);
   auto alice = ue("alice");
-  ASSERT_EQ(alice.register_with("secret-alice", 600, {"P2PCDS-Device-Key: " + keys::make_enrolment(alice.impu(), std::time(nullptr), key)}).status(), 200);
+  ASSERT_EQ(alice
+                .register_with("secret-alice", 600,
+                               {"P2PCDS-Device-Key: " + keys::make_enrolment(alice.impu(), std::time(nullptr), key)})
+                .status(),
+            200);
   alice.connection.send(
       alice.request({"MESSAGE",
                      k_tracker,
                      {},
                      {},
-                     {"P-Asserted-Identity: <sip:bob@sealcast.test>", "p-asserted-identity : <sip:carol@sealcast.test>", "P-Preferred-Identity: <sip:bob@sealcast.test>",
-                      "P2PCDS-Device: forged", "P2PCDS-device : forged", "Privacy: id", "P2PCDS-Token: kept"},
+                     {"P-Asserted-Identity: <sip:bob@sealcast.test>", "p-asserted-identity : <sip:carol@sealcast.test>",
+                      "P-Preferred-Identity: <sip:bob@sealcast.test>", "P2PCDS-Device: forged",
+                      "P2PCDS-device : forged", "Privacy: id", "P2PCDS-Token: kept"},
                      "text/plain",
                      "hello"}));
   auto core = accepted(*tracker_);
@@ -106,7 +114,8 @@ TEST_F(CoreProxyTest, asserts_its_own_identity_to_a_service_in_place_of_a_forged
   EXPECT_EQ(message.header("Max-Forwards"), "69");
   EXPECT_EQ(message.uri(), k_tracker);
   EXPECT_EQ(message.body, "hello");
-  core.send(response_text(message, 202, "Accepted", "t1", {"P-Asserted-Identity: <sip:tracker@sealcast.test>", "SIP-ETag: e1"}));
+  core.send(response_text(message, 202, "Accepted", "t1",
+                          {"P-Asserted-Identity: <sip:tracker@sealcast.test>", "SIP-ETag: e1"}));
   auto answer = alice.answer();
   EXPECT_EQ(answer.status(), 202);
   EXPECT_EQ(answer.header("SIP-ETag"), "e1");
@@ -115,19 +124,21 @@ TEST_F(CoreProxyTest, asserts_its_own_identity_to_a_service_in_place_of_a_forged
 
 TEST_F(CoreProxyTest, does_not_pass_on_headers_that_it_cannot_read) {
   auto alice = registered("alice"), bob = registered("bob");
-  alice.connection.send(alice.request({"MESSAGE",
-                                       "sip:bob@sealcast.test",
-                                       {},
-                                       {},
-                                       {"P-Asserted-Identity: \"open <sip:carol@sealcast.test", "P-Asserted-Identity: <sip:carol@sealcast.test>, <<", "Privacy: ,;,",
-                                        "Accept-Contact: ;;;", "Date: never", "P2PCDS-Token: kept"},
-                                       "text/plain",
-                                       "hello"}));
+  alice.connection.send(alice.request(
+      {"MESSAGE",
+       "sip:bob@sealcast.test",
+       {},
+       {},
+       {"P-Asserted-Identity: \"open <sip:carol@sealcast.test", "P-Asserted-Identity: <sip:carol@sealcast.test>, <<",
+        "Privacy: ,;,", "Accept-Contact: ;;;", "Date: never", "P2PCDS-Token: kept"},
+       "text/plain",
+       "hello"}));
   auto message = receive(bob.connection);
   ASSERT_EQ(message.method(), "MESSAGE");
   EXPECT_EQ(message.all("P-Asserted-Identity"), std::vector<std::string>{"<sip:alice@sealcast.test>"});
   EXPECT_EQ(message.header("P2PCDS-Token"), "kept");
-  for (auto& [name, value] : message.headers) EXPECT_EQ(value.find("carol"), std::string::npos) << name << ": " << value;
+  for (auto& [name, value] : message.headers)
+    EXPECT_EQ(value.find("carol"), std::string::npos) << name << ": " << value;
 }
 
 TEST_F(CoreProxyTest, carries_a_message_between_two_subscribers) {
@@ -159,13 +170,20 @@ TEST_F(CoreProxyTest, asks_the_next_device_of_a_subscriber_when_one_says_404) {
   EXPECT_EQ(alice.answer().status(), 200);
 
   alice.connection.send(alice.request({"MESSAGE", "sip:bob@sealcast.test", {}, {}, {}, "text/plain", "again"}));
-  for (auto* device : {&new_device, &old_device}) device->connection.send(response_text(receive(device->connection), 404, "Not Found", "t3"));
+  for (auto* device : {&new_device, &old_device})
+    device->connection.send(response_text(receive(device->connection), 404, "Not Found", "t3"));
   EXPECT_EQ(alice.answer().status(), 404);
 }
 
 TEST_F(CoreProxyTest, hides_the_identity_from_other_subscribers_on_request) {
   auto alice = registered("alice"), bob = registered("bob");
-  alice.connection.send(alice.request({"MESSAGE", "sip:bob@sealcast.test", "sip:anonymous@anonymous.invalid", {}, {"Privacy: id"}, "text/plain", "hello"}));
+  alice.connection.send(alice.request({"MESSAGE",
+                                       "sip:bob@sealcast.test",
+                                       "sip:anonymous@anonymous.invalid",
+                                       {},
+                                       {"Privacy: id"},
+                                       "text/plain",
+                                       "hello"}));
   auto message = receive(bob.connection);
   ASSERT_EQ(message.method(), "MESSAGE");
   EXPECT_EQ(message.header("P-Asserted-Identity"), "");
@@ -194,14 +212,17 @@ TEST_F(CoreProxyTest, refuses_what_comes_over_a_connection_without_registration)
 
 TEST_F(CoreProxyTest, is_no_relay_for_forged_tags_and_routes) {
   auto alice = registered("alice"), bob = registered("bob");
-  for (auto& route : std::vector<std::vector<std::string>>{{},
-                                                           {"Route: <sip:" + core_->ue_address() + ";transport=tls;lr>"},
-                                                           {"Route: <sip:forged@" + core_->ue_address() + ";transport=tls;lr>"},
-                                                           {"Route: <sip:" + core_->ue_address() + ";transport=tls;lr>, <sip:127.0.0.1:9;lr>"},
-                                                           {"Route: <sip:127.0.0.1:9;lr>"}}) {
-    EXPECT_EQ(alice.ask({"BYE", bob.contact(), {}, "<sip:bob@sealcast.test>;tag=forged", route}).status(), 403) << (route.empty() ? "" : route[0]);
+  for (auto& route : std::vector<std::vector<std::string>>{
+           {},
+           {"Route: <sip:" + core_->ue_address() + ";transport=tls;lr>"},
+           {"Route: <sip:forged@" + core_->ue_address() + ";transport=tls;lr>"},
+           {"Route: <sip:" + core_->ue_address() + ";transport=tls;lr>, <sip:127.0.0.1:9;lr>"},
+           {"Route: <sip:127.0.0.1:9;lr>"}}) {
+    EXPECT_EQ(alice.ask({"BYE", bob.contact(), {}, "<sip:bob@sealcast.test>;tag=forged", route}).status(), 403)
+        << (route.empty() ? "" : route[0]);
   }
-  EXPECT_EQ(alice.ask({"MESSAGE", k_tracker, {}, {}, {"Route: <sip:127.0.0.1:9;lr>"}, "text/plain", "x"}).status(), 403);
+  EXPECT_EQ(alice.ask({"MESSAGE", k_tracker, {}, {}, {"Route: <sip:127.0.0.1:9;lr>"}, "text/plain", "x"}).status(),
+            403);
   EXPECT_FALSE(bob.connection.receive(100ms));
 }
 
@@ -209,9 +230,16 @@ TEST_F(CoreProxyTest, takes_a_dialog_between_subscribers_from_invite_to_bye) {
   auto alice = registered("alice"), bob = registered("bob");
   auto dialog = establish(alice, bob.connection, invite_to("sip:bob@sealcast.test", alice.contact()), bob.contact());
   EXPECT_EQ(dialog.invite.all("Record-Route").size(), 1u);
-  EXPECT_EQ(dialog.invite.header("Record-Route").find("alice"), std::string::npos) << "the caller's name must not be readable";
+  EXPECT_EQ(dialog.invite.header("Record-Route").find("alice"), std::string::npos)
+      << "the caller's name must not be readable";
   // re-INVITE from the callee: towards the caller, who never listens.
-  RequestParts again{"INVITE", alice.contact(), bob.impu(), dialog.invite.header("From"), route_of(dialog.invite, false), "application/sdp", k_sdp};
+  RequestParts again{"INVITE",
+                     alice.contact(),
+                     bob.impu(),
+                     dialog.invite.header("From"),
+                     route_of(dialog.invite, false),
+                     "application/sdp",
+                     k_sdp};
   again.headers.push_back("Contact: <" + bob.contact() + ">");
   again.from_tag = "t1";
   again.call_id = dialog.invite.header("Call-ID");
@@ -242,7 +270,8 @@ TEST_F(CoreProxyTest, takes_a_dialog_to_a_service_and_back_over_its_own_connecti
   auto dialog = establish(alice, core, invite_to("sip:cache@sealcast.test", alice.contact()), contact);
   auto route = route_of(dialog.invite, false);
   ASSERT_EQ(route.size(), 2u);
-  EXPECT_NE(route[0].find(core_->service_address()), std::string::npos) << "what the service sees on top is the listener that it knows";
+  EXPECT_NE(route[0].find(core_->service_address()), std::string::npos)
+      << "what the service sees on top is the listener that it knows";
   EXPECT_NE(route[1].find(core_->ue_address()), std::string::npos);
 
   // BYE by the service, over the connection that it makes itself.
@@ -265,14 +294,17 @@ TEST_F(CoreProxyTest, takes_a_dialog_to_a_service_and_back_over_its_own_connecti
 
 TEST_F(CoreProxyTest, takes_a_subscription_to_a_service_and_its_notifications_back) {
   auto alice = registered("alice");
-  alice.connection.send(alice.request({"SUBSCRIBE", k_tracker, {}, {}, {"Event: p2pcds-peers", "Expires: 300", "Contact: <" + alice.contact() + ">"}}));
+  alice.connection.send(alice.request(
+      {"SUBSCRIBE", k_tracker, {}, {}, {"Event: p2pcds-peers", "Expires: 300", "Contact: <" + alice.contact() + ">"}}));
   auto core = accepted(*tracker_);
   auto subscribe = receive(core);
   ASSERT_EQ(subscribe.method(), "SUBSCRIBE");
-  core.send(response_text(subscribe, 200, "OK", "t1", {"Expires: 300", "Contact: <sip:tracker@" + tracker_->address() + ">"}));
+  core.send(response_text(subscribe, 200, "OK", "t1",
+                          {"Expires: 300", "Contact: <sip:tracker@" + tracker_->address() + ">"}));
   EXPECT_EQ(alice.answer().status(), 200);
   auto tracker = service("tracker");
-  RequestParts notify{"NOTIFY", alice.contact(), k_tracker, subscribe.header("From"), route_of(subscribe, false), "text/plain", "peers"};
+  RequestParts notify{"NOTIFY",     alice.contact(), k_tracker, subscribe.header("From"), route_of(subscribe, false),
+                      "text/plain", "peers"};
   notify.headers.insert(notify.headers.end(), {"Event: p2pcds-peers", "Subscription-State: active;expires=300"});
   notify.from_tag = "t1";
   notify.call_id = subscribe.header("Call-ID");
@@ -295,15 +327,18 @@ TEST_F(CoreProxyTest, routes_a_whole_domain_to_its_service_which_may_speak_for_n
 
   auto tracker = service("tracker");
   const auto identity_after = [&](const std::string& from, std::vector<std::string> headers) {
-    tracker.send(request_text(tracker, {"MESSAGE", "sip:bob@sealcast.test", from, "<sip:bob@sealcast.test>", std::move(headers), "text/plain", "x"}));
+    tracker.send(request_text(tracker, {"MESSAGE", "sip:bob@sealcast.test", from, "<sip:bob@sealcast.test>",
+                                        std::move(headers), "text/plain", "x"}));
     auto received = receive(bob.connection);
     bob.connection.send(response_text(received, 200, "OK", "t1"));
     EXPECT_EQ(receive(tracker).status(), 200);
     return received.header("P-Asserted-Identity");
   };
   EXPECT_EQ(identity_after(k_tracker, {}), "<sip:tracker@sealcast.test>");
-  EXPECT_EQ(identity_after(k_tracker, {"P-Asserted-Identity: <sip:ps@peers.sealcast.test>", "Privacy: id"}), "<sip:ps@peers.sealcast.test>");
-  EXPECT_EQ(identity_after("sip:alice@sealcast.test", {"P-Asserted-Identity: <sip:alice@sealcast.test>"}), "<sip:tracker@sealcast.test>")
+  EXPECT_EQ(identity_after(k_tracker, {"P-Asserted-Identity: <sip:ps@peers.sealcast.test>", "Privacy: id"}),
+            "<sip:ps@peers.sealcast.test>");
+  EXPECT_EQ(identity_after("sip:alice@sealcast.test", {"P-Asserted-Identity: <sip:alice@sealcast.test>"}),
+            "<sip:tracker@sealcast.test>")
       << "nobody speaks for a subscriber";
   EXPECT_EQ(identity_after("sip:cache@sealcast.test", {}), "<sip:tracker@sealcast.test>") << "nor for another service";
 }
@@ -449,8 +484,18 @@ TEST_F(CoreProxyTest, wants_a_known_certificate_from_services) {
 TEST_F(CoreProxyTest, refuses_hops_loops_udp_and_large_bodies) {
   auto alice = registered("alice");
   EXPECT_EQ(alice.ask({"MESSAGE", k_tracker, {}, {}, {"Max-Forwards: 0"}, "text/plain", "x"}).status(), 483);
-  EXPECT_EQ(alice.ask({"MESSAGE", k_tracker, {}, {}, {"Via: SIP/2.0/TLS " + core_->ue_address() + ";branch=z9hG4bKloop"}, "text/plain", "x"}).status(), 482);
-  EXPECT_EQ(alice.ask({"MESSAGE", "sip:tracker@sealcast.test;transport=udp", {}, {}, {}, "text/plain", "x"}).status(), 403);
+  EXPECT_EQ(alice
+                .ask({"MESSAGE",
+                      k_tracker,
+                      {},
+                      {},
+                      {"Via: SIP/2.0/TLS " + core_->ue_address() + ";branch=z9hG4bKloop"},
+                      "text/plain",
+                      "x"})
+                .status(),
+            482);
+  EXPECT_EQ(alice.ask({"MESSAGE", "sip:tracker@sealcast.test;transport=udp", {}, {}, {}, "text/plain", "x"}).status(),
+            403);
   EXPECT_EQ(alice.ask({"MESSAGE", k_tracker, {}, {}, {}, "text/plain", std::string(66'000, 'x')}).status(), 413);
   EXPECT_EQ(alice.ask({"MESSAGE", "tel:+123", {}, "<sip:bob@sealcast.test>", {}, "text/plain", "x"}).status(), 416);
   EXPECT_GE(core_->counters().refused, 5u);
@@ -458,16 +503,20 @@ TEST_F(CoreProxyTest, refuses_hops_loops_udp_and_large_bodies) {
 
 TEST_F(CoreProxyTest, survives_garbage) {
   for (const std::string& text :
-       {std::string("\r\n\r\n\r\nnonsense\r\n\r\n"), std::string(5000, 'A') + "\r\n\r\n", std::string("REGISTER sip:sealcast.test SIP/2.0\r\n\r\n"),
-        std::string("MESSAGE sip:bob@sealcast.test SIP/2.0\r\nVia: ;;;\r\nFrom: <\r\nTo: >\r\nCSeq: x\r\nCall-ID:\r\nContent-Length: 99999999999\r\n\r\n"),
-        std::string("SIP/2.0 200 OK\r\nVia: SIP/2.0/TLS 127.0.0.1:1;branch=z9hG4bK1\r\n\r\n"), std::string(1, '\0') + std::string(300, '\xff') + "\r\n\r\n",
+       {std::string("\r\n\r\n\r\nnonsense\r\n\r\n"), std::string(5000, 'A') + "\r\n\r\n",
+        std::string("REGISTER sip:sealcast.test SIP/2.0\r\n\r\n"),
+        std::string("MESSAGE sip:bob@sealcast.test SIP/2.0\r\nVia: ;;;\r\nFrom: <\r\nTo: >\r\nCSeq: "
+                    "x\r\nCall-ID:\r\nContent-Length: 99999999999\r\n\r\n"),
+        std::string("SIP/2.0 200 OK\r\nVia: SIP/2.0/TLS 127.0.0.1:1;branch=z9hG4bK1\r\n\r\n"),
+        std::string(1, '\0') + std::string(300, '\xff') + "\r\n\r\n",
         std::string("INVITE sip:%00@[::1 SIP/2.0\r\nVia: SIP/2.0/TLS x\r\n\r\n"), std::string(200'000, 'x')}) {
     auto mallory = ue("alice");
     mallory.connection.send(text);
     mallory.connection.receive(20ms);
   }
-  for (const char* header : {"Authorization: Digest", "Authorization: Digest realm=\"sealcast.test\", username=\"@\", nc=zz", "Contact: *", "Contact: <", "Expires: -1",
-                             "P2PCDS-Device-Key: a.b.c"}) {
+  for (const char* header :
+       {"Authorization: Digest", "Authorization: Digest realm=\"sealcast.test\", username=\"@\", nc=zz", "Contact: *",
+        "Contact: <", "Expires: -1", "P2PCDS-Device-Key: a.b.c"}) {
     auto mallory = ue("alice"), eve = ue("alice");
     EXPECT_GE(mallory.ask(mallory.registration({header})).status(), 400) << header;
     EXPECT_NE(eve.register_with("secret-alice", 600, {header}).status(), 0) << header;
@@ -475,7 +524,8 @@ TEST_F(CoreProxyTest, survives_garbage) {
   EXPECT_EQ(ue("bob").register_now().status(), 200);
 }
 
-// The library's own server transactions abort the process here: an ACK for a response that found no room in the send queue.
+// The library's own server transactions abort the process here: an ACK for a response that found no room in the send
+// queue.
 TEST_F(CoreProxyTest, cuts_off_who_sends_without_reading) {
   TestUe mallory{SipConnection::tls(core_->ue_address(), directory("ue"), 4096), "alice"};
   bool listens = true;

@@ -30,8 +30,9 @@ std::string parameter(const msg_auth_t* header, const char* name) {
 }
 
 DigestCredentials credentials_of(const msg_auth_t* header) {
-  return {parameter(header, "username="), parameter(header, "realm="), parameter(header, "nonce="), parameter(header, "uri="),      parameter(header, "response="),
-          parameter(header, "cnonce="),   parameter(header, "nc="),    parameter(header, "qop="),   parameter(header, "algorithm=")};
+  return {parameter(header, "username="), parameter(header, "realm="),    parameter(header, "nonce="),
+          parameter(header, "uri="),      parameter(header, "response="), parameter(header, "cnonce="),
+          parameter(header, "nc="),       parameter(header, "qop="),      parameter(header, "algorithm=")};
 }
 
 // docs/protocol.md section 1: [a-z0-9][a-z0-9._-]{0,31}.
@@ -54,7 +55,8 @@ UnixSeconds issued_at(std::string_view jws) {
 
 void CoreState::on_register(Incoming& incoming) {
   const auto* sip = incoming.sip();
-  if (!same_word(text_or_empty(sip->sip_request->rq_url->url_host), config_.domain)) return refuse(incoming, {404, "the domain is not served here"});
+  if (!same_word(text_or_empty(sip->sip_request->rq_url->url_host), config_.domain))
+    return refuse(incoming, {404, "the domain is not served here"});
   auto user = authenticate(sip, ::tport_name(incoming.connection)->tpn_host);
   if (!user) {
     if (user.error().status != 401) return refuse(incoming, user.error());
@@ -67,23 +69,30 @@ void CoreState::on_register(Incoming& incoming) {
   bound_ = bindings_.size();
   ++registrations_;
   log(LogLevel::info, "core",
-      *user + " registered from " + peer_of(incoming.connection) + (::tport_has_tls(incoming.connection) ? " (TLS), " : " (TCP), ") +
+      *user + " registered from " + peer_of(incoming.connection) +
+          (::tport_has_tls(incoming.connection) ? " (TLS), " : " (TCP), ") +
           std::to_string(bindings_.of(*user).size()) + " bindings");
   confirm(incoming, *user);
 }
 
-// The name of the user whose password made the answer. Whether a user exists shows neither in the status nor in the time.
+// The name of the user whose password made the answer. Whether a user exists shows neither in the status nor in the
+// time.
 CoreState::Decision<std::string> CoreState::authenticate(const sip_t* sip, const std::string& peer) {
   const auto now = seconds_now();
-  const auto challenge = [&](bool stale) { return unexpected(Refusal{401, "Unauthorized", "WWW-Authenticate: " + digest_.challenge(now, stale)}); };
+  const auto challenge = [&](bool stale) {
+    return unexpected(Refusal{401, "Unauthorized", "WWW-Authenticate: " + digest_.challenge(now, stale)});
+  };
   const msg_auth_t* header = sip->sip_authorization;
-  while (header && !(same_word(text_or_empty(header->au_scheme), "Digest") && parameter(header, "realm=") == config_.domain)) header = header->au_next;
+  while (header &&
+         !(same_word(text_or_empty(header->au_scheme), "Digest") && parameter(header, "realm=") == config_.domain))
+    header = header->au_next;
   if (!header) return challenge(false);
 
   const auto given = credentials_of(header);
   const auto at = given.user.rfind('@');
   const auto name = given.user.substr(0, at);
-  const bool formed = at != std::string::npos && given.user.substr(at + 1) == config_.domain && is_subscriber_name(name);
+  const bool formed =
+      at != std::string::npos && given.user.substr(at + 1) == config_.domain && is_subscriber_name(name);
   const auto brake = (formed ? name : std::string("?")) + " " + peer;
   if (brake_.blocks(brake, now)) return unexpected(Refusal{403, "too many failed attempts, wait a minute"});
   auto known = formed ? subscribers_.find(name) : std::nullopt;
@@ -106,23 +115,27 @@ CoreState::Decision<void> CoreState::check_registration(const sip_t* sip, const 
     return unexpected(Refusal{403, "To and From must be " + impu(user)});
   std::size_t contacts = 0;
   for (auto* each = sip->sip_contact; each; each = each->m_next) {
-    if (++contacts > k_most_contacts || url_text(each->m_url).size() > k_longest_contact) return unexpected(Refusal{403, "too many contacts, or too long ones"});
+    if (++contacts > k_most_contacts || url_text(each->m_url).size() > k_longest_contact)
+      return unexpected(Refusal{403, "too many contacts, or too long ones"});
     if (each->m_url->url_type == url_any) {
       const auto* expires = sip->sip_expires;
       if (sip->sip_contact->m_next || !expires || expires->ex_delta != 0 || expires->ex_date != 0)
         return unexpected(Refusal{400, "Contact * removes all bindings: Expires 0 belongs to it"});
       continue;
     }
-    if (each->m_url->url_type != url_sip && each->m_url->url_type != url_sips) return unexpected(Refusal{403, "the contact is no sip URI"});
+    if (each->m_url->url_type != url_sip && each->m_url->url_type != url_sips)
+      return unexpected(Refusal{403, "the contact is no sip URI"});
     if (wants_udp(each->m_url)) return unexpected(Refusal{403, "udp is not spoken here"});
-    if (!expires_of(each, sip)) return unexpected(Refusal{423, "Interval Too Brief", "Min-Expires: " + std::to_string(config_.min_expires)});
+    if (!expires_of(each, sip))
+      return unexpected(Refusal{423, "Interval Too Brief", "Min-Expires: " + std::to_string(config_.min_expires)});
   }
   return {};
 }
 
 // 0: remove. nullopt: shorter than is allowed.
 std::optional<int> CoreState::expires_of(const sip_contact_t* contact, const sip_t* sip) const {
-  const auto wanted = ::sip_contact_expires(contact, sip->sip_expires, sip->sip_date, static_cast<sip_time_t>(config_.default_expires), 0);
+  const auto wanted = ::sip_contact_expires(contact, sip->sip_expires, sip->sip_date,
+                                            static_cast<sip_time_t>(config_.default_expires), 0);
   if (wanted == 0) return 0;
   if (wanted < static_cast<sip_time_t>(config_.min_expires)) return std::nullopt;
   return static_cast<int>(std::min(wanted, static_cast<sip_time_t>(config_.max_expires)));
@@ -139,7 +152,8 @@ CoreState::Decision<void> CoreState::enrol(const sip_t* sip, const std::string& 
     if (old && *old == subscribers_.device_of(user)) return {};
     return unexpected(Refusal{403, printable(thumbprint.error().message)});
   }
-  if (!subscribers_.enrol_device(user, *thumbprint)) return unexpected(Refusal{403, "another device key is enrolled for this subscriber"});
+  if (!subscribers_.enrol_device(user, *thumbprint))
+    return unexpected(Refusal{403, "another device key is enrolled for this subscriber"});
   return {};
 }
 
@@ -160,7 +174,8 @@ CoreState::Decision<void> CoreState::bind(const sip_t* sip, const std::string& u
     }
     binding.connection = Connection(connection);
     binding.expires = seconds_now() + expires;
-    if (!bindings_.put(user, std::move(binding))) return unexpected(Refusal{503, "no room for more registrations", "Retry-After: 60"});
+    if (!bindings_.put(user, std::move(binding)))
+      return unexpected(Refusal{503, "no room for more registrations", "Retry-After: 60"});
   }
   return {};
 }
@@ -168,11 +183,13 @@ CoreState::Decision<void> CoreState::bind(const sip_t* sip, const std::string& u
 void CoreState::confirm(Incoming& incoming, const std::string& user) {
   std::string contacts;
   for (const auto& each : bindings_.of(user)) {
-    contacts += (contacts.empty() ? "<" : ", <") + each.contact + ">;expires=" + std::to_string(std::max<std::int64_t>(each.expires - seconds_now(), 0));
+    contacts += (contacts.empty() ? "<" : ", <") + each.contact +
+                ">;expires=" + std::to_string(std::max<std::int64_t>(each.expires - seconds_now(), 0));
   }
   const auto service_route = route_uri(ue_, ::tport_has_tls(incoming.connection) != 0, "orig");
   const auto associated = "P-Associated-URI: <" + impu(user) + ">";
-  ::nta_msg_treply(ue_.agent, incoming.message.release(), SIP_200_OK, TAG_IF(!contacts.empty(), SIPTAG_CONTACT_STR(contacts.c_str())),
+  ::nta_msg_treply(ue_.agent, incoming.message.release(), SIP_200_OK,
+                   TAG_IF(!contacts.empty(), SIPTAG_CONTACT_STR(contacts.c_str())),
                    SIPTAG_SERVICE_ROUTE_STR(service_route.c_str()), SIPTAG_HEADER_STR(associated.c_str()), TAG_END());
 }
 

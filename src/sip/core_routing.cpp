@@ -1,4 +1,5 @@
-// Where a request goes: to a service over its TLS listener, to a subscriber over the connection he registered on, nowhere else.
+// Where a request goes: to a service over its TLS listener, to a subscriber over the connection he registered on,
+// nowhere else.
 #include <algorithm>
 #include <cctype>
 
@@ -8,7 +9,8 @@ namespace sealcast::sip {
 namespace {
 
 std::string lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return text;
 }
 
@@ -16,19 +18,30 @@ std::string lower(std::string text) {
 
 CoreState::Decision<void> CoreState::check_form(const CoreSide& side, const sip_t* sip) const {
   const auto* uri = sip->sip_request->rq_url;
-  if (uri->url_type != url_sip && uri->url_type != url_sips) return unexpected(Refusal{416, "only sip URIs are routed here"});
-  if (wants_udp(uri) || (sip->sip_route && wants_udp(sip->sip_route->r_url))) return unexpected(Refusal{403, "udp is not spoken here"});
-  if (sip->sip_payload && sip->sip_payload->pl_len > k_most_octets) return unexpected(Refusal{413, "the body is larger than 64 KiB"});
+  if (uri->url_type != url_sip && uri->url_type != url_sips)
+    return unexpected(Refusal{416, "only sip URIs are routed here"});
+  if (wants_udp(uri) || (sip->sip_route && wants_udp(sip->sip_route->r_url)))
+    return unexpected(Refusal{403, "udp is not spoken here"});
+  if (sip->sip_payload && sip->sip_payload->pl_len > k_most_octets)
+    return unexpected(Refusal{413, "the body is larger than 64 KiB"});
   if (sip->sip_max_forwards && sip->sip_max_forwards->mf_count == 0) return unexpected(Refusal{483, "Too Many Hops"});
   if (sip->sip_proxy_require)
-    return unexpected(Refusal{420, "Bad Extension", "Unsupported: " + text_or_empty(sip->sip_proxy_require->k_items ? *sip->sip_proxy_require->k_items : "")});
+    return unexpected(Refusal{
+        420, "Bad Extension",
+        "Unsupported: " + text_or_empty(sip->sip_proxy_require->k_items ? *sip->sip_proxy_require->k_items : "")});
   // The library would take part in reliable provisional responses (RFC 3262) by itself; nobody here needs them.
-  if (::sip_has_feature(sip->sip_require, "100rel")) return unexpected(Refusal{420, "Bad Extension", "Unsupported: 100rel"});
+  if (::sip_has_feature(sip->sip_require, "100rel"))
+    return unexpected(Refusal{420, "Bad Extension", "Unsupported: 100rel"});
   // RFC 3261 section 16.3 item 4. A UE has no business in passing on what came through here; a service may do so once.
   int own = 0;
   for (auto* via = sip->sip_via; via; via = via->v_next) {
     const bool tls = same_word(text_or_empty(via->v_protocol), "SIP/2.0/TLS");
-    own += own_addresses_.count(text_or_empty(via->v_host) + ":" + (via->v_port ? via->v_port : tls ? "5061" : "5060")) ? 1 : 0;
+    own += own_addresses_.count(text_or_empty(via->v_host) + ":" +
+                                (via->v_port ? via->v_port
+                                 : tls       ? "5061"
+                                             : "5060"))
+               ? 1
+               : 0;
   }
   if (own > (side.kind == CoreSide::Kind::service ? 1 : 0)) return unexpected(Refusal{482, "Loop Detected"});
   return {};
@@ -39,7 +52,10 @@ bool CoreState::is_own_address(const url_t* url) const {
   char transport[16] = "";
   if (url->url_params) ::url_param(url->url_params, "transport", transport, sizeof transport);
   const bool tls = url->url_type == url_sips || same_word(transport, "tls");
-  return own_addresses_.count(std::string(url->url_host) + ":" + (url->url_port ? url->url_port : tls ? "5061" : "5060")) > 0;
+  return own_addresses_.count(std::string(url->url_host) + ":" +
+                              (url->url_port ? url->url_port
+                               : tls         ? "5061"
+                                             : "5060")) > 0;
 }
 
 // Takes our own entries off the Route; returns the token of the dialog if one of them holds it.
@@ -64,7 +80,8 @@ CoreState::Decision<Target> CoreState::target_of(const Message& message, const S
   return target_of_uri(sip->sip_request->rq_url);
 }
 
-// The token names both ends; the sender must be one of them, and the request goes to the other one. Whoever steals a token is neither.
+// The token names both ends; the sender must be one of them, and the request goes to the other one. Whoever steals a
+// token is neither.
 CoreState::Decision<Target> CoreState::target_in_dialog(const std::string& token, const Source& source) {
   auto ends = tokens_.open(token);
   if (!ends) return unexpected(Refusal{403, "no such dialog leads through here"});
@@ -78,7 +95,8 @@ CoreState::Decision<Target> CoreState::target_in_dialog(const std::string& token
   return to_service(*route);
 }
 
-// 0: another one. A service may have several names (its own, a domain of pseudonyms): the certificate is what counts then.
+// 0: another one. A service may have several names (its own, a domain of pseudonyms): the certificate is what counts
+// then.
 int CoreState::likeness(const Party& end, const Party& source) const {
   if (end.kind != source.kind) return 0;
   if (end.name == source.name) return end.binding == source.binding ? 3 : 2;
@@ -88,7 +106,8 @@ int CoreState::likeness(const Party& end, const Party& source) const {
 }
 
 const ServiceRoute* CoreState::service_named(const std::string& name) const {
-  auto found = std::find_if(config_.services.begin(), config_.services.end(), [&](const auto& each) { return each.user_or_domain == name; });
+  auto found = std::find_if(config_.services.begin(), config_.services.end(),
+                            [&](const auto& each) { return each.user_or_domain == name; });
   return found == config_.services.end() ? nullptr : &*found;
 }
 
@@ -96,42 +115,55 @@ const ServiceRoute* CoreState::service_of(const url_t* url) const {
   if (!url || !url->url_host) return nullptr;
   const auto host = lower(url->url_host), user = text_or_empty(url->url_user);
   for (const auto& each : config_.services) {
-    if (each.whole_domain ? host == lower(each.user_or_domain) && !user.empty() : host == lower(config_.domain) && user == each.user_or_domain) return &each;
+    if (each.whole_domain ? host == lower(each.user_or_domain) && !user.empty()
+                          : host == lower(config_.domain) && user == each.user_or_domain)
+      return &each;
   }
   return nullptr;
 }
 
 CoreState::Decision<Target> CoreState::target_of_uri(const url_t* url) const {
   if (const auto* route = service_of(url)) return to_service(*route);
-  if (lower(text_or_empty(url->url_host)) != lower(config_.domain)) return unexpected(Refusal{404, "the domain is not served here"});
+  if (lower(text_or_empty(url->url_host)) != lower(config_.domain))
+    return unexpected(Refusal{404, "the domain is not served here"});
   return to_subscriber(text_or_empty(url->url_user), 0, false);
 }
 
 Target CoreState::to_service(const ServiceRoute& route) const {
-  return {{Party::Kind::service, route.user_or_domain, 0}, nullptr, true, {}, "sip:" + route.address + ";transport=tls"};
+  return {
+      {Party::Kind::service, route.user_or_domain, 0}, nullptr, true, {}, "sip:" + route.address + ";transport=tls"};
 }
 
-// The same answer for who is not registered and who does not exist. in_dialog: the Request-URI is the callee's own, already.
-CoreState::Decision<Target> CoreState::to_subscriber(const std::string& user, std::uint64_t binding, bool in_dialog) const {
+// The same answer for who is not registered and who does not exist. in_dialog: the Request-URI is the callee's own,
+// already.
+CoreState::Decision<Target> CoreState::to_subscriber(const std::string& user, std::uint64_t binding,
+                                                     bool in_dialog) const {
   if (bindings_.of(user).empty()) {
     if (in_dialog) return unexpected(Refusal{480, "the other end is not registered any more"});
     return unexpected(Refusal{404, "not registered"});
   }
   const auto* found = bindings_.reachable(user, binding);
   if (!found) return unexpected(Refusal{480, "the connection of the other end is gone"});
-  return Target{{Party::Kind::subscriber, user, found->id}, found->connection.get(), found->connection.tls(), in_dialog ? "" : found->contact, {}};
+  return Target{{Party::Kind::subscriber, user, found->id},
+                found->connection.get(),
+                found->connection.tls(),
+                in_dialog ? "" : found->contact,
+                {}};
 }
 
 std::string CoreState::route_uri(const CoreSide& side, bool tls, const std::string& user) const {
-  return "<sip:" + user + "@" + (tls ? side.tls_address + ";transport=tls" : side.tcp_address + ";transport=tcp") + ";lr>";
+  return "<sip:" + user + "@" + (tls ? side.tls_address + ";transport=tls" : side.tcp_address + ";transport=tcp") +
+         ";lr>";
 }
 
 // Both ends come back to the listener that they know: two entries when those differ, the callee's on top (RFC 5658).
 void CoreState::record_route(const Message& message, const Source& source, const Target& target, bool from_tls) {
   const auto token = tokens_.seal(source.party, target.party);
-  const auto near = route_uri(side_of(source.party), from_tls, token), far = route_uri(side_of(target.party), target.tls, token);
+  const auto near = route_uri(side_of(source.party), from_tls, token),
+             far = route_uri(side_of(target.party), target.tls, token);
   ::sip_add_make(message.get(), message.sip(), sip_record_route_class, near.c_str());
-  if (far != near) ::sip_add_make(message.get(), message.sip(), sip_record_route_class, far.c_str());  // goes before the first
+  if (far != near)
+    ::sip_add_make(message.get(), message.sip(), sip_record_route_class, far.c_str());  // goes before the first
 }
 
 }  // namespace sealcast::sip

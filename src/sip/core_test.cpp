@@ -15,11 +15,12 @@ using test::CoreTest;
 
 // RFC 7616 section 3.9.1.
 TEST(Digest, computes_the_examples_of_the_rfc) {
-  for (auto [algorithm, expected] : {std::pair{DigestAlgorithm::md5, "8ca523f5e9506fed4657c9700eebdbec"},
-                                     std::pair{DigestAlgorithm::sha256, "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"}}) {
+  for (auto [algorithm, expected] :
+       {std::pair{DigestAlgorithm::md5, "8ca523f5e9506fed4657c9700eebdbec"},
+        std::pair{DigestAlgorithm::sha256, "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"}}) {
     auto ha1 = digest_ha1(algorithm, "Mufasa", "http-auth@example.org", "Circle of Life");
-    EXPECT_EQ(digest_response(
-                  algorithm, {ha1, "7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v", "00000001", "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ", "GET", "/dir/index.html"}),
+    EXPECT_EQ(digest_response(algorithm, {ha1, "7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v", "00000001",
+                                          "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ", "GET", "/dir/index.html"}),
               expected);
   }
   EXPECT_EQ(parse_digest_algorithm(""), DigestAlgorithm::md5);
@@ -34,7 +35,15 @@ struct DigestServerTest : testing::Test {
 
   DigestCredentials answer(const std::string& challenge, const std::string& nc, const std::string& key) {
     auto nonce = test::quoted_parameter(challenge, "nonce");
-    return {"u", "r", nonce, "sip:r", digest_response(DigestAlgorithm::sha256, {key, nonce, nc, "c", "REGISTER", "sip:r"}), "c", nc, "auth", "SHA-256"};
+    return {"u",
+            "r",
+            nonce,
+            "sip:r",
+            digest_response(DigestAlgorithm::sha256, {key, nonce, nc, "c", "REGISTER", "sip:r"}),
+            "c",
+            nc,
+            "auth",
+            "SHA-256"};
   }
 };
 
@@ -100,7 +109,8 @@ TEST_F(CoreTest, registers_with_the_right_password) {
   EXPECT_NE(alice.challenge.find("algorithm=SHA-256"), std::string::npos);
   EXPECT_EQ(answer.header("P-Associated-URI"), "<sip:alice@sealcast.test>");
   EXPECT_EQ(answer.header("Service-Route"), "<sip:orig@" + core_->ue_address() + ";transport=tls;lr>");
-  EXPECT_NE(answer.header("Contact").find("<" + alice.contact() + ">;expires=600"), std::string::npos) << answer.header("Contact");
+  EXPECT_NE(answer.header("Contact").find("<" + alice.contact() + ">;expires=600"), std::string::npos)
+      << answer.header("Contact");
   EXPECT_EQ(core_->counters().registrations, 1u);
   EXPECT_EQ(core_->counters().challenges, 1u);
   EXPECT_EQ(core_->counters().bindings, 1u);
@@ -127,14 +137,16 @@ TEST_F(CoreTest, challenges_again_when_an_answer_is_replayed) {
   auto replayed = thief.ask(thief.registration({credentials}));
   EXPECT_EQ(replayed.status(), 401);
   EXPECT_NE(replayed.header("WWW-Authenticate").find("stale=true"), std::string::npos);
-  auto next = alice.ask(alice.registration({test::authorization(alice.challenge, "alice@sealcast.test", "secret-alice", "00000002")}));
+  auto next = alice.ask(
+      alice.registration({test::authorization(alice.challenge, "alice@sealcast.test", "secret-alice", "00000002")}));
   EXPECT_EQ(next.status(), 200);
 }
 
 TEST_F(CoreTest, refuses_to_register_the_identity_of_another) {
   auto alice = ue("alice");
   auto first = alice.ask(alice.registration({}));
-  auto parts = alice.registration({test::authorization(first.header("WWW-Authenticate"), "alice@sealcast.test", "secret-alice")});
+  auto parts = alice.registration(
+      {test::authorization(first.header("WWW-Authenticate"), "alice@sealcast.test", "secret-alice")});
   parts.to = "<sip:bob@sealcast.test>";
   EXPECT_EQ(alice.ask(parts).status(), 403);
 }
@@ -159,12 +171,14 @@ TEST_F(CoreTest, forgets_bindings_that_expire_are_removed_or_lose_their_connecti
     EXPECT_EQ(carol.register_now().status(), 200);
     EXPECT_EQ(core_->counters().bindings, 3u);
   }
-  auto removed = bob.ask(bob.registration({test::authorization(bob.challenge, "bob@sealcast.test", "secret-bob", "00000002")}, 0));
+  auto removed =
+      bob.ask(bob.registration({test::authorization(bob.challenge, "bob@sealcast.test", "secret-bob", "00000002")}, 0));
   EXPECT_EQ(removed.status(), 200);
   EXPECT_EQ(removed.header("Contact"), "");
   for (int i = 0; i < 40 && core_->counters().bindings > 0; ++i) std::this_thread::sleep_for(100ms);
   EXPECT_EQ(core_->counters().bindings, 0u);
-  EXPECT_EQ(alice.ask({"MESSAGE", "sip:bob@sealcast.test", {}, {}, {}, "text/plain", "hello"}).status(), 403) << "its own registration is over";
+  EXPECT_EQ(alice.ask({"MESSAGE", "sip:bob@sealcast.test", {}, {}, {}, "text/plain", "hello"}).status(), 403)
+      << "its own registration is over";
 }
 
 TEST_F(CoreTest, keeps_five_bindings_newest_first) {
@@ -196,9 +210,11 @@ TEST_F(EnrolmentTest, keeps_the_first_device_key_and_refuses_a_second) {
   auto refused = thief.register_with("secret-alice", 600, {proof(other, alice.impu())});
   EXPECT_EQ(refused.status(), 403);
   EXPECT_NE(refused.start.find("another device key is enrolled"), std::string::npos);
-  EXPECT_EQ(alice.register_with("secret-alice", 600, {proof(key, alice.impu(), std::time(nullptr) - 4000)}).status(), 200)
+  EXPECT_EQ(alice.register_with("secret-alice", 600, {proof(key, alice.impu(), std::time(nullptr) - 4000)}).status(),
+            200)
       << "an old proof of the same key is true still";
-  EXPECT_EQ(thief.register_with("secret-alice", 600, {proof(other, alice.impu(), std::time(nullptr) - 4000)}).status(), 403);
+  EXPECT_EQ(thief.register_with("secret-alice", 600, {proof(other, alice.impu(), std::time(nullptr) - 4000)}).status(),
+            403);
 }
 
 TEST_F(EnrolmentTest, refuses_a_proof_for_another_subscriber_and_asks_for_the_password_first) {

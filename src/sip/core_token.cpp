@@ -52,7 +52,9 @@ std::optional<std::pair<Party, Party>> DialogTokens::open(std::string_view token
   auto octets = token.size() > k_longest_token ? std::nullopt : parse_base64url(token);
   if (!octets || octets->size() < crypto::k_gcm_nonce + crypto::k_gcm_tag) return std::nullopt;
   Bytes plaintext(octets->size() - crypto::k_gcm_nonce - crypto::k_gcm_tag);
-  if (!cipher_.open(ByteView(*octets).first(crypto::k_gcm_nonce), {}, ByteView(*octets).subspan(crypto::k_gcm_nonce), plaintext)) return std::nullopt;
+  if (!cipher_.open(ByteView(*octets).first(crypto::k_gcm_nonce), {}, ByteView(*octets).subspan(crypto::k_gcm_nonce),
+                    plaintext))
+    return std::nullopt;
   Reader reader(plaintext);
   auto caller = read(reader), callee = read(reader);
   if (!reader.ok()) return std::nullopt;

@@ -1,6 +1,7 @@
 #pragma once
-// The core's memory of a dialog, kept by the parties themselves: the user part of our Record-Route says, sealed, who the two ends are.
-// Sealed and fresh for each dialog: a callee must not read the caller's name from it, nor see that two dialogs are of one caller.
+// The core's memory of a dialog, kept by the parties themselves: the user part of our Record-Route says, sealed, who
+// the two ends are. Sealed and fresh for each dialog: a callee must not read the caller's name from it, nor see that
+// two dialogs are of one caller.
 #include <optional>
 #include <string>
 #include <utility>
@@ -10,7 +11,8 @@
 
 namespace sealcast::sip {
 
-// One end of a dialog: a subscriber (with the binding that took part) or a service (`name` = user_or_domain of its route).
+// One end of a dialog: a subscriber (with the binding that took part) or a service (`name` = user_or_domain of its
+// route).
 struct Party {
   enum class Kind : std::uint8_t { subscriber, service };
   Kind kind = Kind::subscriber;

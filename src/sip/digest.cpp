@@ -37,9 +37,11 @@ std::optional<DigestAlgorithm> parse_digest_algorithm(std::string_view name) {
   return std::nullopt;
 }
 
-std::string digest_ha1(DigestAlgorithm algorithm, std::string_view user, std::string_view realm, std::string_view password) {
+std::string digest_ha1(DigestAlgorithm algorithm, std::string_view user, std::string_view realm,
+                       std::string_view password) {
   std::string a1;
-  a1.reserve(user.size() + realm.size() + password.size() + 2);  // no reallocation: it would leave a copy of the password behind
+  a1.reserve(user.size() + realm.size() + password.size() +
+             2);  // no reallocation: it would leave a copy of the password behind
   a1.append(user).append(1, ':').append(realm).append(1, ':').append(password);
   return hash_hex_and_wipe(algorithm, std::move(a1));
 }
@@ -49,7 +51,13 @@ std::string digest_response(DigestAlgorithm algorithm, const DigestInput& input)
   const auto ha2 = hash_hex(algorithm, input.method + ":" + input.uri);
   std::string text;
   text.reserve(input.ha1.size() + input.nonce.size() + input.nc.size() + input.cnonce.size() + ha2.size() + 9);
-  text.append(input.ha1).append(1, ':').append(input.nonce).append(1, ':').append(input.nc).append(1, ':').append(input.cnonce);
+  text.append(input.ha1)
+      .append(1, ':')
+      .append(input.nonce)
+      .append(1, ':')
+      .append(input.nc)
+      .append(1, ':')
+      .append(input.cnonce);
   text.append(":auth:").append(ha2);
   return hash_hex_and_wipe(algorithm, std::move(text));
 }

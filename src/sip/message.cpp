@@ -7,7 +7,8 @@ namespace {
 std::vector<std::string> values_of(const std::vector<Header>& headers, std::string_view name) {
   std::vector<std::string> out;
   for (const auto& header : headers) {
-    if (header.name.size() == name.size() && ::strncasecmp(header.name.data(), name.data(), name.size()) == 0) out.push_back(header.value);
+    if (header.name.size() == name.size() && ::strncasecmp(header.name.data(), name.data(), name.size()) == 0)
+      out.push_back(header.value);
   }
   return out;
 }

@@ -62,7 +62,8 @@ bool wait_for(int fd, short events, Clock::time_point until) {
 }
 
 tl::unexpected<Error> cannot_connect(const std::string& next_hop, int error) {
-  if (error == ECONNREFUSED) return fail(ErrorCode::network, "connection refused by " + next_hop + " (is the core running?)");
+  if (error == ECONNREFUSED)
+    return fail(ErrorCode::network, "connection refused by " + next_hop + " (is the core running?)");
   if (error == ETIMEDOUT) return fail(ErrorCode::network, "no answer from " + next_hop + ": timed out");
   return fail(ErrorCode::network, "cannot connect to " + next_hop + ": " + std::strerror(error));
 }
@@ -99,7 +100,8 @@ Result<Context> make_context(const AgentConfig& config) {
   ::SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
   if (config.verify_peer) {
     const auto ca = (std::filesystem::path(config.tls_directory) / "cafile.pem").string();
-    if (::SSL_CTX_load_verify_locations(context.get(), ca.c_str(), nullptr) != 1) return fail(ErrorCode::network, "cannot read the CA certificate " + ca);
+    if (::SSL_CTX_load_verify_locations(context.get(), ca.c_str(), nullptr) != 1)
+      return fail(ErrorCode::network, "cannot read the CA certificate " + ca);
     ::SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
   }
   const auto own = (std::filesystem::path(config.tls_directory) / "agent.pem").string();
@@ -112,7 +114,8 @@ Result<Context> make_context(const AgentConfig& config) {
   return context;
 }
 
-std::string verification_sentence(long verdict, const Place& place, const std::string& next_hop, const AgentConfig& config) {
+std::string verification_sentence(long verdict, const Place& place, const std::string& next_hop,
+                                  const AgentConfig& config) {
   const std::string subject = "the certificate of " + next_hop;
   switch (verdict) {
     case X509_V_ERR_CERT_HAS_EXPIRED:
@@ -123,11 +126,13 @@ std::string verification_sentence(long verdict, const Place& place, const std::s
     case X509_V_ERR_IP_ADDRESS_MISMATCH:
       return subject + " is not for the name " + place.host;
     default:
-      return subject + " is not signed by the CA in " + (std::filesystem::path(config.tls_directory) / "cafile.pem").string();
+      return subject + " is not signed by the CA in " +
+             (std::filesystem::path(config.tls_directory) / "cafile.pem").string();
   }
 }
 
-// RFC 5922 wants a DNS or URI name; the stack compares the host of the next hop with DNS names as it is written, addresses too.
+// RFC 5922 wants a DNS or URI name; the stack compares the host of the next hop with DNS names as it is written,
+// addresses too.
 bool certificate_names(SSL* connection, const std::string& host) {
   std::unique_ptr<X509, decltype(&::X509_free)> certificate(::SSL_get1_peer_certificate(connection), &::X509_free);
   if (!certificate) return false;
@@ -154,24 +159,28 @@ int drive(SSL* connection, int fd, Clock::time_point until, Step step) {
   }
 }
 
-Status handshake(int fd, const Place& place, const std::string& next_hop, const AgentConfig& config, Clock::time_point until) {
+Status handshake(int fd, const Place& place, const std::string& next_hop, const AgentConfig& config,
+                 Clock::time_point until) {
   SEALCAST_TRY_ASSIGN(auto context, make_context(config));
   Connection connection(::SSL_new(context.get()), &::SSL_free);
   if (!connection || ::SSL_set_fd(connection.get(), fd) != 1) return fail("cannot make a TLS connection");
-  if (!parse_ip_address(place.host)) ::SSL_set_tlsext_host_name(connection.get(), const_cast<char*>(place.host.c_str()));
+  if (!parse_ip_address(place.host))
+    ::SSL_set_tlsext_host_name(connection.get(), const_cast<char*>(place.host.c_str()));
   ::ERR_clear_error();
   const int result = drive(connection.get(), fd, until, [&] { return ::SSL_connect(connection.get()); });
   if (result < 0) return cannot_connect(next_hop, ETIMEDOUT);
   if (result == 0) {
     const auto verdict = ::SSL_get_verify_result(connection.get());
     const auto why = last_tls_error();
-    if (config.verify_peer && verdict != X509_V_OK) return fail(ErrorCode::network, verification_sentence(verdict, place, next_hop, config));
+    if (config.verify_peer && verdict != X509_V_OK)
+      return fail(ErrorCode::network, verification_sentence(verdict, place, next_hop, config));
     return fail(ErrorCode::network, "TLS with " + next_hop + " failed: " + why);
   }
   if (config.verify_peer && !certificate_names(connection.get(), place.host)) {
     return fail(ErrorCode::network, verification_sentence(X509_V_ERR_HOSTNAME_MISMATCH, place, next_hop, config));
   }
-  // With TLS 1.3 the server judges our certificate after our side of the handshake has ended: its alert comes now, or nothing does.
+  // With TLS 1.3 the server judges our certificate after our side of the handshake has ended: its alert comes now, or
+  // nothing does.
   char octet;
   const auto soon = std::min(until, Clock::now() + std::chrono::milliseconds(150));
   if (drive(connection.get(), fd, soon, [&] { return ::SSL_read(connection.get(), &octet, 1); }) == 0) {

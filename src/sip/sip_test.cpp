@@ -33,7 +33,8 @@ class SipTest : public testing::Test {
     config.service_listen = service_address_;
     config.tls_directory = certificates().directory("left");
     config.min_expires = least_expiry_;
-    config.services = {{"tracker", false, tracker_address_, "right.sealcast.test"}, {"peers.sealcast.test", true, tracker_address_, "right.sealcast.test"}};
+    config.services = {{"tracker", false, tracker_address_, "right.sealcast.test"},
+                       {"peers.sealcast.test", true, tracker_address_, "right.sealcast.test"}};
     core_ = std::make_unique<Core>(config, subscribers_);
     auto started = core_->start();
     ASSERT_TRUE(started) << started.error().message;
@@ -68,7 +69,9 @@ class SipTest : public testing::Test {
   std::unique_ptr<test::TestAgent> registered(const std::string& name, std::vector<Header> headers = {}) {
     auto out = std::make_unique<test::TestAgent>(ue(name), executor_);
     auto state = std::make_shared<RegistrationState>();
-    out->agent.register_identity(credentials(name, "secret-" + name), 600, [headers] { return headers; }, [state](const RegistrationState& s) { *state = s; });
+    out->agent.register_identity(
+        credentials(name, "secret-" + name), 600, [headers] { return headers; },
+        [state](const RegistrationState& s) { *state = s; });
     EXPECT_TRUE(run_until([&] { return state->registered; })) << state->reason;
     return out;
   }
@@ -136,7 +139,8 @@ TEST_F(SipTest, registers_and_unregisters) {
 TEST_F(SipTest, does_not_insist_on_a_wrong_password) {
   test::TestAgent alice(ue("alice"), executor_);
   std::vector<RegistrationState> states;
-  alice.agent.register_identity(credentials("alice", "guess"), 600, nullptr, [&](const RegistrationState& s) { states.push_back(s); });
+  alice.agent.register_identity(credentials("alice", "guess"), 600, nullptr,
+                                [&](const RegistrationState& s) { states.push_back(s); });
   ASSERT_TRUE(run_until([&] { return !states.empty(); }));
   EXPECT_FALSE(states[0].registered);
   EXPECT_TRUE(states[0].status == 403 || states[0].status == 401) << states[0].status;
@@ -156,7 +160,8 @@ TEST_F(SipTest, refreshes_with_fresh_headers_and_the_same_nonce) {
     ++asked;
     return std::vector<Header>{};
   };
-  alice.agent.register_identity(credentials("alice", "secret-alice"), 2, headers, [&](const RegistrationState& s) { state = s; });
+  alice.agent.register_identity(credentials("alice", "secret-alice"), 2, headers,
+                                [&](const RegistrationState& s) { state = s; });
   ASSERT_TRUE(run_until([&] { return state.registered; }));
   EXPECT_EQ(asked, 1);
   EXPECT_EQ(state.associated_uri, "sip:alice@sealcast.test");
@@ -168,7 +173,8 @@ TEST_F(SipTest, refreshes_with_fresh_headers_and_the_same_nonce) {
 TEST_F(SipTest, takes_the_expiry_that_the_core_wants) {
   test::TestAgent alice(ue("alice"), executor_);
   RegistrationState state;
-  alice.agent.register_identity(credentials("alice", "secret-alice"), 5, nullptr, [&](const RegistrationState& s) { state = s; });
+  alice.agent.register_identity(credentials("alice", "secret-alice"), 5, nullptr,
+                                [&](const RegistrationState& s) { state = s; });
   EXPECT_TRUE(run_until([&] { return state.registered; })) << state.reason;
 }
 
@@ -176,7 +182,11 @@ TEST_F(SipTest, says_that_a_device_key_is_refused) {
   test::TestAgent alice(ue("alice"), executor_);
   RegistrationState state;
   alice.agent.register_identity(
-      credentials("alice", "secret-alice"), 600, [] { return std::vector<Header>{{"P2PCDS-Device-Key", "e30.e30.AA"}}; }, [&](const RegistrationState& s) { state = s; });
+      credentials("alice", "secret-alice"), 600,
+      [] {
+        return std::vector<Header>{{"P2PCDS-Device-Key", "e30.e30.AA"}};
+      },
+      [&](const RegistrationState& s) { state = s; });
   ASSERT_TRUE(run_until([&] { return state.status != 0; }));
   EXPECT_EQ(state.status, 403);
   EXPECT_FALSE(state.registered);
@@ -268,7 +278,8 @@ TEST_F(SipTest, follows_what_a_service_knows) {
 TEST_F(SipTest, registers_again_when_the_core_comes_back) {
   test::TestAgent alice(ue("alice"), executor_);
   std::vector<RegistrationState> states;
-  alice.agent.register_identity(credentials("alice", "secret-alice"), 600, nullptr, [&](const RegistrationState& s) { states.push_back(s); });
+  alice.agent.register_identity(credentials("alice", "secret-alice"), 600, nullptr,
+                                [&](const RegistrationState& s) { states.push_back(s); });
   ASSERT_TRUE(run_until([&] { return !states.empty() && states.back().registered; }));
   core_.reset();
   ASSERT_TRUE(run_until([&] { return !states.back().registered; }));
@@ -284,7 +295,8 @@ TEST_F(SipTest, waits_for_a_core_that_is_not_there_yet) {
   core_.reset();
   test::TestAgent alice(ue("alice"), executor_);
   std::vector<RegistrationState> states;
-  alice.agent.register_identity(credentials("alice", "secret-alice"), 600, nullptr, [&](const RegistrationState& s) { states.push_back(s); });
+  alice.agent.register_identity(credentials("alice", "secret-alice"), 600, nullptr,
+                                [&](const RegistrationState& s) { states.push_back(s); });
   ASSERT_TRUE(run_until([&] { return !states.empty(); }));
   EXPECT_EQ(states.back().status, 0);
   EXPECT_NE(states.back().reason.find(ue_address_), std::string::npos) << states.back().reason;
@@ -303,7 +315,8 @@ TEST_F(SipTest, a_subscription_of_a_forgotten_dialog_ends_soon) {
   auto subscribe = request("SUBSCRIBE", "tracker");
   subscribe.event = "p2pcds-peers";
   subscribe.expires = 240;
-  alice->agent.subscribe(subscribe, [&](const Request& r) { notifies.push_back(r); }, [&](const Response& r) { ends.push_back(r); });
+  alice->agent.subscribe(
+      subscribe, [&](const Request& r) { notifies.push_back(r); }, [&](const Response& r) { ends.push_back(r); });
   ASSERT_TRUE(run_until([&] { return notifies.size() == 1; }));
   core_.reset();
   start_core();

@@ -1,5 +1,6 @@
 #pragma once
-// The parts of sofia-sip that every file of this module may use. nta.h and nua.h stay out: their context types must be named before them.
+// The parts of sofia-sip that every file of this module may use. nta.h and nua.h stay out: their context types must be
+// named before them.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wpedantic"
 #pragma GCC diagnostic ignored "-Wconversion"

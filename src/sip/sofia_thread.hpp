@@ -18,7 +18,8 @@ class SofiaThread {
   void start();
   // Runs `task` on the thread, in the order posted; dropped after stop(). Any thread.
   void post(std::function<void()> task);
-  // Runs `task` on the thread and waits for it; returns without having run it when the thread has stopped. From the thread itself: runs at once.
+  // Runs `task` on the thread and waits for it; returns without having run it when the thread has stopped. From the
+  // thread itself: runs at once.
   void call(const std::function<void()>& task);
   // Ends the loop and joins. The library's objects must have been destroyed by a call() before.
   void stop();

@@ -1,5 +1,6 @@
 #pragma once
-// Contents as a tracker (catalogue) or a cache knows them: description, entitlement, and at a cache the wrapped key and the state of the object; and the audit log.
+// Contents as a tracker (catalogue) or a cache knows them: description, entitlement, and at a cache the wrapped key and
+// the state of the object; and the audit log.
 #include "crypto/hash.hpp"
 #include "store/database.hpp"
 

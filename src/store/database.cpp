@@ -14,7 +14,10 @@ namespace {
 Error error_of(sqlite3* database, const std::string& file) {
   int code = database ? sqlite3_errcode(database) : SQLITE_NOMEM;
   auto kind = code == SQLITE_FULL ? ErrorCode::disk_full : ErrorCode::failure;
-  return {kind, file + ": " + (code == SQLITE_NOTADB ? "this is no database of Sealcast" : database ? sqlite3_errmsg(database) : "out of memory")};
+  return {kind, file + ": " +
+                    (code == SQLITE_NOTADB ? "this is no database of Sealcast"
+                     : database            ? sqlite3_errmsg(database)
+                                           : "out of memory")};
 }
 
 }  // namespace
@@ -22,8 +25,12 @@ Error error_of(sqlite3* database, const std::string& file) {
 Query::Query(sqlite3* database, const std::string& file, const char* text) : database_(database), file_(file) {
   sqlite3_prepare_v2(database, text, -1, &statement_, nullptr);
 }
-Query::~Query() { sqlite3_finalize(statement_); }
-Error Query::error() const { return error_of(database_, file_); }
+Query::~Query() {
+  sqlite3_finalize(statement_);
+}
+Error Query::error() const {
+  return error_of(database_, file_);
+}
 
 Query& Query::bind(std::string_view text) {
   sqlite3_bind_text64(statement_, ++bound_, text.data(), text.size(), SQLITE_TRANSIENT, SQLITE_UTF8);
@@ -54,21 +61,27 @@ Status Query::run() {
   }
 }
 
-std::string Query::text(int column) const { return string_of(blob(column)); }
+std::string Query::text(int column) const {
+  return string_of(blob(column));
+}
 Bytes Query::blob(int column) const {
   auto* data = static_cast<const std::uint8_t*>(sqlite3_column_blob(statement_, column));
   return {data, data + sqlite3_column_bytes(statement_, column)};
 }
-std::int64_t Query::integer(int column) const { return sqlite3_column_int64(statement_, column); }
+std::int64_t Query::integer(int column) const {
+  return sqlite3_column_int64(statement_, column);
+}
 
 Result<Database> Database::open(const std::filesystem::path& path, const std::vector<const char*>& schema) {
   Database out;
   out.file_ = std::make_unique<std::string>(path.string());
   // SQLite would make the file with the process's umask.
   int fd = ::open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600);
-  if (fd < 0) return fail(errno == ENOSPC ? ErrorCode::disk_full : ErrorCode::failure, *out.file_ + ": " + std::strerror(errno));
+  if (fd < 0)
+    return fail(errno == ENOSPC ? ErrorCode::disk_full : ErrorCode::failure, *out.file_ + ": " + std::strerror(errno));
   ::close(fd);
-  if (sqlite3_open_v2(path.c_str(), &out.handle_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr) != SQLITE_OK) return fail(error_of(out.handle_, *out.file_));
+  if (sqlite3_open_v2(path.c_str(), &out.handle_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr) != SQLITE_OK)
+    return fail(error_of(out.handle_, *out.file_));
   sqlite3_busy_timeout(out.handle_, 5000);
   SEALCAST_TRY(out.execute("PRAGMA journal_mode=WAL"));
   SEALCAST_TRY(out.execute("PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON; BEGIN IMMEDIATE"));
@@ -81,26 +94,32 @@ Result<Database> Database::open(const std::filesystem::path& path, const std::ve
   auto wanted = static_cast<std::int64_t>(schema.size());
   if (version > wanted) {
     (void)out.execute("ROLLBACK");
-    return fail(ErrorCode::usage, *out.file_ + ": made by a newer version of Sealcast (schema " + std::to_string(version) + ", this one knows " + std::to_string(wanted) + ")");
+    return fail(ErrorCode::usage, *out.file_ + ": made by a newer version of Sealcast (schema " +
+                                      std::to_string(version) + ", this one knows " + std::to_string(wanted) + ")");
   }
   for (auto i = version; i < wanted; ++i) SEALCAST_TRY(out.execute(schema[static_cast<std::size_t>(i)]));
   SEALCAST_TRY(out.execute(("PRAGMA user_version=" + std::to_string(wanted) + "; COMMIT").c_str()));
   return out;
 }
 
-Database::Database(Database&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)), file_(std::move(other.file_)) {}
+Database::Database(Database&& other) noexcept
+    : handle_(std::exchange(other.handle_, nullptr)), file_(std::move(other.file_)) {}
 Database& Database::operator=(Database&& other) noexcept {
   std::swap(handle_, other.handle_);
   std::swap(file_, other.file_);
   return *this;
 }
-Database::~Database() { sqlite3_close_v2(handle_); }
+Database::~Database() {
+  sqlite3_close_v2(handle_);
+}
 
 Status Database::execute(const char* text) {
   if (sqlite3_exec(handle_, text, nullptr, nullptr, nullptr) != SQLITE_OK) return fail(error_of(handle_, *file_));
   return {};
 }
 
-int Database::changes() const { return sqlite3_changes(handle_); }
+int Database::changes() const {
+  return sqlite3_changes(handle_);
+}
 
 }  // namespace sealcast::store

@@ -42,7 +42,8 @@ class Query {
 
 class Database {
  public:
-  // Opens or makes `file` (mode 0600). schema[i] brings version i to version i + 1; a file of a later version is refused.
+  // Opens or makes `file` (mode 0600). schema[i] brings version i to version i + 1; a file of a later version is
+  // refused.
   static Result<Database> open(const std::filesystem::path& file, const std::vector<const char*>& schema);
   Database(Database&&) noexcept;
   Database& operator=(Database&&) noexcept;

@@ -33,7 +33,7 @@ TEST(Subscribers, KnowHa1AndTheFirstDevice) {
   EXPECT_EQ(store->list()->size(), 2u);
   EXPECT_TRUE(store->remove("bob"));
   EXPECT_EQ(store->remove("bob").error().code, ErrorCode::not_found);
-  struct stat status{};
+  struct stat status {};
   ASSERT_EQ(::stat(file.c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0600u);
 }

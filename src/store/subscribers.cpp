@@ -6,8 +6,11 @@
 namespace sealcast::store {
 
 Result<Subscribers> Subscribers::open(const std::filesystem::path& file) {
-  SEALCAST_TRY_ASSIGN(auto database, Database::open(file, {"CREATE TABLE subscriber (name TEXT PRIMARY KEY, ha1_sha256 TEXT NOT NULL, ha1_md5 TEXT NOT NULL, "
-                                                           "device TEXT NOT NULL DEFAULT '') STRICT"}));
+  SEALCAST_TRY_ASSIGN(
+      auto database,
+      Database::open(
+          file, {"CREATE TABLE subscriber (name TEXT PRIMARY KEY, ha1_sha256 TEXT NOT NULL, ha1_md5 TEXT NOT NULL, "
+                 "device TEXT NOT NULL DEFAULT '') STRICT"}));
   return Subscribers(std::move(database));
 }
 
@@ -45,7 +48,10 @@ Result<std::vector<Subscriber>> Subscribers::list() {
 }
 
 Result<bool> Subscribers::enrol(const std::string& name, const std::string& thumbprint) {
-  SEALCAST_TRY(database_.query("UPDATE subscriber SET device = ? WHERE name = ? AND device = ''").bind(thumbprint).bind(name).run());
+  SEALCAST_TRY(database_.query("UPDATE subscriber SET device = ? WHERE name = ? AND device = ''")
+                   .bind(thumbprint)
+                   .bind(name)
+                   .run());
   SEALCAST_TRY_ASSIGN(auto now, find(name));
   return now && now->device == thumbprint;
 }

@@ -1,5 +1,6 @@
 #pragma once
-// State of one channel (one swarm on one association) and of one association; plain data that the parts of the engine work on.
+// State of one channel (one swarm on one association) and of one association; plain data that the parts of the engine
+// work on.
 #include <deque>
 #include <map>
 #include <optional>
@@ -16,11 +17,13 @@ namespace sealcast::swarm {
 struct PieceFetch {
   content::Bin bin = 0;
   content::ChunkRange range{};
-  Bytes data;                  // made when the first chunk comes
-  std::uint32_t received = 0;  // one bit per chunk
+  Bytes data;                             // made when the first chunk comes
+  std::uint32_t received = 0;             // one bit per chunk
   std::vector<content::NodeHash> hashes;  // offered, not verified; bounded
   Instant asked{};
-  bool complete() const { return received == (range.size() == 32 ? ~std::uint32_t{0} : (std::uint32_t{1} << range.size()) - 1); }
+  bool complete() const {
+    return received == (range.size() == 32 ? ~std::uint32_t{0} : (std::uint32_t{1} << range.size()) - 1);
+  }
 };
 
 enum class ChannelStage : std::uint8_t { opening, half_open, open };
@@ -42,13 +45,13 @@ struct Channel {
   int looks = 0;                       // at pieces asked for in the datagram at hand; bounded
 
   // What we send.
-  std::deque<Bytes> control;                     // messages, each fits a datagram with its channel id
-  std::vector<content::ChunkRange> have_queue;   // HAVE to be packed
+  std::deque<Bytes> control;                    // messages, each fits a datagram with its channel id
+  std::vector<content::ChunkRange> have_queue;  // HAVE to be packed
   bool keyinfo_due = false;
-  std::deque<content::ChunkRange> serve_queue;   // pieces the partner asked for
-  std::vector<content::ChunkRange> waiting;      // asked for, found corrupt, being fetched again (bounded)
-  std::deque<std::uint32_t> resend;              // chunks whose DATA was lost
-  Bytes piece;                                   // octets of the piece being sent, checked
+  std::deque<content::ChunkRange> serve_queue;  // pieces the partner asked for
+  std::vector<content::ChunkRange> waiting;     // asked for, found corrupt, being fetched again (bounded)
+  std::deque<std::uint32_t> resend;             // chunks whose DATA was lost
+  Bytes piece;                                  // octets of the piece being sent, checked
   content::ChunkRange piece_range{};
   std::uint32_t piece_next = 0;
   bool piece_active = false;
@@ -73,7 +76,7 @@ struct Association {
   Arrivals arrivals;
   std::set<SwarmId> admitted;
   std::vector<std::unique_ptr<Channel>> channels;
-  Bytes closing;             // a last datagram: channels to close
+  Bytes closing;  // a last datagram: channels to close
   bool leaving = false, exhaustion_told = false;
   Instant last_received{}, last_sent{};
   std::uint64_t content_received = 0, content_sent = 0, integrity_failures = 0;

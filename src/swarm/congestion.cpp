@@ -57,7 +57,8 @@ void Congestion::forget_done() {
   }
 }
 
-void Congestion::feedback(Instant now, const rtp::Feedback& feedback, std::uint16_t first_sequence, std::vector<SentPacket>& lost) {
+void Congestion::feedback(Instant now, const rtp::Feedback& feedback, std::uint16_t first_sequence,
+                          std::vector<SentPacket>& lost) {
   if (next_ == 0) return;
   // Extend: the 16-bit distance back from the newest packet sent.
   auto newest = static_cast<std::uint16_t>(first_sequence + (next_ - 1));
@@ -72,7 +73,8 @@ void Congestion::feedback(Instant now, const rtp::Feedback& feedback, std::uint1
     auto sequence = last - distance;
     auto* packet = find(sequence);
     if (!packet || packet->done) continue;
-    if (!progress) {  // the newest one acknowledged here is the freshest sample; its stay at the receiver is not the path's
+    if (!progress) {  // the newest one acknowledged here is the freshest sample; its stay at the receiver is not the
+                      // path's
       auto offset = feedback.reports[i].arrival_offset;
       auto stay = offset < 0x1ffe ? Duration(std::int64_t{offset} * 1000000 / 1024) : Duration{0};
       auto sample = now - packet->at;

@@ -1,6 +1,6 @@
 #pragma once
-// Congestion control of one association: what is in flight, what feedback says about it, NewReno (RFC 5681, RFC 6582) with an initial window
-// of 10 packets (RFC 6928) and RFC 6298 timeouts. Sequence numbers are extended to 64 bits here.
+// Congestion control of one association: what is in flight, what feedback says about it, NewReno (RFC 5681, RFC 6582)
+// with an initial window of 10 packets (RFC 6928) and RFC 6298 timeouts. Sequence numbers are extended to 64 bits here.
 #include <deque>
 
 #include "base/bytes.hpp"
@@ -16,8 +16,8 @@ struct SentPacket {
   std::uint32_t channel = 0;  // local channel id; 0 = nothing to repeat
   std::uint32_t chunk = 0;    // of DATA
   bool is_data = false;
-  bool done = false;          // acknowledged or given up
-  Bytes control;              // messages of a control datagram
+  bool done = false;  // acknowledged or given up
+  Bytes control;      // messages of a control datagram
 };
 
 class Congestion {
@@ -33,7 +33,8 @@ class Congestion {
   // The packet with the next sequence number was sent.
   void sent(SentPacket packet);
   // Feedback about packets: `lost` gets those that must be made good.
-  void feedback(Instant now, const rtp::Feedback& feedback, std::uint16_t first_sequence, std::vector<SentPacket>& lost);
+  void feedback(Instant now, const rtp::Feedback& feedback, std::uint16_t first_sequence,
+                std::vector<SentPacket>& lost);
   // When the retransmission timer ends; k_never if nothing is in flight.
   Instant deadline() const;
   void on_timeout(Instant now, std::vector<SentPacket>& lost);
@@ -66,7 +67,9 @@ class Arrivals {
   bool record(Instant now, std::uint16_t sequence);
   bool pending() const { return unreported_ > 0; }
   // After 32 packets or 5 ms (docs/protocol.md section 5).
-  Instant deadline() const { return unreported_ >= 32 ? Instant::min() : unreported_ > 0 ? first_unreported_ + 5ms : k_never; }
+  Instant deadline() const {
+    return unreported_ >= 32 ? Instant::min() : unreported_ > 0 ? first_unreported_ + 5ms : k_never;
+  }
   rtp::Feedback report(Instant now, std::uint32_t own_ssrc, std::uint32_t partner_ssrc);
 
  private:

@@ -20,7 +20,8 @@ SwarmState* Engine::Impl::find(const SwarmId& id) {
   return at == swarms.end() ? nullptr : at->second.get();
 }
 
-void Engine::Impl::emit(EventKind kind, AssociationId association, const SwarmId& swarm, ChunkRange range, std::string text, Error error) {
+void Engine::Impl::emit(EventKind kind, AssociationId association, const SwarmId& swarm, ChunkRange range,
+                        std::string text, Error error) {
   events.push_back({kind, association, swarm, range, std::move(text), std::move(error)});
 }
 
@@ -33,9 +34,13 @@ void Engine::Impl::for_each_channel(SwarmState& s, const std::function<void(Asso
 Result<AssociationId> Engine::add_association(Instant now, AssociationConfig config) {
   auto& e = *impl_;
   AssociationKey key{config.remote, config.remote_ssrc};
-  if (e.associations.size() >= e.options.max_associations) return fail(ErrorCode::network, "too many associations (" + std::to_string(e.options.max_associations) + ")");
-  if (e.by_key.contains(key)) return fail(ErrorCode::negotiation, "an association with " + config.remote.text() + " and this SSRC exists already");
-  if (config.send_key.has_value() != config.receive_key.has_value()) return fail(ErrorCode::negotiation, "an association needs both keys or none");
+  if (e.associations.size() >= e.options.max_associations)
+    return fail(ErrorCode::network, "too many associations (" + std::to_string(e.options.max_associations) + ")");
+  if (e.by_key.contains(key))
+    return fail(ErrorCode::negotiation,
+                "an association with " + config.remote.text() + " and this SSRC exists already");
+  if (config.send_key.has_value() != config.receive_key.has_value())
+    return fail(ErrorCode::negotiation, "an association needs both keys or none");
   auto a = std::make_unique<Association>();
   a->id = e.next_association++;
   if (config.send_key) {
@@ -86,7 +91,8 @@ Status Engine::open_channel(Instant now, AssociationId id, const SwarmId& swarm)
   auto* s = e.find(swarm);
   if (!a || a->leaving || !s) return fail(ErrorCode::not_found, "no such association or swarm");
   if (s->config.secured_only && !a->secured())
-    return fail(Error{ErrorCode::negotiation, "the swarm wants session protection and this association is plain", "sdes-required", "offerer"});
+    return fail(Error{ErrorCode::negotiation, "the swarm wants session protection and this association is plain",
+                      "sdes-required", "offerer"});
   if (e.channels >= e.options.max_channels) return fail(ErrorCode::network, "too many channels");
   e.make_channel(now, *a, *s, true);
   a->admitted.insert(swarm);
@@ -142,7 +148,8 @@ void Engine::set_secured_only(const SwarmId& swarm) {
   s->config.secured_only = true;
   for (auto& [id, a] : e.associations)
     for (std::size_t i = a->channels.size(); i-- > 0;)
-      if (a->channels[i]->swarm == s && !a->secured()) e.close_channel(*a, *a->channels[i], "the swarm wants session protection", true);
+      if (a->channels[i]->swarm == s && !a->secured())
+        e.close_channel(*a, *a->channels[i], "the swarm wants session protection", true);
 }
 
 void Engine::set_keyinfo(const SwarmId& swarm, std::string keyinfo) {
@@ -164,7 +171,8 @@ bool Engine::check_run(Instant now, const SwarmId& swarm, std::uint32_t chunk) {
   if (!s || chunk >= s->geometry().chunks()) return true;
   auto run = s->run_range(chunk / 32);
   std::vector<std::uint32_t> corrupt;
-  if (s->config.held.test(run)) s->read_checked(run, corrupt);
+  if (s->config.held.test(run))
+    s->read_checked(run, corrupt);
   else
     for (auto i = run.first; i <= run.last; ++i)
       if (s->config.held.test(i)) s->read_checked({i, i}, corrupt);
@@ -181,8 +189,10 @@ void Engine::Impl::chunks_gained(SwarmState& s, ChunkRange range, const Channel*
       return true;
     });
     if (&c == from || c.has.test(range)) return;  // ACK tells the one it came from; who has it need not know
-    if (!c.have_queue.empty() && c.have_queue.back().last + 1 == range.first) c.have_queue.back().last = range.last;
-    else c.have_queue.push_back(range);
+    if (!c.have_queue.empty() && c.have_queue.back().last + 1 == range.first)
+      c.have_queue.back().last = range.last;
+    else
+      c.have_queue.push_back(range);
   });
   if (s.config.held.full() && !s.completion_told) {
     s.completion_told = true;
@@ -190,8 +200,10 @@ void Engine::Impl::chunks_gained(SwarmState& s, ChunkRange range, const Channel*
   }
 }
 
-// A partner cannot be told "I no longer have it": PPSPP has no such message. Its requests stay unanswered until the chunk is here again.
-void Engine::Impl::chunks_lost(Instant now, AssociationId reader, SwarmState& s, const std::vector<std::uint32_t>& chunks) {
+// A partner cannot be told "I no longer have it": PPSPP has no such message. Its requests stay unanswered until the
+// chunk is here again.
+void Engine::Impl::chunks_lost(Instant now, AssociationId reader, SwarmState& s,
+                               const std::vector<std::uint32_t>& chunks) {
   emit(EventKind::storage_corrupt, reader, s.id(), {chunks.front(), chunks.back()});
   for (auto chunk : chunks) s.by_chunk[chunk / 32] = 1;
   s.config.appetite = Appetite::all;
@@ -207,8 +219,10 @@ void Engine::Impl::tick(Instant now, Association& a) {
   bool dead = a.congestion.timeouts_in_row() >= k_max_timeouts || now - a.last_received >= k_dead_partner;
   for (std::size_t i = a.channels.size(); i-- > 0;) {
     auto& c = *a.channels[i];
-    if (dead) close_channel(a, c, "the partner does not answer", false);
-    else if (c.stage != ChannelStage::open && now - c.opened >= k_handshake_patience) close_channel(a, c, "the handshake was not answered", false);
+    if (dead)
+      close_channel(a, c, "the partner does not answer", false);
+    else if (c.stage != ChannelStage::open && now - c.opened >= k_handshake_patience)
+      close_channel(a, c, "the handshake was not answered", false);
     else if (c.stage == ChannelStage::open) {
       auto local = c.local;
       watch_progress(now, a, c);
@@ -223,8 +237,10 @@ Instant Engine::Impl::deadline_of(Instant now, const Association& a) const {
     if (c->stage == ChannelStage::open) {
       out = std::min(out, a.last_sent + k_keep_alive);
       if (!c->fetching.empty()) out = std::min(out, std::max(now + 100ms, c->last_progress + k_piece_patience));
-      if (options.download_limit != 0 && c->swarm->config.appetite == Appetite::all) out = std::min(out, std::max(download.next(now), now + 1ms));
-      if (options.upload_limit != 0 && (!c->serve_queue.empty() || c->piece_active)) out = std::min(out, std::max(upload.next(now), now + 1ms));
+      if (options.download_limit != 0 && c->swarm->config.appetite == Appetite::all)
+        out = std::min(out, std::max(download.next(now), now + 1ms));
+      if (options.upload_limit != 0 && (!c->serve_queue.empty() || c->piece_active))
+        out = std::min(out, std::max(upload.next(now), now + 1ms));
     } else {
       out = std::min({out, c->opened + k_handshake_patience, c->next_handshake});
     }
@@ -235,7 +251,8 @@ Instant Engine::Impl::deadline_of(Instant now, const Association& a) const {
 Instant Engine::deadline() const {
   auto out = k_never;
   // last_sent and the like are absolute; `now` only bounds how soon a limiter is asked again.
-  for (auto& [id, a] : impl_->associations) out = std::min(out, impl_->deadline_of(std::max({impl_->last_tick, a->last_received, a->last_sent}), *a));
+  for (auto& [id, a] : impl_->associations)
+    out = std::min(out, impl_->deadline_of(std::max({impl_->last_tick, a->last_received, a->last_sent}), *a));
   return out;
 }
 

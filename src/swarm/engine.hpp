@@ -1,6 +1,7 @@
 #pragma once
-// The peer engine: associations (a pair of transport addresses, SRTP or plain RTP), PPSPP channels on them, and the swarms they serve
-// and fetch. Sans I/O: five verbs (input, output, deadline, on_deadline, poll_event) and a clock that is an argument. One thread.
+// The peer engine: associations (a pair of transport addresses, SRTP or plain RTP), PPSPP channels on them, and the
+// swarms they serve and fetch. Sans I/O: five verbs (input, output, deadline, on_deadline, poll_event) and a clock that
+// is an argument. One thread.
 #include <deque>
 #include <memory>
 #include <optional>
@@ -22,7 +23,8 @@ using AssociationId = std::uint32_t;  // chosen by the engine, never reused, 0 =
 
 enum class PartnerKind : std::uint8_t { cache, ue };
 
-// What signalling agreed. Keys are moved in; both are empty for a plain (RTP/AVPF) association, both set for a secured one.
+// What signalling agreed. Keys are moved in; both are empty for a plain (RTP/AVPF) association, both set for a secured
+// one.
 struct AssociationConfig {
   Endpoint remote;  // media address in the partner's SDP; datagrams from elsewhere are not taken
   std::uint32_t local_ssrc = 0;
@@ -44,8 +46,9 @@ struct SwarmConfig {
   SwarmId id{};
   content::Geometry geometry;
   bool secured_only = true;  // strictest protection known asks for session protection
-  std::span<content::Digest> nodes = {};  // MerkleTree::octets() / 32 of them; may hold verified nodes of an earlier run
-  content::Bitmap held = {};         // chunks in storage that were verified
+  std::span<content::Digest> nodes =
+      {};                     // MerkleTree::octets() / 32 of them; may hold verified nodes of an earlier run
+  content::Bitmap held = {};  // chunks in storage that were verified
   ChunkStorage* storage = nullptr;
   Appetite appetite = Appetite::none;
   std::string keyinfo = {};  // KEYINFO to hand out (holder certificate "~" key information), or empty
@@ -93,8 +96,8 @@ struct AssociationState {
 struct EngineOptions {
   std::size_t max_associations = 4096;
   std::size_t max_channels = 16384;
-  std::size_t max_half_open = 64;              // channels whose handshake is not complete (attack 7)
-  std::uint64_t download_limit = 0;            // octets of content a second, 0 = none
+  std::size_t max_half_open = 64;    // channels whose handshake is not complete (attack 7)
+  std::uint64_t download_limit = 0;  // octets of content a second, 0 = none
   std::uint64_t upload_limit = 0;
 };
 
@@ -107,9 +110,11 @@ class Engine {
   Result<AssociationId> add_association(Instant now, AssociationConfig config);
   // Closes its channels politely (HANDSHAKE with channel 0) with the next output().
   void remove_association(Instant now, AssociationId id);
-  // The partner may open channels of this swarm on this association (its membership token was good). Without it HANDSHAKE is not answered.
+  // The partner may open channels of this swarm on this association (its membership token was good). Without it
+  // HANDSHAKE is not answered.
   void admit(AssociationId id, const SwarmId& swarm);
-  // Sends HANDSHAKE (again until answered; channel_closed after 10 s without answer). Both must exist and be strong enough.
+  // Sends HANDSHAKE (again until answered; channel_closed after 10 s without answer). Both must exist and be strong
+  // enough.
   Status open_channel(Instant now, AssociationId id, const SwarmId& swarm);
 
   Status add_swarm(SwarmConfig config);
@@ -120,8 +125,8 @@ class Engine {
   // Chunks that came by another way (an import): verified by the caller, whole tree present.
   void add_chunks(Instant now, const SwarmId& swarm, content::ChunkRange range);
 
-  // Reads what is held of the run of 32 chunks that `chunk` is in. False: something does not verify; it is missing from now on
-  // (storage_corrupt) and fetched again.
+  // Reads what is held of the run of 32 chunks that `chunk` is in. False: something does not verify; it is missing from
+  // now on (storage_corrupt) and fetched again.
   bool check_run(Instant now, const SwarmId& swarm, std::uint32_t chunk);
 
   void input(Instant now, ReceivedBatch batch);

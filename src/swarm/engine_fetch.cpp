@@ -47,19 +47,23 @@ bool Engine::Impl::fetch_run(Instant now, Channel& c, std::uint32_t run, bool en
   bool any = false;
   for (auto chunk = range.first; chunk <= range.last && c.fetching.size() < c.fetch_window; ++chunk) {
     // Not while the whole run is on its way on another channel.
-    if (s.wants(chunk) && c.has.test(chunk) && !s.asked.contains(*s.piece_of(range))) any = ask(now, c, {chunk, chunk}, endgame) || any;
+    if (s.wants(chunk) && c.has.test(chunk) && !s.asked.contains(*s.piece_of(range)))
+      any = ask(now, c, {chunk, chunk}, endgame) || any;
   }
   return any;
 }
 
 void Engine::Impl::fetch(Instant now, Association& a, Channel& c) {
   auto& s = *c.swarm;
-  if (c.stage != ChannelStage::open || s.config.appetite == Appetite::none || c.choked_by_partner || s.config.held.full()) return;
+  if (c.stage != ChannelStage::open || s.config.appetite == Appetite::none || c.choked_by_partner ||
+      s.config.held.full())
+    return;
   constexpr std::uint32_t k_most_runs = 4096;  // at one call; the next one goes on from the cursor
   // Once round all runs at most; then again for what others were asked for and have not brought.
   for (bool endgame : {false, true}) {
     auto runs = s.runs();
-    for (std::uint32_t looked = 0; looked < std::min(runs, k_most_runs) && c.fetch_window > c.fetching.size(); ++looked) {
+    for (std::uint32_t looked = 0; looked < std::min(runs, k_most_runs) && c.fetch_window > c.fetching.size();
+         ++looked) {
       if (!download.allows(now)) return;
       auto next = s.config.held.next_clear(std::min(c.cursor * 32, s.geometry().chunks() - 1));
       auto run = next >= s.geometry().chunks() ? 0 : next / 32;
@@ -71,7 +75,8 @@ void Engine::Impl::fetch(Instant now, Association& a, Channel& c) {
   }
 }
 
-// Under a download limit asking is the timer's business, which takes the channels in turn: a fast partner would take all that there is.
+// Under a download limit asking is the timer's business, which takes the channels in turn: a fast partner would take
+// all that there is.
 void Engine::Impl::fetch_after_arrival(Instant now, Association& a, Channel& c) {
   if (options.download_limit == 0) fetch(now, a, c);
 }
@@ -80,7 +85,8 @@ void Engine::Impl::fetch_everywhere(Instant now, SwarmState& s) {
   for_each_channel(s, [&](Association& a, Channel& c) { fetch(now, a, c); });
 }
 
-// Loss is made good below us. Silence means that the partner is gone or will not: others may have the pieces, and after 10 s the role is told.
+// Loss is made good below us. Silence means that the partner is gone or will not: others may have the pieces, and after
+// 10 s the role is told.
 void Engine::Impl::watch_progress(Instant now, Association& a, Channel& c) {
   if (c.fetching.empty() || now - c.last_progress < k_piece_patience) return;
   if (!c.stalled && now - c.last_progress >= k_stall) {
@@ -89,7 +95,9 @@ void Engine::Impl::watch_progress(Instant now, Association& a, Channel& c) {
   }
   auto& s = *c.swarm;
   bool others = false;
-  for_each_channel(s, [&](Association&, Channel& other) { others = others || (&other != &c && !other.stalled && !other.has.empty()); });
+  for_each_channel(s, [&](Association&, Channel& other) {
+    others = others || (&other != &c && !other.stalled && !other.has.empty());
+  });
   if (!others) {
     if (now - c.asked_again < k_piece_patience) return;
     c.asked_again = now;

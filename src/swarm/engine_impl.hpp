@@ -1,6 +1,6 @@
 #pragma once
-// Inside of the engine, shared by engine*.cpp: engine.cpp (swarms, associations, timers), engine_receive.cpp (datagrams in),
-// engine_fetch.cpp (what to ask for), engine_send.cpp (datagrams out).
+// Inside of the engine, shared by engine*.cpp: engine.cpp (swarms, associations, timers), engine_receive.cpp (datagrams
+// in), engine_fetch.cpp (what to ask for), engine_send.cpp (datagrams out).
 #include <functional>
 #include <map>
 #include <unordered_map>
@@ -16,7 +16,7 @@ inline constexpr std::size_t k_max_serve_queue = 256;     // pieces a partner ma
 inline constexpr std::size_t k_max_control_queue = 4096;  // control datagrams waiting on one channel
 inline constexpr std::uint32_t k_max_have_messages = 1u << 20;
 inline constexpr int k_max_bad_pieces = 3;
-inline constexpr int k_max_timeouts = 10;                // in a row, then the partner is gone
+inline constexpr int k_max_timeouts = 10;  // in a row, then the partner is gone
 
 struct AssociationKey {
   Endpoint remote;
@@ -35,7 +35,8 @@ struct Engine::Impl {
   SwarmState* find(const SwarmId& id);
   Channel& make_channel(Instant now, Association& a, SwarmState& s, bool initiator);
   void close_channel(Association& a, Channel& c, const std::string& reason, bool tell_partner);
-  void emit(EventKind kind, AssociationId association, const SwarmId& swarm, content::ChunkRange range = {}, std::string text = {}, Error error = {});
+  void emit(EventKind kind, AssociationId association, const SwarmId& swarm, content::ChunkRange range = {},
+            std::string text = {}, Error error = {});
   void for_each_channel(SwarmState& s, const std::function<void(Association&, Channel&)>& visit);
   void chunks_gained(SwarmState& s, content::ChunkRange range, const Channel* from);
   void chunks_lost(Instant now, AssociationId reader, SwarmState& s, const std::vector<std::uint32_t>& chunks);

@@ -27,11 +27,14 @@ void Engine::input(Instant now, ReceivedBatch batch) {
     if (kind == rtp::PacketKind::other) continue;
     auto found = e.by_key.find({batch.from, rtp::sender_ssrc(packet, kind)});
     if (found == e.by_key.end() || found->second->leaving) continue;  // who has left opens no channel any more
-    rtp::PacketSlot slot{packet.data(), static_cast<std::uint32_t>(packet.size()), static_cast<std::uint32_t>(packet.size()), false};
+    rtp::PacketSlot slot{packet.data(), static_cast<std::uint32_t>(packet.size()),
+                         static_cast<std::uint32_t>(packet.size()), false};
     if (found->second != current || waiting == slots.size()) flush();
     current = found->second;
-    if (kind == rtp::PacketKind::rtcp) e.receive_rtcp(now, *current, slot);
-    else slots[waiting++] = slot;
+    if (kind == rtp::PacketKind::rtcp)
+      e.receive_rtcp(now, *current, slot);
+    else
+      slots[waiting++] = slot;
   }
   flush();
 }
@@ -105,7 +108,9 @@ void Engine::Impl::first_datagram(Instant now, Association& a, ppspp::Decoder& d
   if (!m || m->type != ppspp::MessageType::handshake || m->handshake.source == 0 || !m->handshake.swarm) return;
   auto& h = m->handshake;
   auto* s = find(*h.swarm);
-  if (!s || !a.admitted.contains(*h.swarm) || (s->config.secured_only && !a.secured()) || h.chunk_size != s->geometry().chunk_size()) return;
+  if (!s || !a.admitted.contains(*h.swarm) || (s->config.secured_only && !a.secured()) ||
+      h.chunk_size != s->geometry().chunk_size())
+    return;
   // One channel for a swarm: more would only cost memory. The same source again means that our answer was lost.
   for (auto& c : a.channels)
     if (!c->initiator && c->swarm == s) {
@@ -114,15 +119,19 @@ void Engine::Impl::first_datagram(Instant now, Association& a, ppspp::Decoder& d
       c->handshakes = 0;
       return;
     }
-  auto half_open = std::count_if(a.channels.begin(), a.channels.end(), [](auto& c) { return c->stage == ChannelStage::half_open; });
-  if (static_cast<std::size_t>(half_open) >= options.max_half_open || channels >= options.max_channels || a.channels.size() >= 1024) return;
+  auto half_open =
+      std::count_if(a.channels.begin(), a.channels.end(), [](auto& c) { return c->stage == ChannelStage::half_open; });
+  if (static_cast<std::size_t>(half_open) >= options.max_half_open || channels >= options.max_channels ||
+      a.channels.size() >= 1024)
+    return;
   auto& c = make_channel(now, a, *s, false);
   c.remote = h.source;
   c.stage = ChannelStage::half_open;
 }
 
 void Engine::Impl::handshake_answer(Instant now, Association& a, Channel& c, const ppspp::Handshake& h) {
-  if (c.initiator && c.stage == ChannelStage::open && h.source == c.remote) return queue_control(c, {});  // our third datagram was lost
+  if (c.initiator && c.stage == ChannelStage::open && h.source == c.remote)
+    return queue_control(c, {});  // our third datagram was lost
   if (!c.initiator || c.stage != ChannelStage::opening || h.chunk_size != c.swarm->geometry().chunk_size()) return;
   c.remote = h.source;
   channel_opened(now, a, c);
@@ -143,8 +152,12 @@ void Engine::Impl::message(Instant now, Association& a, Channel& c, const ppspp:
     case MessageType::ack:
       on_have(c, m.range, a);
       break;
-    case MessageType::request: on_request(a, c, m.range); break;
-    case MessageType::cancel: on_cancel(c, m.range); break;
+    case MessageType::request:
+      on_request(a, c, m.range);
+      break;
+    case MessageType::cancel:
+      on_cancel(c, m.range);
+      break;
     case MessageType::choke:
       c.choked_by_partner = true;
       release_all(c);
@@ -153,9 +166,14 @@ void Engine::Impl::message(Instant now, Association& a, Channel& c, const ppspp:
       c.choked_by_partner = false;
       fetch(now, a, c);
       break;
-    case MessageType::keyinfo: on_keyinfo(a, c, m.data); break;
-    case MessageType::data: on_data(now, a, c, m); break;
-    default: break;
+    case MessageType::keyinfo:
+      on_keyinfo(a, c, m.data);
+      break;
+    case MessageType::data:
+      on_data(now, a, c, m);
+      break;
+    default:
+      break;
   }
 }
 
@@ -171,8 +189,8 @@ void Engine::Impl::on_have(Channel& c, ChunkRange range, Association& a) {
   }
 }
 
-// Only pieces of the profile are served: aligned runs of 2^k chunks, k <= 5, that we hold. One message costs so many looks at most, however
-// long its range and however little of it is here.
+// Only pieces of the profile are served: aligned runs of 2^k chunks, k <= 5, that we hold. One message costs so many
+// looks at most, however long its range and however little of it is here.
 void Engine::Impl::on_request(Association&, Channel& c, ChunkRange range) {
   auto& s = *c.swarm;
   constexpr int k_most_looks = 1024;  // for one datagram
@@ -184,7 +202,8 @@ void Engine::Impl::on_request(Association&, Channel& c, ChunkRange range) {
     }
     if (!s.piece_of(piece)) return;
     bool held = s.config.held.test(piece);
-    bool queued = held && (std::find(c.serve_queue.begin(), c.serve_queue.end(), piece) != c.serve_queue.end() || (c.piece_active && c.piece_range == piece));
+    bool queued = held && (std::find(c.serve_queue.begin(), c.serve_queue.end(), piece) != c.serve_queue.end() ||
+                           (c.piece_active && c.piece_range == piece));
     if (held && !queued) c.serve_queue.push_back(piece);
     if (piece.last >= range.last) return;
     range.first = piece.last + 1;
@@ -208,12 +227,18 @@ void Engine::Impl::on_keyinfo(Association& a, Channel& c, ByteView text) {
 void Engine::Impl::on_integrity(Instant now, Association& a, Channel& c, std::span<const content::NodeHash> nodes) {
   for (auto& [bin_of_piece, piece] : c.fetching)
     for (auto& node : nodes) {
-      auto covers = [&](Bin b) { return bin::first_chunk(b) <= piece.range.first && bin::first_chunk(b) + bin::width(b) > piece.range.first; };
-      bool helps = node.bin == bin_of_piece || (bin::layer(node.bin) >= bin::layer(bin_of_piece) && covers(bin::parent(node.bin)) && !covers(node.bin));
+      auto covers = [&](Bin b) {
+        return bin::first_chunk(b) <= piece.range.first && bin::first_chunk(b) + bin::width(b) > piece.range.first;
+      };
+      bool helps = node.bin == bin_of_piece || (bin::layer(node.bin) >= bin::layer(bin_of_piece) &&
+                                                covers(bin::parent(node.bin)) && !covers(node.bin));
       if (!helps || c.swarm->tree.known(node.bin)) continue;
-      auto same = std::find_if(piece.hashes.begin(), piece.hashes.end(), [&](auto& known) { return known.bin == node.bin; });
-      if (same != piece.hashes.end()) same->hash = node.hash;
-      else piece.hashes.push_back(node);  // at most one for each layer of the tree, and the piece's own
+      auto same =
+          std::find_if(piece.hashes.begin(), piece.hashes.end(), [&](auto& known) { return known.bin == node.bin; });
+      if (same != piece.hashes.end())
+        same->hash = node.hash;
+      else
+        piece.hashes.push_back(node);  // at most one for each layer of the tree, and the piece's own
     }
   settle(now, a, c.local);
 }
@@ -223,7 +248,9 @@ void Engine::Impl::settle(Instant now, Association& a, ppspp::ChannelId channel)
   for (;;) {
     auto* c = a.find(channel);  // a bad piece may close it
     if (!c) return;
-    auto ready = std::find_if(c->fetching.begin(), c->fetching.end(), [&](auto& each) { return each.second.complete() && c->swarm->tree.provable(each.first, each.second.hashes); });
+    auto ready = std::find_if(c->fetching.begin(), c->fetching.end(), [&](auto& each) {
+      return each.second.complete() && c->swarm->tree.provable(each.first, each.second.hashes);
+    });
     if (ready == c->fetching.end()) return;
     piece_complete(now, a, *c, ready->first);
   }
@@ -233,7 +260,8 @@ void Engine::Impl::on_data(Instant now, Association& a, Channel& c, const ppspp:
   auto chunk = m.range.first;
   auto& s = *c.swarm;
   if (chunk >= s.geometry().chunks() || m.data.size() != s.geometry().size_of(chunk)) return;
-  auto at = std::find_if(c.fetching.begin(), c.fetching.end(), [&](auto& f) { return f.second.range.first <= chunk && chunk <= f.second.range.last; });
+  auto at = std::find_if(c.fetching.begin(), c.fetching.end(),
+                         [&](auto& f) { return f.second.range.first <= chunk && chunk <= f.second.range.last; });
   if (at == c.fetching.end()) return;  // not asked for, cancelled, or a duplicate
   auto& piece = at->second;
   c.last_progress = now;
@@ -242,7 +270,9 @@ void Engine::Impl::on_data(Instant now, Association& a, Channel& c, const ppspp:
   auto bit = std::uint32_t{1} << (chunk - piece.range.first);
   if ((piece.received & bit) != 0) return;
   piece.received |= bit;
-  std::copy(m.data.begin(), m.data.end(), piece.data.begin() + static_cast<std::ptrdiff_t>(s.geometry().offset_of(chunk) - s.geometry().offset_of(piece.range.first)));
+  std::copy(m.data.begin(), m.data.end(),
+            piece.data.begin() +
+                static_cast<std::ptrdiff_t>(s.geometry().offset_of(chunk) - s.geometry().offset_of(piece.range.first)));
   if (piece.complete()) settle(now, a, c.local);
 }
 
@@ -258,7 +288,8 @@ void Engine::Impl::piece_complete(Instant now, Association& a, Channel& c, Bin b
     return emit(EventKind::storage_failed, a.id, s.id(), piece.range, {}, taken->error());
   }
   a.content_received += piece.data.size();
-  (a.config.partner == PartnerKind::cache ? s.traffic.received_from_caches : s.traffic.received_from_ues) += piece.data.size();
+  (a.config.partner == PartnerKind::cache ? s.traffic.received_from_caches : s.traffic.received_from_ues) +=
+      piece.data.size();
   c.fetch_window = std::min(c.fetch_window + 1, k_max_fetch_window);
   std::array<std::uint8_t, ppspp::k_ack_message> room;
   Writer w(room);
@@ -277,13 +308,15 @@ void Engine::Impl::piece_complete(Instant now, Association& a, Channel& c, Bin b
   fetch_after_arrival(now, a, c);
 }
 
-// Blame is certain only where datagrams are authenticated; elsewhere anybody could have sent them, and the piece is just asked for again.
+// Blame is certain only where datagrams are authenticated; elsewhere anybody could have sent them, and the piece is
+// just asked for again.
 void Engine::Impl::piece_bad(Association& a, Channel& c, Bin, ChunkRange range) {
   ++a.integrity_failures;
   ++c.bad_pieces;
   c.swarm->by_chunk[range.first / 32] = 1;
   emit(EventKind::integrity_failure, a.id, c.swarm->id(), range);
-  if (a.secured() && c.bad_pieces >= k_max_bad_pieces) return close_channel(a, c, "sent octets that do not verify", true);
+  if (a.secured() && c.bad_pieces >= k_max_bad_pieces)
+    return close_channel(a, c, "sent octets that do not verify", true);
   if (!a.secured()) c.fetch_window = std::max<std::size_t>(1, c.fetch_window / 2);
 }
 

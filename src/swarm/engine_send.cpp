@@ -58,8 +58,10 @@ void Engine::Impl::add_packet(Instant now, Association& a, std::size_t payload, 
   auto size = rtp::k_rtp_header + payload;
   auto tag = a.secured() ? a.sender->overhead() : 0;
   slots.push_back({at, static_cast<std::uint32_t>(size), static_cast<std::uint32_t>(size + tag), false});
-  if (batch_segment == 0) batch_segment = size + tag;
-  else if (size + tag < batch_segment) batch_closed = true;
+  if (batch_segment == 0)
+    batch_segment = size + tag;
+  else if (size + tag < batch_segment)
+    batch_closed = true;
   batch_used += size + tag;
   sent.at = now;
   a.congestion.sent(std::move(sent));
@@ -84,7 +86,8 @@ std::optional<SendBatch> Engine::Impl::send_from(Instant now, Association& a) {
   slots.clear();
   batch_used = batch_segment = 0;
   batch_closed = false;
-  if (a.arrivals.deadline() <= now && put_feedback(now, a)) return SendBatch{a.config.remote, batch_used, ByteView(batch).first(batch_used)};
+  if (a.arrivals.deadline() <= now && put_feedback(now, a))
+    return SendBatch{a.config.remote, batch_used, ByteView(batch).first(batch_used)};
   if (put_closing(now, a)) return finish_batch(a);
   for (auto& c : a.channels)
     if (put_control(now, a, *c)) return finish_batch(a);
@@ -130,7 +133,8 @@ bool Engine::Impl::put_control(Instant now, Association& a, Channel& c) {
     if (now < c.next_handshake) return false;
     c.next_handshake = now + 500ms * (1 << std::min(c.handshakes++, 4));
     w.u32(c.initiator ? 0 : c.remote);
-    ppspp::write_handshake(w, {c.local, c.initiator ? std::optional(c.swarm->id()) : std::nullopt, c.swarm->geometry().chunk_size()});
+    ppspp::write_handshake(
+        w, {c.local, c.initiator ? std::optional(c.swarm->id()) : std::nullopt, c.swarm->geometry().chunk_size()});
     add_packet(now, a, w.size(), {});
     return true;
   }
@@ -180,7 +184,8 @@ bool Engine::Impl::next_piece(Instant now, Association& a, Channel& c) {
   return c.piece_active;
 }
 
-// Nodes that the partner cannot know: the piece's own, and uncles up to one whose parent lies above something that it has verified.
+// Nodes that the partner cannot know: the piece's own, and uncles up to one whose parent lies above something that it
+// has verified.
 void Engine::Impl::put_integrity(Channel& c, ChunkRange range) {
   auto& s = *c.swarm;
   auto target = *s.piece_of(range);
@@ -227,7 +232,8 @@ bool Engine::Impl::put_data(Instant now, Association& a, Channel& c) {
     }
     auto payload = ppspp::k_channel_octets + ppspp::k_data_overhead + data.size();
     auto room = packet_room(a, payload);
-    bool misfit = batch_segment != 0 && rtp::k_rtp_header + payload + (a.secured() ? a.sender->overhead() : 0) > batch_segment;
+    bool misfit =
+        batch_segment != 0 && rtp::k_rtp_header + payload + (a.secured() ? a.sender->overhead() : 0) > batch_segment;
     if (room.empty() || misfit) {
       if (!again.empty()) c.resend.push_front(chunk);
       break;
@@ -254,7 +260,8 @@ void Engine::Impl::make_good(Association& a, std::vector<SentPacket>& lost) {
     auto* c = packet.channel != 0 ? a.find(packet.channel) : nullptr;
     if (!c) continue;
     if (!packet.is_data) {
-      if (!packet.control.empty() && c->control.size() < k_max_control_queue) c->control.push_front(std::move(packet.control));
+      if (!packet.control.empty() && c->control.size() < k_max_control_queue)
+        c->control.push_front(std::move(packet.control));
     } else if (c->resend.size() < 16384 && !c->has.test(packet.chunk)) {
       c->resend.push_back(packet.chunk);
     }

@@ -40,10 +40,13 @@ struct Content {
   std::vector<content::Digest> nodes;
   SwarmId id{};
   Content(std::uint64_t length, std::uint64_t seed, std::uint32_t chunk = 1152)
-      : octets(length), geometry(*content::Geometry::make(length, chunk)), nodes(MerkleTree::octets(geometry.chunks()) / 32) {
+      : octets(length),
+        geometry(*content::Geometry::make(length, chunk)),
+        nodes(MerkleTree::octets(geometry.chunks()) / 32) {
     SeededRandom(seed).fill(octets);
     content::MerkleTreeBuilder builder(nodes, geometry.chunks());
-    for (std::uint32_t i = 0; i < geometry.chunks(); ++i) builder.add(crypto::sha256(ByteView(octets).subspan(geometry.offset_of(i), geometry.size_of(i))));
+    for (std::uint32_t i = 0; i < geometry.chunks(); ++i)
+      builder.add(crypto::sha256(ByteView(octets).subspan(geometry.offset_of(i), geometry.size_of(i))));
     id = builder.finish();
   }
 };
@@ -56,14 +59,19 @@ struct Node {
   Endpoint address;
   std::vector<Event> events;
 
-  Node(std::uint16_t port, const Content& c, bool seed, bool secured_only, Appetite appetite = Appetite::all, EngineOptions options = {}, std::string keyinfo = {})
-      : random(port), engine(random, options), nodes(MerkleTree::octets(c.geometry.chunks()) / 32), storage(c.octets.size()),
+  Node(std::uint16_t port, const Content& c, bool seed, bool secured_only, Appetite appetite = Appetite::all,
+       EngineOptions options = {}, std::string keyinfo = {})
+      : random(port),
+        engine(random, options),
+        nodes(MerkleTree::octets(c.geometry.chunks()) / 32),
+        storage(c.octets.size()),
         address{IpAddress::v4(127, 0, 0, 1), port} {
     if (seed) {
       nodes = c.nodes;
       storage.octets = c.octets;
     }
-    SwarmConfig config{c.id, c.geometry, secured_only, nodes, content::Bitmap(c.geometry.chunks(), seed), &storage, appetite, keyinfo};
+    SwarmConfig config{c.id,     c.geometry, secured_only, nodes, content::Bitmap(c.geometry.chunks(), seed),
+                       &storage, appetite,   keyinfo};
     EXPECT_TRUE(engine.add_swarm(std::move(config)));
   }
   int count(EventKind kind) const {
@@ -84,7 +92,8 @@ class World {
   void cut(const Endpoint& address) { nodes_.erase(address); }
 
   // Associations on both sides; `opener` opens a channel.
-  AssociationId connect(Node& opener, Node& other, const SwarmId& swarm, bool secured, bool admit = true, PartnerKind other_is = PartnerKind::cache) {
+  AssociationId connect(Node& opener, Node& other, const SwarmId& swarm, bool secured, bool admit = true,
+                        PartnerKind other_is = PartnerKind::cache) {
     AssociationConfig mine, theirs;
     mine.remote = other.address;
     theirs.remote = opener.address;
@@ -94,7 +103,8 @@ class World {
     mine.partner = other_is;
     theirs.partner = PartnerKind::ue;
     if (secured) {
-      rtp::SrtpKey a{rtp::CryptoSuite::aead_aes_128_gcm, SecretBytes(28)}, b{rtp::CryptoSuite::aead_aes_128_gcm, SecretBytes(28)};
+      rtp::SrtpKey a{rtp::CryptoSuite::aead_aes_128_gcm, SecretBytes(28)},
+          b{rtp::CryptoSuite::aead_aes_128_gcm, SecretBytes(28)};
       random_.fill(a.key_and_salt.fill());
       random_.fill(b.key_and_salt.fill());
       mine.send_key = a.duplicate();
@@ -109,7 +119,8 @@ class World {
     return here;
   }
 
-  void run(Duration duration, std::function<bool()> done = [] { return false; }) {
+  void run(
+      Duration duration, std::function<bool()> done = [] { return false; }) {
     for (auto end = now + duration; now < end && !done();) step(end);
   }
   Instant now{1s};
@@ -165,7 +176,9 @@ class World {
   std::uint64_t order_ = 0;
 };
 
-bool whole(const Node& node, const Content& c) { return node.engine.held(c.id)->full() && node.storage.octets == c.octets; }
+bool whole(const Node& node, const Content& c) {
+  return node.engine.held(c.id)->full() && node.storage.octets == c.octets;
+}
 
 struct Case {
   std::uint64_t length;
@@ -178,8 +191,10 @@ void PrintTo(const Case& c, std::ostream* out) {
 }
 class EveryLink : public testing::TestWithParam<Case> {};
 INSTANTIATE_TEST_SUITE_P(Sizes, EveryLink,
-                         testing::Values(Case{1, 0, true}, Case{1152, 0, false}, Case{1153, 0.05, true}, Case{7 * 1152, 0.1, true}, Case{33 * 1152, 0.1, false},
-                                         Case{1000000, 0, true}, Case{1000000, 0.02, false}, Case{3000001, 0.1, true}, Case{11520000, 0.01, true}));
+                         testing::Values(Case{1, 0, true}, Case{1152, 0, false}, Case{1153, 0.05, true},
+                                         Case{7 * 1152, 0.1, true}, Case{33 * 1152, 0.1, false}, Case{1000000, 0, true},
+                                         Case{1000000, 0.02, false}, Case{3000001, 0.1, true},
+                                         Case{11520000, 0.01, true}));
 
 TEST_P(EveryLink, ContentArrivesWholeThroughLossReorderingAndDuplicates) {
   auto [length, loss, secured] = GetParam();
@@ -409,7 +424,8 @@ TEST(Engine, ClosingIsTold) {
 // A partner without an engine, over SRTP: the test writes its datagrams.
 struct Script {
   Endpoint address{IpAddress::v4(127, 0, 0, 1), 9};
-  rtp::SrtpKey ours{rtp::CryptoSuite::aead_aes_128_gcm, SecretBytes(28)}, theirs{rtp::CryptoSuite::aead_aes_128_gcm, SecretBytes(28)};
+  rtp::SrtpKey ours{rtp::CryptoSuite::aead_aes_128_gcm, SecretBytes(28)},
+      theirs{rtp::CryptoSuite::aead_aes_128_gcm, SecretBytes(28)};
   rtp::SrtpSender sender{ours, 7};
   rtp::SrtpReceiver receiver{theirs, 8};
   std::uint16_t sequence = 0;
@@ -428,11 +444,13 @@ struct Script {
   void listen(Node& node, Instant now) {
     while (auto batch = node.engine.output(now)) {
       auto octets = bytes_of(batch->data.first(batch->segment));
-      rtp::PacketSlot slot{octets.data(), static_cast<std::uint32_t>(octets.size()), static_cast<std::uint32_t>(octets.size()), false};
+      rtp::PacketSlot slot{octets.data(), static_cast<std::uint32_t>(octets.size()),
+                           static_cast<std::uint32_t>(octets.size()), false};
       receiver.unprotect({&slot, 1});
       if (!slot.ok) continue;
       ppspp::Decoder decoder(ByteView(octets).subspan(16, slot.size - 16));
-      if (auto m = decoder.next(); m && m->type == ppspp::MessageType::handshake && m->handshake.source != 0) channel = m->handshake.source;
+      if (auto m = decoder.next(); m && m->type == ppspp::MessageType::handshake && m->handshake.source != 0)
+        channel = m->handshake.source;
     }
   }
   void say(Node& node, Instant now, const std::function<void(Writer&)>& messages) {
@@ -441,7 +459,8 @@ struct Script {
     w.u32(channel);
     messages(w);
     rtp::write_header({98, sequence++, 0, 7}, room.data());
-    rtp::PacketSlot slot{room.data(), static_cast<std::uint32_t>(12 + w.size()), static_cast<std::uint32_t>(room.size()), false};
+    rtp::PacketSlot slot{room.data(), static_cast<std::uint32_t>(12 + w.size()),
+                         static_cast<std::uint32_t>(room.size()), false};
     sender.protect({&slot, 1});
     node.engine.input(now, {address, slot.size, MutableByteView(room).first(slot.size)});
   }
@@ -454,7 +473,8 @@ struct Script {
   }
 };
 
-// Its third bad run is found bad only later, when the hash that proves it comes with another run: the channel goes while it is being worked on.
+// Its third bad run is found bad only later, when the hash that proves it comes with another run: the channel goes
+// while it is being worked on.
 TEST(Engine, APartnerMayBeFoundLyingByTheHashesOfAnotherRun) {
   Content c(128 * 1152, 16);
   Node ue(1, c, false, true);
@@ -471,7 +491,8 @@ TEST(Engine, APartnerMayBeFoundLyingByTheHashesOfAnotherRun) {
   auto prove = [&](std::uint32_t run) {
     auto node = content::bin::at(5, run);
     liar.say(ue, now, [&](Writer& w) {
-      for (auto b : {node, content::bin::sibling(node), content::bin::sibling(content::bin::parent(node))}) ppspp::write_integrity(w, {b, c.nodes[b]});
+      for (auto b : {node, content::bin::sibling(node), content::bin::sibling(content::bin::parent(node))})
+        ppspp::write_integrity(w, {b, c.nodes[b]});
     });
   };
   prove(0);
@@ -500,13 +521,16 @@ TEST(Engine, APartnerGetsOneChannelForASwarm) {
   auto id = partner.meet(cache, now);
   cache.engine.admit(id, c.id);
   partner.channel = 0;
-  for (std::uint32_t source : {11u, 12u, 13u, 11u}) partner.say(cache, now, [&](Writer& w) { ppspp::write_handshake(w, {source, c.id, 1152}); });
+  for (std::uint32_t source : {11u, 12u, 13u, 11u})
+    partner.say(cache, now, [&](Writer& w) { ppspp::write_handshake(w, {source, c.id, 1152}); });
   auto answers = 0;
-  for (; cache.engine.output(now); ++answers) {}
+  for (; cache.engine.output(now); ++answers) {
+  }
   EXPECT_EQ(answers, 1);
 }
 
-// Runs under way bring the same hashes high in the tree again and again: they must not crowd out those that only one run needs.
+// Runs under way bring the same hashes high in the tree again and again: they must not crowd out those that only one
+// run needs.
 TEST(Engine, RepeatedHashesDoNotCrowdOutOthers) {
   Content c(128 * 1152, 17);
   Node ue(1, c, false, true);
@@ -519,7 +543,9 @@ TEST(Engine, RepeatedHashesDoNotCrowdOutOthers) {
     ppspp::write_handshake(w, {5, std::nullopt, 1152});
     ppspp::write_range(w, ppspp::MessageType::have, {0, 127});
   });
-  auto send = [&](content::Bin b) { partner.say(ue, now, [&](Writer& w) { ppspp::write_integrity(w, {b, c.nodes[b]}); }); };
+  auto send = [&](content::Bin b) {
+    partner.say(ue, now, [&](Writer& w) { ppspp::write_integrity(w, {b, c.nodes[b]}); });
+  };
   for (int i = 0; i < 200; ++i) send(content::bin::at(6, 1));
   for (std::uint32_t run : {1u, 0u}) send(content::bin::at(5, run));
   partner.send_run(ue, now, c, 0, true);
@@ -549,7 +575,8 @@ TEST(Engine, GarbageFromTheNetworkIsHarmless) {
   world.add(ue);
   SeededRandom random(99);
   world.tamper = [&](Bytes& octets, const Endpoint&) {
-    if (random.u32() % 3 == 0 && octets.size() > 13) octets[12 + random.u32() % (octets.size() - 12)] = static_cast<std::uint8_t>(random.u32());
+    if (random.u32() % 3 == 0 && octets.size() > 13)
+      octets[12 + random.u32() % (octets.size() - 12)] = static_cast<std::uint8_t>(random.u32());
   };
   world.connect(ue, cache, c.id, false);
   world.run(20s);

@@ -29,7 +29,8 @@ class RateLimit {
     auto elapsed = std::chrono::duration<double>(now - last_).count();
     last_ = now;
     // A tenth of a second may be saved up.
-    tokens_ = std::min(static_cast<double>(rate_) / 10 + 1, tokens_ + std::clamp(elapsed, 0.0, 3600.0) * static_cast<double>(rate_));
+    tokens_ = std::min(static_cast<double>(rate_) / 10 + 1,
+                       tokens_ + std::clamp(elapsed, 0.0, 3600.0) * static_cast<double>(rate_));
   }
   std::uint64_t rate_;
   double tokens_ = 1;

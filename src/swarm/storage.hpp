@@ -4,7 +4,8 @@
 
 namespace sealcast::swarm {
 
-// Where the octets of one object lie: a file in io, memory in tests. Ranges are inside the object. Calls may block as a page cache does.
+// Where the octets of one object lie: a file in io, memory in tests. Ranges are inside the object. Calls may block as a
+// page cache does.
 class ChunkStorage {
  public:
   virtual ~ChunkStorage() = default;

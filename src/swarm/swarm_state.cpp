@@ -28,7 +28,10 @@ std::vector<Digest> leaves_of(const content::Geometry& geometry, ChunkRange rang
 }  // namespace
 
 SwarmState::SwarmState(SwarmConfig c)
-    : config(std::move(c)), tree(config.nodes, config.geometry.chunks(), config.id), by_chunk(runs(), 0), proven_(runs(), false) {}
+    : config(std::move(c)),
+      tree(config.nodes, config.geometry.chunks(), config.id),
+      by_chunk(runs(), 0),
+      proven_(runs(), false) {}
 
 ChunkRange SwarmState::cut(Bin node) const {
   auto first = bin::first_chunk(node);
@@ -65,7 +68,8 @@ std::vector<std::uint32_t> SwarmState::damaged(Bin piece, ChunkRange range, std:
   std::vector<std::uint32_t> out;
   auto run = range.first / 32;
   for (std::size_t i = 0; i < leaves.size(); ++i)
-    if (auto chunk = range.first + static_cast<std::uint32_t>(i); leaves[i] != tree.hash(bin::leaf(chunk))) out.push_back(chunk);
+    if (auto chunk = range.first + static_cast<std::uint32_t>(i); leaves[i] != tree.hash(bin::leaf(chunk)))
+      out.push_back(chunk);
   if (out.empty() && proven_[run]) return out;
   if (tree.mend(piece, content::MerkleTree::fold(leaves, bin::layer(piece)))) {
     tree.store_subtree(piece, leaves);

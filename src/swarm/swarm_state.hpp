@@ -22,8 +22,9 @@ class SwarmState {
   // The smallest aligned node that holds exactly `range` (cut at the end); nullopt when there is none of layer <= 5.
   std::optional<content::Bin> piece_of(content::ChunkRange range) const;
 
-  // Reads held chunks, an aligned piece, and checks them up to the root: tree and chunks may have been damaged on a disk. Chunks that do not
-  // verify are marked missing and given in `corrupt`. Empty: storage failed, or something was corrupt.
+  // Reads held chunks, an aligned piece, and checks them up to the root: tree and chunks may have been damaged on a
+  // disk. Chunks that do not verify are marked missing and given in `corrupt`. Empty: storage failed, or something was
+  // corrupt.
   std::optional<Bytes> read_checked(content::ChunkRange range, std::vector<std::uint32_t>& corrupt);
 
   // Checks a whole piece against root and offered hashes; if good, stores it. nullopt: it did not verify.
@@ -39,7 +40,8 @@ class SwarmState {
   bool completion_told = false;
 
  private:
-  std::vector<std::uint32_t> damaged(content::Bin piece, content::ChunkRange range, std::span<const content::Digest> leaves);
+  std::vector<std::uint32_t> damaged(content::Bin piece, content::ChunkRange range,
+                                     std::span<const content::Digest> leaves);
 
   std::vector<bool> proven_;  // runs whose nodes led to the root since this swarm was added
 };

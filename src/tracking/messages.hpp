@@ -1,5 +1,6 @@
 #pragma once
-// Bodies of PUBLISH, SUBSCRIBE and NOTIFY between nodes and tracker (docs/protocol.md section 8). Unknown members are ignored; sizes are bounded.
+// Bodies of PUBLISH, SUBSCRIBE and NOTIFY between nodes and tracker (docs/protocol.md section 8). Unknown members are
+// ignored; sizes are bounded.
 #include <optional>
 #include <string>
 #include <vector>

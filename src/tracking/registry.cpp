@@ -13,7 +13,9 @@ constexpr UnixSeconds k_pseudonym_life = 3600;
 constexpr std::size_t k_most_pseudonyms = 1000000;
 
 // Keys of announcers_ are "<publisher> <instance>".
-std::string publisher_of(const std::string& key) { return key.substr(0, key.find(' ')); }
+std::string publisher_of(const std::string& key) {
+  return key.substr(0, key.find(' '));
+}
 
 }  // namespace
 
@@ -42,7 +44,8 @@ void Registry::unlink(const std::string& key, const Announcer& announcer) {
   }
 }
 
-Registry::Published Registry::publish(UnixSeconds now, const std::string& publisher, bool is_cache, const std::string& etag, int expires, std::optional<Announcement> announcement) {
+Registry::Published Registry::publish(UnixSeconds now, const std::string& publisher, bool is_cache,
+                                      const std::string& etag, int expires, std::optional<Announcement> announcement) {
   auto key = publisher + " " + random_text();
   if (!etag.empty()) {
     auto known = by_etag_.find(etag);
@@ -54,8 +57,11 @@ Registry::Published Registry::publish(UnixSeconds now, const std::string& publis
   if (announcement && !is_cache && announcement->swarms.size() > options_.max_swarms_per_ue) return {413, {}};
   if (!announcers_.contains(key)) {
     std::size_t own = 0;
-    for (auto at = announcers_.lower_bound(publisher + " "); at != announcers_.end() && publisher_of(at->first) == publisher; ++at) ++own;
-    if (announcers_.size() >= options_.max_announcers || (!is_cache && own >= options_.max_announcements_per_ue)) return {413, {}};
+    for (auto at = announcers_.lower_bound(publisher + " ");
+         at != announcers_.end() && publisher_of(at->first) == publisher; ++at)
+      ++own;
+    if (announcers_.size() >= options_.max_announcers || (!is_cache && own >= options_.max_announcements_per_ue))
+      return {413, {}};
   }
   by_etag_.erase(etag);
   auto& announcer = announcers_[key];
@@ -68,7 +74,9 @@ Registry::Published Registry::publish(UnixSeconds now, const std::string& publis
     // What is announced no longer leaves; what stays must not be taken for a change.
     Announcer gone;
     for (auto& old : announcer.announcement.swarms)
-      if (std::none_of(announcement->swarms.begin(), announcement->swarms.end(), [&](auto& s) { return s.root == old.root; })) gone.announcement.swarms.push_back(old);
+      if (std::none_of(announcement->swarms.begin(), announcement->swarms.end(),
+                       [&](auto& s) { return s.root == old.root; }))
+        gone.announcement.swarms.push_back(old);
     unlink(key, gone);
     announcer.announcement = std::move(*announcement);
   }
@@ -80,7 +88,8 @@ Registry::Published Registry::publish(UnixSeconds now, const std::string& publis
   return {200, announcer.etag};
 }
 
-PeerList Registry::list(UnixSeconds now, const crypto::Digest& root, const std::string& subscriber, bool is_cache, const crypto::PrivateKey& tracker) {
+PeerList Registry::list(UnixSeconds now, const crypto::Digest& root, const std::string& subscriber, bool is_cache,
+                        const crypto::PrivateKey& tracker) {
   PeerList out;
   out.root = root;
   out.own_pseudonym = pseudonym(now, subscriber, root);
@@ -93,7 +102,8 @@ PeerList Registry::list(UnixSeconds now, const crypto::Digest& root, const std::
     if (publisher == subscriber || announcer.expires_at <= now) continue;
     if (is_cache)
       for (auto& swarm : announcer.announcement.swarms)
-        if (swarm.root == root && !swarm.keyinfo.empty() && out.keyinfo.size() < 8) out.keyinfo.push_back(swarm.keyinfo);
+        if (swarm.root == root && !swarm.keyinfo.empty() && out.keyinfo.size() < 8)
+          out.keyinfo.push_back(swarm.keyinfo);
     if (state == PeerState::keys) continue;
     auto uri = announcer.is_cache ? publisher : pseudonym(now, publisher, root);
     auto& peer = (announcer.is_cache ? caches : others)[uri];
@@ -105,7 +115,8 @@ PeerList Registry::list(UnixSeconds now, const crypto::Digest& root, const std::
   for (auto& [uri, peer] : caches) out.peers.push_back(peer);
   out.peers.insert(out.peers.end(), shuffled.begin(), shuffled.end());
   if (out.peers.size() > options_.list_length) out.peers.resize(options_.list_length);
-  for (auto& peer : out.peers) peer.token = make_token({root, inviter_hash(subscriber), peer.uri, now, now + k_token_life}, tracker);
+  for (auto& peer : out.peers)
+    peer.token = make_token({root, inviter_hash(subscriber), peer.uri, now, now + k_token_life}, tracker);
   return out;
 }
 
@@ -129,7 +140,9 @@ std::string Registry::pseudonym(UnixSeconds now, const std::string& subscriber, 
   return known->second.uri;
 }
 
-std::set<crypto::Digest> Registry::take_changed() { return std::exchange(changed_, {}); }
+std::set<crypto::Digest> Registry::take_changed() {
+  return std::exchange(changed_, {});
+}
 
 UnixSeconds Registry::expire(UnixSeconds now) {
   auto next = now + 60;

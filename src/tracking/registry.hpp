@@ -11,7 +11,7 @@
 namespace sealcast::tracking {
 
 struct RegistryOptions {
-  std::string pseudonym_domain;           // "peers.sealcast.test"
+  std::string pseudonym_domain;  // "peers.sealcast.test"
   std::size_t max_announcers = 100000;
   std::size_t max_swarms_per_ue = 64;
   std::size_t max_announcements_per_ue = 8;  // devices and processes of one subscriber
@@ -27,10 +27,12 @@ class Registry {
     int status = 200;  // 200, 412, 413 (too much)
     std::string etag;
   };
-  Published publish(UnixSeconds now, const std::string& publisher, bool is_cache, const std::string& etag, int expires, std::optional<Announcement> announcement);
+  Published publish(UnixSeconds now, const std::string& publisher, bool is_cache, const std::string& etag, int expires,
+                    std::optional<Announcement> announcement);
 
   // Peers of a swarm for `subscriber`: caches first, then others at random; with tokens. Oneself is left out.
-  PeerList list(UnixSeconds now, const crypto::Digest& root, const std::string& subscriber, bool is_cache, const crypto::PrivateKey& key);
+  PeerList list(UnixSeconds now, const crypto::Digest& root, const std::string& subscriber, bool is_cache,
+                const crypto::PrivateKey& key);
 
   // The subscriber and swarm behind a pseudonym URI.
   struct Behind {
@@ -66,9 +68,9 @@ class Registry {
 
   RegistryOptions options_;
   RandomSource& random_;
-  std::map<std::string, Announcer> announcers_;                                     // by publisher and ETag chain: "<publisher> <instance>"
-  std::map<std::string, std::string> by_etag_;                                      // ETag -> key in announcers_
-  std::map<crypto::Digest, std::map<std::string, PeerState>> members_;              // root -> key -> state
+  std::map<std::string, Announcer> announcers_;  // by publisher and ETag chain: "<publisher> <instance>"
+  std::map<std::string, std::string> by_etag_;   // ETag -> key in announcers_
+  std::map<crypto::Digest, std::map<std::string, PeerState>> members_;  // root -> key -> state
   std::map<std::pair<std::string, crypto::Digest>, Pseudonym> pseudonyms_;
   std::map<std::string, Behind> behind_;
   std::set<crypto::Digest> changed_;

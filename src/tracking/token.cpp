@@ -18,11 +18,17 @@ std::string inviter_hash(const std::string& subscriber) {
 }
 
 std::string make_token(const Token& t, const crypto::PrivateKey& tracker) {
-  return crypto::jws_sign(json::Object{{"v", 1}, {"root", content::root_text(t.root)}, {"sub", t.subject}, {"aud", t.audience}, {"iat", t.issued_at}, {"exp", t.expires_at}},
+  return crypto::jws_sign(json::Object{{"v", 1},
+                                       {"root", content::root_text(t.root)},
+                                       {"sub", t.subject},
+                                       {"aud", t.audience},
+                                       {"iat", t.issued_at},
+                                       {"exp", t.expires_at}},
                           k_type, tracker);
 }
 
-Result<Token> verify_token(std::string_view jws, const crypto::PublicKey& tracker, const std::string& subject, const std::string& audience, UnixSeconds now) {
+Result<Token> verify_token(std::string_view jws, const crypto::PublicKey& tracker, const std::string& subject,
+                           const std::string& audience, UnixSeconds now) {
   auto refuse = [](const std::string& why) { return fail(ErrorCode::not_entitled, "membership token: " + why); };
   if (jws.size() > 4096) return refuse("it is too long");
   auto verified = crypto::jws_verify(jws, k_type, tracker);
@@ -33,7 +39,8 @@ Result<Token> verify_token(std::string_view jws, const crypto::PublicKey& tracke
   if (p.int_or("v") != 1 || !root) return refuse("it is malformed");
   if (out.subject != subject) return refuse("it is for another inviter");
   if (out.audience != audience) return refuse("it is for another party");
-  if (out.expires_at <= now - k_leeway || out.issued_at > now + k_leeway) return refuse("it has expired or is not valid yet (are the clocks right?)");
+  if (out.expires_at <= now - k_leeway || out.issued_at > now + k_leeway)
+    return refuse("it has expired or is not valid yet (are the clocks right?)");
   return out;
 }
 

@@ -18,6 +18,7 @@ struct Token {
 };
 std::string make_token(const Token& token, const crypto::PrivateKey& tracker);
 // Signature, validity, subject and audience; the error says which is wrong.
-Result<Token> verify_token(std::string_view jws, const crypto::PublicKey& tracker, const std::string& subject, const std::string& audience, UnixSeconds now);
+Result<Token> verify_token(std::string_view jws, const crypto::PublicKey& tracker, const std::string& subject,
+                           const std::string& audience, UnixSeconds now);
 
 }  // namespace sealcast::tracking

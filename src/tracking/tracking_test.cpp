@@ -7,7 +7,8 @@ namespace sealcast::tracking {
 namespace {
 
 constexpr UnixSeconds k_now = 1800000000;
-const std::string k_alice = "sip:alice@sealcast.test", k_bob = "sip:bob@sealcast.test", k_cache = "sip:cache@sealcast.test", k_keys = "sip:cache-b@sealcast.test";
+const std::string k_alice = "sip:alice@sealcast.test", k_bob = "sip:bob@sealcast.test",
+                  k_cache = "sip:cache@sealcast.test", k_keys = "sip:cache-b@sealcast.test";
 
 class Tracking : public testing::Test {
  protected:
@@ -16,7 +17,8 @@ class Tracking : public testing::Test {
   Registry registry{{"peers.sealcast.test"}, random};
   crypto::Digest root{1, 2, 3};
 
-  Registry::Published announce(const std::string& who, PeerState state, const std::string& etag = {}, int expires = 600, std::string keyinfo = {}) {
+  Registry::Published announce(const std::string& who, PeerState state, const std::string& etag = {}, int expires = 600,
+                               std::string keyinfo = {}) {
     Announcement a;
     a.swarms.push_back({root, state, {{0, 9}}, {}, std::nullopt, std::move(keyinfo)});
     return registry.publish(k_now, who, who.find("cache") != who.npos, etag, expires, std::move(a));
@@ -37,8 +39,9 @@ TEST_F(Tracking, BodiesComeBack) {
   EXPECT_EQ(parse_query(write_query({root, false, {}}))->root, root);
   EXPECT_TRUE(parse_query(write_query({std::nullopt, true, "x"}))->catalogue);
   EXPECT_EQ(parse_content_list(write_content_list({{"d"}, "n"}))->next, "n");
-  for (auto* bad : {"", "{}", "[]", "{\"v\":1}", "{\"v\":2,\"sw\":[]}", "{\"v\":1,\"sw\":[{}]}",
-                    "{\"v\":1,\"sw\":[{\"id\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\",\"st\":\"seed\",\"hv\":[[5,1]]}]}"}) {
+  for (auto* bad :
+       {"", "{}", "[]", "{\"v\":1}", "{\"v\":2,\"sw\":[]}", "{\"v\":1,\"sw\":[{}]}",
+        "{\"v\":1,\"sw\":[{\"id\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\",\"st\":\"seed\",\"hv\":[[5,1]]}]}"}) {
     EXPECT_FALSE(parse_announcement(bad)) << bad;
     EXPECT_FALSE(parse_peer_list(bad)) << bad;
     EXPECT_FALSE(parse_query(bad)) << bad;
@@ -68,7 +71,8 @@ TEST_F(Tracking, TokensAreForOnePairAndShortLived) {
   EXPECT_FALSE(verify_token(jws, key.public_key(), inviter_hash(k_alice), k_cache, k_now));
   EXPECT_FALSE(verify_token(jws, key.public_key(), inviter_hash(k_bob), k_keys, k_now));
   EXPECT_FALSE(verify_token(jws, key.public_key(), inviter_hash(k_bob), k_cache, k_now + 400));
-  EXPECT_FALSE(verify_token(jws, crypto::PrivateKey::generate(random).public_key(), inviter_hash(k_bob), k_cache, k_now));
+  EXPECT_FALSE(
+      verify_token(jws, crypto::PrivateKey::generate(random).public_key(), inviter_hash(k_bob), k_cache, k_now));
 }
 
 TEST_F(Tracking, KeyOnlyCachesAreKnownToCachesOnly) {
@@ -101,7 +105,8 @@ TEST_F(Tracking, SoftStateHasEtagsAndEnds) {
 
 TEST_F(Tracking, UesCannotFillTheRegistry) {
   Announcement many;
-  for (std::uint8_t i = 0; i < 65; ++i) many.swarms.push_back({crypto::Digest{i}, PeerState::seed, {}, {}, std::nullopt, {}});
+  for (std::uint8_t i = 0; i < 65; ++i)
+    many.swarms.push_back({crypto::Digest{i}, PeerState::seed, {}, {}, std::nullopt, {}});
   EXPECT_EQ(registry.publish(k_now, k_alice, false, {}, 600, many).status, 413);
   EXPECT_EQ(registry.publish(k_now, k_cache, true, {}, 600, many).status, 200);
   // Nor by announcing again and again; what is refused leaves earlier announcements alone.

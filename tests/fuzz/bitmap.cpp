@@ -12,7 +12,8 @@ using content::ChunkRange;
 namespace {
 
 void check(const Bitmap& bitmap, const std::vector<bool>& model) {
-  SEALCAST_ASSERT(bitmap.size() == model.size() && bitmap.count() == static_cast<std::size_t>(std::count(model.begin(), model.end(), true)));
+  SEALCAST_ASSERT(bitmap.size() == model.size() &&
+                  bitmap.count() == static_cast<std::size_t>(std::count(model.begin(), model.end(), true)));
   auto again = Bitmap::from_octets(bitmap.size(), bitmap.octets());
   SEALCAST_ASSERT(again && again->words() == bitmap.words() && again->count() == bitmap.count());
   std::uint32_t held = 0;

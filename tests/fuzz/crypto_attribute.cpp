@@ -14,7 +14,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return 0;
   }
   auto again = sdp::parse_crypto(sdp::write_crypto(*line).substr(9));
-  SEALCAST_ASSERT(again && again->tag == line->tag && again->key.suite == line->key.suite && again->lifetime == line->lifetime && again->window == line->window);
+  SEALCAST_ASSERT(again && again->tag == line->tag && again->key.suite == line->key.suite &&
+                  again->lifetime == line->lifetime && again->window == line->window);
   SEALCAST_ASSERT(equal(again->key.key_and_salt.expose(), line->key.key_and_salt.expose()));
   return 0;
 }

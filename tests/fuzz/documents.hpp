@@ -30,6 +30,8 @@ struct Parties {
 };
 
 // The payload of a good document, to be spoilt and signed again.
-inline json::Object payload_of(std::string_view jws) { return *crypto::jws_peek(jws)->payload.as_object(); }
+inline json::Object payload_of(std::string_view jws) {
+  return *crypto::jws_peek(jws)->payload.as_object();
+}
 
 }  // namespace sealcast::fuzz

@@ -1,5 +1,6 @@
-// Two engines that talk while the input loses, repeats, shuffles, splits and spoils their datagrams, makes storage fail, calls their interface at
-// odd times, and speaks to both as an authenticated third party. Whatever happens: what counts as held is the content.
+// Two engines that talk while the input loses, repeats, shuffles, splits and spoils their datagrams, makes storage
+// fail, calls their interface at odd times, and speaks to both as an authenticated third party. Whatever happens: what
+// counts as held is the content.
 #include "tests/fuzz/engine_pair.hpp"
 
 #include <algorithm>
@@ -22,7 +23,10 @@ rtp::SrtpKey srtp_key(std::uint64_t seed) {
 class Table {
  public:
   Table(const fuzz::Whole& content, std::uint8_t setup)
-      : content_(content), secured_((setup & 1) != 0), seed_(1, content, true, secured_, options(setup)), leech_(2, content, (setup & 2) != 0, secured_, options(setup)) {
+      : content_(content),
+        secured_((setup & 1) != 0),
+        seed_(1, content, true, secured_, options(setup)),
+        leech_(2, content, (setup & 2) != 0, secured_, options(setup)) {
     if ((setup & 2) != 0) leech_.storage.octets[content.octets.size() / 2] ^= 1;  // a bad disk instead of an empty one
     if ((setup & 2) != 0) mark_missing();
     connect(leech_, leech_.partner, seed_, seed_.partner, 11, 12);
@@ -33,22 +37,45 @@ class Table {
   void step(Input& in) {
     auto op = in.u8();
     switch (op % 16) {
-      case 0: case 1: case 2: case 3: deliver(in, op / 16); break;
-      case 4: lose(in, op / 16); break;
-      case 5: case 6: pass(Duration(op < 128 ? in.u16() : in.u32() % 20000000)); break;
-      case 7: misbehave((op & 16) != 0 ? seed_ : leech_, op / 32); break;
-      case 8: call((op & 16) != 0 ? seed_ : leech_, in, op / 32); break;
-      case 9: flood(in, (op & 16) != 0 ? seed_ : leech_); break;
-      case 10: std::rotate(flights_.begin(), flights_.begin() + static_cast<std::ptrdiff_t>(in.below(flights_.size())), flights_.end()); break;
-      case 11: say((op & 16) != 0 ? seed_ : leech_, (op & 16) != 0 ? to_seed_.report(in) : to_leech_.report(in)); break;
-      default: say((op & 16) != 0 ? seed_ : leech_, (op & 16) != 0 ? to_seed_.say(in, content_) : to_leech_.say(in, content_));
+      case 0:
+      case 1:
+      case 2:
+      case 3:
+        deliver(in, op / 16);
+        break;
+      case 4:
+        lose(in, op / 16);
+        break;
+      case 5:
+      case 6:
+        pass(Duration(op < 128 ? in.u16() : in.u32() % 20000000));
+        break;
+      case 7:
+        misbehave((op & 16) != 0 ? seed_ : leech_, op / 32);
+        break;
+      case 8:
+        call((op & 16) != 0 ? seed_ : leech_, in, op / 32);
+        break;
+      case 9:
+        flood(in, (op & 16) != 0 ? seed_ : leech_);
+        break;
+      case 10:
+        std::rotate(flights_.begin(), flights_.begin() + static_cast<std::ptrdiff_t>(in.below(flights_.size())),
+                    flights_.end());
+        break;
+      case 11:
+        say((op & 16) != 0 ? seed_ : leech_, (op & 16) != 0 ? to_seed_.report(in) : to_leech_.report(in));
+        break;
+      default:
+        say((op & 16) != 0 ? seed_ : leech_, (op & 16) != 0 ? to_seed_.say(in, content_) : to_leech_.say(in, content_));
     }
     pump();
   }
 
   // No more trouble: datagrams arrive, disks work.
   void calm() {
-    for (auto* node : {&seed_, &leech_}) node->storage.fail_reads = node->storage.fail_writes = node->storage.flip_reads = false;
+    for (auto* node : {&seed_, &leech_})
+      node->storage.fail_reads = node->storage.fail_writes = node->storage.flip_reads = false;
     for (int i = 0; i < 200; ++i) {
       Input nothing(nullptr, 0);
       while (!flights_.empty()) deliver(nothing, 0), pump();
@@ -88,13 +115,15 @@ class Table {
     }
     return out;
   }
-  void connect(Node& opener, swarm::AssociationId& here, Node& other, swarm::AssociationId& there, std::uint32_t a, std::uint32_t b) {
+  void connect(Node& opener, swarm::AssociationId& here, Node& other, swarm::AssociationId& there, std::uint32_t a,
+               std::uint32_t b) {
     here = *opener.engine.add_association(now_, config(other.address, a, b));
     there = *other.engine.add_association(now_, config(opener.address, b, a));
     other.engine.admit(there, content_.id);
     SEALCAST_ASSERT(opener.engine.open_channel(now_, here, content_.id));
   }
-  void meet(Node& node, swarm::AssociationId& id, Stranger& stranger, std::uint32_t local, std::uint32_t other, bool open) {
+  void meet(Node& node, swarm::AssociationId& id, Stranger& stranger, std::uint32_t local, std::uint32_t other,
+            bool open) {
     id = *node.engine.add_association(now_, config(stranger.address(), local, other));
     stranger.knows(local);
     if (secured_) stranger.secure(srtp_key(other), srtp_key(local), local);
@@ -108,16 +137,20 @@ class Table {
       while (auto batch = node->engine.output(now_)) {
         SEALCAST_ASSERT(++batches < 20000 && batch->segment > 0 && batch->data.size() <= 64 * batch->segment);
         for (std::size_t at = 0; at < batch->data.size(); at += batch->segment)
-          launch({node->address, batch->to, bytes_of(batch->data.subspan(at, std::min(batch->segment, batch->data.size() - at)))});
+          launch({node->address, batch->to,
+                  bytes_of(batch->data.subspan(at, std::min(batch->segment, batch->data.size() - at)))});
       }
       int events = 0;
       while (node->engine.poll_event()) SEALCAST_ASSERT(++events < 100000);
     }
   }
   void launch(Datagram datagram) {
-    if (datagram.to == to_seed_.address()) to_seed_.hear(std::move(datagram.octets));
-    else if (datagram.to == to_leech_.address()) to_leech_.hear(std::move(datagram.octets));
-    else if (flights_.size() < 4096) flights_.push_back(std::move(datagram));
+    if (datagram.to == to_seed_.address())
+      to_seed_.hear(std::move(datagram.octets));
+    else if (datagram.to == to_leech_.address())
+      to_leech_.hear(std::move(datagram.octets));
+    else if (flights_.size() < 4096)
+      flights_.push_back(std::move(datagram));
   }
   void arrive(const Endpoint& from, const Endpoint& to, Bytes octets, std::size_t segment) {
     for (auto* node : {&seed_, &leech_})
@@ -139,7 +172,8 @@ class Table {
     if (how == 2) next.octets = fuzz::damage(next.octets, in);
     if (how == 3) segment = 1 + in.below(2 * segment);
     if (how >= 4)
-      while (!flights_.empty() && next.octets.size() < 60000 && flights_.front().from == next.from && flights_.front().octets.size() == segment) {
+      while (!flights_.empty() && next.octets.size() < 60000 && flights_.front().from == next.from &&
+             flights_.front().octets.size() == segment) {
         next.octets.insert(next.octets.end(), flights_.front().octets.begin(), flights_.front().octets.end());
         flights_.pop_front();
       }
@@ -178,19 +212,29 @@ class Table {
     bool grave = what == 2 || what == 3 || what == 6;
     if (grave && in.u8() % 8 != 0) return;
     switch (what) {
-      case 0: return e.set_appetite(now_, content_.id, in.u8() % 8 != 0 ? swarm::Appetite::all : swarm::Appetite::none);
-      case 1: return e.set_keyinfo(content_.id, in.text(in.u8()));
-      case 2: return e.set_secured_only(content_.id);
-      case 3: return e.remove_association(now_, in.flag() ? node.partner : node.stranger);
-      case 4: (void)e.open_channel(now_, in.flag() ? node.partner : node.stranger, content_.id); return;
-      case 5: e.admit(node.stranger, content_.id); return;
-      case 6: return rejoin(node);
+      case 0:
+        return e.set_appetite(now_, content_.id, in.u8() % 8 != 0 ? swarm::Appetite::all : swarm::Appetite::none);
+      case 1:
+        return e.set_keyinfo(content_.id, in.text(in.u8()));
+      case 2:
+        return e.set_secured_only(content_.id);
+      case 3:
+        return e.remove_association(now_, in.flag() ? node.partner : node.stranger);
+      case 4:
+        (void)e.open_channel(now_, in.flag() ? node.partner : node.stranger, content_.id);
+        return;
+      case 5:
+        e.admit(node.stranger, content_.id);
+        return;
+      case 6:
+        return rejoin(node);
       default: {
         // What an import brings: the octets are put where they belong and told.
         auto chunk = static_cast<std::uint32_t>(in.below(content_.geometry.chunks()));
         if (!node.present || node.nodes != content_.nodes) return;
         auto from = static_cast<std::ptrdiff_t>(content_.geometry.offset_of(chunk));
-        std::copy_n(content_.octets.begin() + from, content_.geometry.size_of(chunk), node.storage.octets.begin() + from);
+        std::copy_n(content_.octets.begin() + from, content_.geometry.size_of(chunk),
+                    node.storage.octets.begin() + from);
         return e.add_chunks(now_, content_.id, {chunk, chunk});
       }
     }
@@ -219,7 +263,8 @@ class Table {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static const fuzz::Whole contents[] = {fuzz::Whole(1), fuzz::Whole(512 * 33 + 1), fuzz::Whole(512 * 100), fuzz::Whole(512 * 7)};
+  static const fuzz::Whole contents[] = {fuzz::Whole(1), fuzz::Whole(512 * 33 + 1), fuzz::Whole(512 * 100),
+                                         fuzz::Whole(512 * 7)};
   Input in(data, size);
   auto setup = in.u8();
   Table table(contents[setup >> 6], setup);

@@ -19,10 +19,13 @@ struct Whole {
   std::vector<content::Digest> nodes;
   swarm::SwarmId id{};
   explicit Whole(std::uint64_t length)
-      : octets(length), geometry(*content::Geometry::make(length, 512)), nodes(content::MerkleTree::octets(geometry.chunks()) / 32) {
+      : octets(length),
+        geometry(*content::Geometry::make(length, 512)),
+        nodes(content::MerkleTree::octets(geometry.chunks()) / 32) {
     FixedRandom(length).fill(octets);
     content::MerkleTreeBuilder builder(nodes, geometry.chunks());
-    for (std::uint32_t i = 0; i < geometry.chunks(); ++i) builder.add(crypto::sha256(ByteView(octets).subspan(geometry.offset_of(i), geometry.size_of(i))));
+    for (std::uint32_t i = 0; i < geometry.chunks(); ++i)
+      builder.add(crypto::sha256(ByteView(octets).subspan(geometry.offset_of(i), geometry.size_of(i))));
     id = builder.finish();
   }
 };
@@ -64,7 +67,11 @@ struct Node {
   bool present = true;  // the swarm is there
 
   Node(std::uint16_t port, const Whole& c, bool seed, bool secured_only, swarm::EngineOptions options)
-      : random(port), engine(random, options), content(c), nodes(content::MerkleTree::octets(c.geometry.chunks()) / 32), storage(c.octets.size()),
+      : random(port),
+        engine(random, options),
+        content(c),
+        nodes(content::MerkleTree::octets(c.geometry.chunks()) / 32),
+        storage(c.octets.size()),
         address{IpAddress::v4(127, 0, 0, 1), port} {
     if (seed) {
       nodes = c.nodes;
@@ -73,7 +80,8 @@ struct Node {
     join(content::Bitmap(c.geometry.chunks(), seed), secured_only);
   }
   void join(content::Bitmap held, bool secured_only) {
-    swarm::SwarmConfig config{content.id, content.geometry, secured_only, nodes, std::move(held), &storage, swarm::Appetite::all, "certificate~information"};
+    swarm::SwarmConfig config{content.id,      content.geometry, secured_only,         nodes,
+                              std::move(held), &storage,         swarm::Appetite::all, "certificate~information"};
     SEALCAST_ASSERT(engine.add_swarm(std::move(config)));
     present = true;
   }
@@ -84,13 +92,15 @@ struct Node {
     if (!held) return;
     for (auto range : held->ranges()) {
       auto from = content.geometry.offset_of(range.first), size = content.geometry.size_of(range);
-      SEALCAST_ASSERT(equal(ByteView(storage.octets).subspan(from, size), ByteView(content.octets).subspan(from, size)));
+      SEALCAST_ASSERT(
+          equal(ByteView(storage.octets).subspan(from, size), ByteView(content.octets).subspan(from, size)));
     }
     for (auto& a : engine.associations()) SEALCAST_ASSERT(a.in_flight < (1u << 14) && a.congestion_window >= 2);
   }
 };
 
-// An authenticated partner without an engine: its messages are the input's. It listens only for the channel id that it is given.
+// An authenticated partner without an engine: its messages are the input's. It listens only for the channel id that it
+// is given.
 class Stranger {
  public:
   Stranger(const Endpoint& address, std::uint32_t ssrc) : address_(address), ssrc_(ssrc) {}
@@ -101,7 +111,8 @@ class Stranger {
   void knows(std::uint32_t partner_ssrc) { partner_ssrc_ = partner_ssrc; }
 
   void hear(Bytes octets) {
-    rtp::PacketSlot slot{octets.data(), static_cast<std::uint32_t>(octets.size()), static_cast<std::uint32_t>(octets.size()), true};
+    rtp::PacketSlot slot{octets.data(), static_cast<std::uint32_t>(octets.size()),
+                         static_cast<std::uint32_t>(octets.size()), true};
     if (rtp::classify(octets) != rtp::PacketKind::rtp) return;
     if (receiver_) receiver_->unprotect({&slot, 1});
     if (!slot.ok || slot.size < 16) return;
@@ -117,7 +128,9 @@ class Stranger {
     Writer w(MutableByteView(room).subspan(12));
     auto greeting = in.u8() % 8 == 0 || channel_ == 0;
     w.u32(greeting ? 0 : channel_);
-    if (greeting) ppspp::write_handshake(w, {7 + in.u8() % 4u, content.id, in.u8() % 16 == 0 ? 1024u : content.geometry.chunk_size()});
+    if (greeting)
+      ppspp::write_handshake(w,
+                             {7 + in.u8() % 4u, content.id, in.u8() % 16 == 0 ? 1024u : content.geometry.chunk_size()});
     for (auto messages = 1 + in.u8() % 6; messages > 0; --messages) message(w, in, content);
     rtp::write_header({98, sequence_++, 0, ssrc_}, room.data());
     room.resize(12 + w.size());
@@ -126,7 +139,8 @@ class Stranger {
   // Feedback about packets that were perhaps never sent.
   Bytes report(Input& in) {
     rtp::Feedback f{ssrc_, partner_ssrc_, in.u16(), {}, in.u32()};
-    for (auto n = 1 + in.u8() % 64; n > 0; --n) f.reports.push_back({in.u8() % 4 != 0, static_cast<std::uint16_t>(in.u16() & 0x1fff)});
+    for (auto n = 1 + in.u8() % 64; n > 0; --n)
+      f.reports.push_back({in.u8() % 4 != 0, static_cast<std::uint16_t>(in.u16() & 0x1fff)});
     Bytes room(rtp::feedback_octets(f.reports.size()));
     room.resize(rtp::write_feedback(f, room));
     return pack(std::move(room), true);
@@ -146,11 +160,16 @@ class Stranger {
     static constexpr MessageType ranged[] = {MessageType::have, MessageType::request, MessageType::cancel};
     auto part = range(in, content);
     switch (in.u8() % 10) {
-      case 0: return ppspp::write_ack(w, part, in.u64());
-      case 1: return w.u8(static_cast<std::uint8_t>(in.flag() ? MessageType::choke : MessageType::unchoke));
-      case 2: return ppspp::write_keyinfo(w, in.text(1 + in.u8() % 8u));
-      case 3: return ppspp::write_closing(w);
-      case 4: return w.bytes(in.take(in.u8() % 64));
+      case 0:
+        return ppspp::write_ack(w, part, in.u64());
+      case 1:
+        return w.u8(static_cast<std::uint8_t>(in.flag() ? MessageType::choke : MessageType::unchoke));
+      case 2:
+        return ppspp::write_keyinfo(w, in.text(1 + in.u8() % 8u));
+      case 3:
+        return ppspp::write_closing(w);
+      case 4:
+        return w.bytes(in.take(in.u8() % 64));
       case 5: {
         auto node = in.below(content.nodes.size());
         auto hash = content.nodes[node];
@@ -159,11 +178,13 @@ class Stranger {
       }
       case 6: {
         auto chunk = std::min(part.first, content.geometry.chunks() - 1);
-        auto data = bytes_of(ByteView(content.octets).subspan(content.geometry.offset_of(chunk), content.geometry.size_of(chunk)));
+        auto data = bytes_of(
+            ByteView(content.octets).subspan(content.geometry.offset_of(chunk), content.geometry.size_of(chunk)));
         if (in.u8() % 4 == 0) data[in.below(data.size())] ^= 1;
         return ppspp::write_data(w, chunk, in.u64(), data);  // ends the datagram
       }
-      default: return ppspp::write_range(w, ranged[in.u8() % 3], part);
+      default:
+        return ppspp::write_range(w, ranged[in.u8() % 3], part);
     }
   }
   Bytes pack(Bytes room, bool control) {

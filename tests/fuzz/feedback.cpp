@@ -12,13 +12,15 @@ void check_written_alike(const rtp::Feedback& f) {
   Bytes room(rtp::feedback_octets(f.reports.size()));
   room.resize(rtp::write_feedback(f, room));
   auto again = rtp::parse_feedback(room);
-  SEALCAST_ASSERT(again && again->begin == f.begin && again->reports.size() == f.reports.size() && again->timestamp == f.timestamp);
+  SEALCAST_ASSERT(again && again->begin == f.begin && again->reports.size() == f.reports.size() &&
+                  again->timestamp == f.timestamp);
 }
 
 rtp::Feedback invented(fuzz::Input& in) {
   rtp::Feedback out{1, 2, in.u16(), {}, in.u32()};
   auto reports = 1 + in.below(64);
-  while (out.reports.size() < reports) out.reports.push_back({in.flag(), static_cast<std::uint16_t>(in.u16() & 0x1fff)});
+  while (out.reports.size() < reports)
+    out.reports.push_back({in.flag(), static_cast<std::uint16_t>(in.u16() & 0x1fff)});
   return out;
 }
 
@@ -35,21 +37,29 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   for (int i = 0; i < 200 && !in.empty(); ++i) {
     std::vector<swarm::SentPacket> lost;
     switch (in.u8() % 6) {
-      case 0: congestion.feedback(now, invented(in), first, lost); break;
-      case 1: now += Duration(in.u32() % 20000000); break;
+      case 0:
+        congestion.feedback(now, invented(in), first, lost);
+        break;
+      case 1:
+        now += Duration(in.u32() % 20000000);
+        break;
       case 2:
         if (congestion.deadline() <= now) congestion.on_timeout(now, lost);
         break;
-      case 3: (void)arrivals.record(now, in.u16()); break;
+      case 3:
+        (void)arrivals.record(now, in.u16());
+        break;
       case 4:
         if (auto report = arrivals.report(now, 1, 2); !report.reports.empty()) check_written_alike(report);
         break;
       default:
-        for (auto n = in.u8() % 32; n > 0; --n, ++sent) congestion.sent({now, 1, static_cast<std::uint32_t>(sent), true, false, {}});
+        for (auto n = in.u8() % 32; n > 0; --n, ++sent)
+          congestion.sent({now, 1, static_cast<std::uint32_t>(sent), true, false, {}});
     }
     lost_ones += lost.size();
     SEALCAST_ASSERT(congestion.in_flight() <= sent && lost_ones <= sent && congestion.lost() == lost_ones);
-    SEALCAST_ASSERT(congestion.window() >= 2 && congestion.window() <= 8192 && (congestion.in_flight() == 0) == (congestion.deadline() == k_never));
+    SEALCAST_ASSERT(congestion.window() >= 2 && congestion.window() <= 8192 &&
+                    (congestion.in_flight() == 0) == (congestion.deadline() == k_never));
   }
   return 0;
 }

@@ -1,6 +1,6 @@
 #pragma once
-// What the harnesses share: reading decisions from the input, fixed keys, and signed documents whose payload the input spoils. A broken
-// property ends the process like a crash (SEALCAST_ASSERT).
+// What the harnesses share: reading decisions from the input, fixed keys, and signed documents whose payload the input
+// spoils. A broken property ends the process like a crash (SEALCAST_ASSERT).
 #include <string>
 
 #include "base/assert.hpp"
@@ -67,20 +67,28 @@ inline crypto::PrivateKey key(std::uint8_t number) {
 
 // A JSON value of any type, with a liking for the edges.
 inline json::Value value_of(Input& in, int depth = 3) {
-  static constexpr std::int64_t edges[] = {0, 1, -1, 2, 42, 255, 65535, 65536, INT32_MAX, INT64_C(1) << 32, INT64_C(1) << 62, INT64_MAX, INT64_MIN, k_now};
+  static constexpr std::int64_t edges[] = {
+      0, 1, -1, 2, 42, 255, 65535, 65536, INT32_MAX, INT64_C(1) << 32, INT64_C(1) << 62, INT64_MAX, INT64_MIN, k_now};
   switch (in.u8() % 8) {
-    case 0: return edges[in.below(std::size(edges))];
-    case 1: return static_cast<std::int64_t>(in.u64());
-    case 2: return in.text(in.u8());
-    case 3: return in.flag();
-    case 4: return nullptr;
-    case 5: return 1e300 * in.u8();
+    case 0:
+      return edges[in.below(std::size(edges))];
+    case 1:
+      return static_cast<std::int64_t>(in.u64());
+    case 2:
+      return in.text(in.u8());
+    case 3:
+      return in.flag();
+    case 4:
+      return nullptr;
+    case 5:
+      return 1e300 * in.u8();
     case 6: {
       json::Array out;
       for (auto n = in.u8() % 4; n > 0 && depth > 0; --n) out.push_back(value_of(in, depth - 1));
       return out;
     }
-    default: return std::string(in.u16() % 2048, 'A');
+    default:
+      return std::string(in.u16() % 2048, 'A');
   }
 }
 
@@ -89,8 +97,12 @@ inline json::Object spoil(json::Object good, Input& in) {
   for (auto times = in.u8() % 4; times > 0 && !good.empty(); --times) {
     auto member = std::next(good.begin(), static_cast<std::ptrdiff_t>(in.below(good.size())));
     switch (in.u8() % 4) {
-      case 0: good.erase(member); break;
-      case 1: good[in.text(in.u8() % 8)] = value_of(in); break;
+      case 0:
+        good.erase(member);
+        break;
+      case 1:
+        good[in.text(in.u8() % 8)] = value_of(in);
+        break;
       case 2:
         if (auto* text = member->second.as_string(); text && !text->empty()) {
           auto changed = *text;
@@ -99,7 +111,8 @@ inline json::Object spoil(json::Object good, Input& in) {
           break;
         }
         [[fallthrough]];
-      default: member->second = value_of(in);
+      default:
+        member->second = value_of(in);
     }
   }
   return good;

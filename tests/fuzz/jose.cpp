@@ -1,4 +1,5 @@
-// JWS, JWE and keys: foreign documents, documents that the right key signed over a spoilt header or payload, and keys in their forms.
+// JWS, JWE and keys: foreign documents, documents that the right key signed over a spoilt header or payload, and keys
+// in their forms.
 #include "crypto/jose.hpp"
 
 #include "base/encoding.hpp"
@@ -16,13 +17,16 @@ void read(std::string_view compact, const crypto::PrivateKey& key) {
   auto verified = crypto::jws_verify(compact, k_type, key.public_key());
   if (!verified) return;
   auto peeked = crypto::jws_peek(compact);
-  SEALCAST_ASSERT(peeked && peeked->payload.text() == verified->payload.text() && verified->payload.as_object() && verified->header.typ == k_type);
+  SEALCAST_ASSERT(peeked && peeked->payload.text() == verified->payload.text() && verified->payload.as_object() &&
+                  verified->header.typ == k_type);
 }
 
 void signed_by_us(fuzz::Input& in, const crypto::PrivateKey& key) {
-  json::Object header{{"alg", "ES256"}, {"typ", k_type}, {"kid", key.public_key().thumbprint()}, {"jwk", key.public_key().jwk()}};
+  json::Object header{
+      {"alg", "ES256"}, {"typ", k_type}, {"kid", key.public_key().thumbprint()}, {"jwk", key.public_key().jwk()}};
   auto text = base64url(view_of(json::Value(fuzz::spoil(std::move(header), in)).text())) + ".";
-  text += base64url(in.flag() ? in.take(in.u8()) : view_of(json::Value(fuzz::spoil({{"a", 1}, {"b", json::Array{"x"}}}, in)).text()));
+  text += base64url(in.flag() ? in.take(in.u8())
+                              : view_of(json::Value(fuzz::spoil({{"a", 1}, {"b", json::Array{"x"}}}, in)).text()));
   auto compact = text + "." + base64url(key.sign(view_of(text)));
   read(compact, key);
   read(string_of(fuzz::damage(view_of(compact), in)), key);
@@ -61,9 +65,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   read(string_of({data, size}), key);
   fuzz::Input in(data, size);
   switch (in.u8() % 3) {
-    case 0: signed_by_us(in, key); break;
-    case 1: sealed_for_us(in, key); break;
-    default: keys(in, key);
+    case 0:
+      signed_by_us(in, key);
+      break;
+    case 1:
+      sealed_for_us(in, key);
+      break;
+    default:
+      keys(in, key);
   }
   return 0;
 }

@@ -1,4 +1,5 @@
-// The UE against foreign answers, and answers that the right holder signed over a spoilt payload or around a spoilt key document.
+// The UE against foreign answers, and answers that the right holder signed over a spoilt payload or around a spoilt key
+// document.
 #include "tests/fuzz/documents.hpp"
 
 using namespace sealcast;
@@ -8,14 +9,28 @@ namespace {
 struct Fixture {
   fuzz::Parties parties;
   fuzz::FixedRandom random;
-  keys::PendingRequest pending = keys::make_request(parties.description, fuzz::k_alice, {fuzz::k_cache, parties.holder.public_key()}, fuzz::k_now, parties.device, random);
+  keys::PendingRequest pending =
+      keys::make_request(parties.description, fuzz::k_alice, {fuzz::k_cache, parties.holder.public_key()}, fuzz::k_now,
+                         parties.device, random);
   crypto::Digest apv = crypto::sha256(view_of(pending.jws));
-  json::Object keys_document{{"kid", content::key_id(*parties.description.header)}, {"k", base64url(parties.content_key.expose())}, {"from", 0}, {"to", 0}};
-  json::Object answer{{"v", 1},       {"rid", pending.rid}, {"cid", parties.description.content_id}, {"root", content::root_text(parties.description.root)},
-                      {"st", 200},    {"iss", fuzz::k_cache}, {"sub", fuzz::k_alice}, {"iat", fuzz::k_now}, {"exp", fuzz::k_now + 100}, {"apv", base64url(apv)}};
+  json::Object keys_document{{"kid", content::key_id(*parties.description.header)},
+                             {"k", base64url(parties.content_key.expose())},
+                             {"from", 0},
+                             {"to", 0}};
+  json::Object answer{{"v", 1},
+                      {"rid", pending.rid},
+                      {"cid", parties.description.content_id},
+                      {"root", content::root_text(parties.description.root)},
+                      {"st", 200},
+                      {"iss", fuzz::k_cache},
+                      {"sub", fuzz::k_alice},
+                      {"iat", fuzz::k_now},
+                      {"exp", fuzz::k_now + 100},
+                      {"apv", base64url(apv)}};
 
   std::string seal(std::string_view plain) {
-    return crypto::jwe_encrypt(view_of(plain), pending.ephemeral.public_key(), view_of(parties.holder.public_key().thumbprint()), apv, random);
+    return crypto::jwe_encrypt(view_of(plain), pending.ephemeral.public_key(),
+                               view_of(parties.holder.public_key().thumbprint()), apv, random);
   }
   void read(std::string_view body) {
     (void)keys::jws_of_body(body);

@@ -1,6 +1,5 @@
 // Messages of one datagram: each one that is accepted is written and read again alike.
 #include "ppspp/message.hpp"
-
 #include "tests/fuzz/fuzz.hpp"
 
 using namespace sealcast;
@@ -10,14 +9,21 @@ namespace {
 
 void write(Writer& w, const ppspp::Message& m) {
   switch (m.type) {
-    case MessageType::handshake: return m.handshake.source == 0 ? ppspp::write_closing(w) : ppspp::write_handshake(w, m.handshake);
-    case MessageType::data: return ppspp::write_data(w, m.range.first, m.timestamp, m.data);
-    case MessageType::ack: return ppspp::write_ack(w, m.range, m.timestamp);
-    case MessageType::integrity: return ppspp::write_integrity(w, {*ppspp::node_of(m.range), m.hash});
-    case MessageType::keyinfo: return ppspp::write_keyinfo(w, string_of(m.data));
+    case MessageType::handshake:
+      return m.handshake.source == 0 ? ppspp::write_closing(w) : ppspp::write_handshake(w, m.handshake);
+    case MessageType::data:
+      return ppspp::write_data(w, m.range.first, m.timestamp, m.data);
+    case MessageType::ack:
+      return ppspp::write_ack(w, m.range, m.timestamp);
+    case MessageType::integrity:
+      return ppspp::write_integrity(w, {*ppspp::node_of(m.range), m.hash});
+    case MessageType::keyinfo:
+      return ppspp::write_keyinfo(w, string_of(m.data));
     case MessageType::choke:
-    case MessageType::unchoke: return w.u8(static_cast<std::uint8_t>(m.type));
-    default: return ppspp::write_range(w, m.type, m.range);
+    case MessageType::unchoke:
+      return w.u8(static_cast<std::uint8_t>(m.type));
+    default:
+      return ppspp::write_range(w, m.type, m.range);
   }
 }
 
@@ -34,8 +40,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     SEALCAST_ASSERT(writer.ok());
     ppspp::Decoder second(writer.written());
     auto again = second.next();
-    SEALCAST_ASSERT(again && again->type == m->type && again->range == m->range && again->hash == m->hash && equal(again->data, m->data));
-    SEALCAST_ASSERT(again->handshake.source == m->handshake.source && (m->handshake.source == 0 || again->handshake.swarm == m->handshake.swarm));
+    SEALCAST_ASSERT(again && again->type == m->type && again->range == m->range && again->hash == m->hash &&
+                    equal(again->data, m->data));
+    SEALCAST_ASSERT(again->handshake.source == m->handshake.source &&
+                    (m->handshake.source == 0 || again->handshake.swarm == m->handshake.swarm));
     SEALCAST_ASSERT(!second.next() && !second.malformed());
   }
   return 0;

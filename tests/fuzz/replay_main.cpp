@@ -24,11 +24,18 @@ Bytes changed(Bytes octets, std::mt19937_64& random) {
   for (auto times = 1 + random() % 4; times > 0; --times) {
     if (octets.empty()) octets.push_back(static_cast<std::uint8_t>(random()));
     auto at = static_cast<std::ptrdiff_t>(random() % octets.size());
-    auto length = static_cast<std::ptrdiff_t>(std::min<std::size_t>(random() % 16, octets.size() - static_cast<std::size_t>(at)));
+    auto length =
+        static_cast<std::ptrdiff_t>(std::min<std::size_t>(random() % 16, octets.size() - static_cast<std::size_t>(at)));
     switch (random() % 5) {
-      case 0: octets[static_cast<std::size_t>(at)] ^= static_cast<std::uint8_t>(1u << random() % 8); break;
-      case 1: octets[static_cast<std::size_t>(at)] = static_cast<std::uint8_t>(random()); break;
-      case 2: octets.erase(octets.begin() + at, octets.begin() + at + length); break;
+      case 0:
+        octets[static_cast<std::size_t>(at)] ^= static_cast<std::uint8_t>(1u << random() % 8);
+        break;
+      case 1:
+        octets[static_cast<std::size_t>(at)] = static_cast<std::uint8_t>(random());
+        break;
+      case 2:
+        octets.erase(octets.begin() + at, octets.begin() + at + length);
+        break;
       case 3: {
         Bytes part(octets.begin() + at, octets.begin() + at + length);
         octets.insert(octets.begin() + at, part.begin(), part.end());

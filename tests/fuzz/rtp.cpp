@@ -1,10 +1,10 @@
-// SRTP and SRTCP under a fixed key: foreign packets, and our own ones spoilt. Only what was protected, whole and once, comes through.
-#include "rtp/packet.hpp"
-#include "rtp/srtp.hpp"
-
+// SRTP and SRTCP under a fixed key: foreign packets, and our own ones spoilt. Only what was protected, whole and once,
+// comes through.
 #include <algorithm>
 
 #include "crypto/packet_cipher.hpp"
+#include "rtp/packet.hpp"
+#include "rtp/srtp.hpp"
 #include "tests/fuzz/fuzz.hpp"
 
 using namespace sealcast;
@@ -35,7 +35,8 @@ void foreign(rtp::SrtpReceiver& receiver, Bytes packet) {
     rtp::write_header(*header, again);
     SEALCAST_ASSERT((again[1] & 0x7f) == (packet[1] & 0x7f) && std::equal(again + 2, again + 12, packet.begin() + 2));
   }
-  rtp::PacketSlot slot{packet.data(), static_cast<std::uint32_t>(packet.size()), static_cast<std::uint32_t>(packet.size()), true};
+  rtp::PacketSlot slot{packet.data(), static_cast<std::uint32_t>(packet.size()),
+                       static_cast<std::uint32_t>(packet.size()), true};
   receiver.unprotect({&slot, 1});
   SEALCAST_ASSERT(!slot.ok);
   slot.size = static_cast<std::uint32_t>(packet.size());
@@ -50,22 +51,30 @@ void our_own(rtp::SrtpSender& sender, rtp::SrtpReceiver& receiver, std::uint16_t
   rtp::write_header({98, sequence, 0, k_ssrc}, plain.data());
   auto text = in.take(in.u8());
   plain.insert(plain.end(), text.begin(), text.end());
-  if (control) make_plausible(plain, true);
-  else ++sequence;
+  if (control)
+    make_plausible(plain, true);
+  else
+    ++sequence;
   Bytes sealed = plain;
   sealed.resize(plain.size() + 40);
-  rtp::PacketSlot slot{sealed.data(), static_cast<std::uint32_t>(plain.size()), static_cast<std::uint32_t>(sealed.size()), false};
-  if (control) sender.protect_rtcp(slot);
-  else sender.protect({&slot, 1});
+  rtp::PacketSlot slot{sealed.data(), static_cast<std::uint32_t>(plain.size()),
+                       static_cast<std::uint32_t>(sealed.size()), false};
+  if (control)
+    sender.protect_rtcp(slot);
+  else
+    sender.protect({&slot, 1});
   SEALCAST_ASSERT(slot.ok);
   sealed.resize(slot.size);
   auto arrived = fuzz::damage(sealed, in);
   bool whole = arrived == sealed;
   for (int copies = in.flag() ? 2 : 1, n = 0; n < copies; ++n) {
     auto copy = arrived;
-    rtp::PacketSlot got{copy.data(), static_cast<std::uint32_t>(copy.size()), static_cast<std::uint32_t>(copy.size()), false};
-    if (control) receiver.unprotect_rtcp(got);
-    else receiver.unprotect({&got, 1});
+    rtp::PacketSlot got{copy.data(), static_cast<std::uint32_t>(copy.size()), static_cast<std::uint32_t>(copy.size()),
+                        false};
+    if (control)
+      receiver.unprotect_rtcp(got);
+    else
+      receiver.unprotect({&got, 1});
     SEALCAST_ASSERT(got.ok == (whole && n == 0));
     SEALCAST_ASSERT(!got.ok || equal({got.data, got.size}, plain));
   }

@@ -1,4 +1,5 @@
-// A foreign session description, as an offer and as an answer. What we answer to a good offer is an answer that its offerer may take.
+// A foreign session description, as an offer and as an answer. What we answer to a good offer is an answer that its
+// offerer may take.
 #include <algorithm>
 
 #include "sdp/offer_answer.hpp"
@@ -17,7 +18,8 @@ void as_offer(const sdp::MediaDescription& offer, const sdp::Policy& policy) {
     SEALCAST_ASSERT(!agreed.error().rule.empty() && !agreed.error().sentence.empty());
     return;
   }
-  SEALCAST_ASSERT(agreed->send_key.has_value() == (agreed->transport == sdp::Transport::savpf) && agreed->receive_key.has_value() == agreed->send_key.has_value());
+  SEALCAST_ASSERT(agreed->send_key.has_value() == (agreed->transport == sdp::Transport::savpf) &&
+                  agreed->receive_key.has_value() == agreed->send_key.has_value());
   SEALCAST_ASSERT(!policy.secured_required || agreed->send_key);
   SEALCAST_ASSERT(agreed->receive_window >= 64 && agreed->receive_window <= 32768 && agreed->remote_ssrc != 0);
   auto answer = sdp::parse(sdp::write(agreed->answer, 7));
@@ -25,7 +27,9 @@ void as_offer(const sdp::MediaDescription& offer, const sdp::Policy& policy) {
   auto taken = sdp::check_answer(offer, *answer, policy);
   // Two equal tags in one offer are its maker's fault.
   bool tags_differ = true;
-  for (auto& a : offer.crypto) tags_differ = tags_differ && std::count_if(offer.crypto.begin(), offer.crypto.end(), [&](auto& b) { return a.tag == b.tag; }) == 1;
+  for (auto& a : offer.crypto)
+    tags_differ = tags_differ &&
+                  std::count_if(offer.crypto.begin(), offer.crypto.end(), [&](auto& b) { return a.tag == b.tag; }) == 1;
   SEALCAST_ASSERT(taken || !tags_differ);
 }
 
@@ -45,13 +49,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   SEALCAST_ASSERT(description->ssrc != 0 && description->max_datagram >= 600);
   auto again = sdp::parse(sdp::write(*description, 1));
-  SEALCAST_ASSERT(again && again->crypto.size() == description->crypto.size() && again->address == description->address && again->ssrc == description->ssrc);
+  SEALCAST_ASSERT(again && again->crypto.size() == description->crypto.size() &&
+                  again->address == description->address && again->ssrc == description->ssrc);
   as_offer(*description, policy);
   fuzz::FixedRandom random(2);
   for (auto transport : {sdp::Transport::savpf, sdp::Transport::avpf}) {
     auto ours = sdp::make_offer(k_here, transport, policy.suites, 1204, random);
     auto taken = sdp::check_answer(ours, *description, policy);
-    if (taken) SEALCAST_ASSERT(taken->send_key.has_value() == (transport == sdp::Transport::savpf) && !(policy.secured_required && !taken->send_key));
+    if (taken)
+      SEALCAST_ASSERT(taken->send_key.has_value() == (transport == sdp::Transport::savpf) &&
+                      !(policy.secured_required && !taken->send_key));
   }
   return 0;
 }

@@ -1,4 +1,5 @@
-// Sealed objects: foreign records, records that the right key sealed around a spoilt plaintext, headers, lengths, metadata.
+// Sealed objects: foreign records, records that the right key sealed around a spoilt plaintext, headers, lengths,
+// metadata.
 #include "content/sealing.hpp"
 
 #include "base/json.hpp"
@@ -14,8 +15,11 @@ struct Fixture {
   content::SealedHeader header = content::make_sealed_header({1, 2, 3}, key);
   ByteView salt = ByteView(header).first(16);
   content::RecordOpener opener{header, key};
-  crypto::AesGcm cipher{crypto::hkdf_sha256(salt, key.expose(), view_of(std::string_view("Content-Encoding: aes128gcm\0", 28)), 16).expose()};
-  SecretBytes nonce = crypto::hkdf_sha256(salt, key.expose(), view_of(std::string_view("Content-Encoding: nonce\0", 24)), 12);
+  crypto::AesGcm cipher{
+      crypto::hkdf_sha256(salt, key.expose(), view_of(std::string_view("Content-Encoding: aes128gcm\0", 28)), 16)
+          .expose()};
+  SecretBytes nonce =
+      crypto::hkdf_sha256(salt, key.expose(), view_of(std::string_view("Content-Encoding: nonce\0", 24)), 12);
   crypto::AesGcm metadata{crypto::hkdf_sha256(salt, key.expose(), view_of("sealcast metadata"), 16).expose()};
 };
 
@@ -24,7 +28,8 @@ void padded(Fixture& f, ByteView plain, bool last) {
   Bytes record(plain.size() + crypto::k_gcm_tag), out;
   f.cipher.seal(f.nonce.expose(), {}, plain, record);
   if (!f.opener.open(0, record, last, out)) return;
-  SEALCAST_ASSERT(out.size() < plain.size() && equal(out, plain.first(out.size())) && plain[out.size()] == (last ? 2 : 1));
+  SEALCAST_ASSERT(out.size() < plain.size() && equal(out, plain.first(out.size())) &&
+                  plain[out.size()] == (last ? 2 : 1));
 }
 
 void whole(Fixture& f, fuzz::Input& in) {
@@ -45,7 +50,8 @@ void metadata(Fixture& f, ByteView text) {
   Bytes sealed(12 + text.size() + crypto::k_gcm_tag);
   f.metadata.seal(ByteView(sealed).first(12), f.salt, text, MutableByteView(sealed).subspan(12));
   if (auto read = content::open_metadata(sealed, f.header, f.key, f.salt)) {
-    auto again = content::open_metadata(content::seal_metadata(*read, f.header, f.key, f.salt, {}), f.header, f.key, f.salt);
+    auto again =
+        content::open_metadata(content::seal_metadata(*read, f.header, f.key, f.salt, {}), f.header, f.key, f.salt);
     SEALCAST_ASSERT(again && again->name == read->name && again->type == read->type);
   }
 }
@@ -62,10 +68,18 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       SEALCAST_ASSERT(!f.opener.open(index, in.rest(), true, out));
       break;
     }
-    case 1: padded(f, in.rest(), (size & 1) != 0); break;
-    case 2: whole(f, in); break;
-    case 3: metadata(f, in.rest()); break;
-    case 4: SEALCAST_ASSERT(!content::open_metadata(in.rest(), f.header, f.key, f.salt)); break;
+    case 1:
+      padded(f, in.rest(), (size & 1) != 0);
+      break;
+    case 2:
+      whole(f, in);
+      break;
+    case 3:
+      metadata(f, in.rest());
+      break;
+    case 4:
+      SEALCAST_ASSERT(!content::open_metadata(in.rest(), f.header, f.key, f.salt));
+      break;
     default: {
       auto length = in.u64() >> in.u8() % 64;
       if (length >> 62 == 0) {
@@ -76,7 +90,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       if (content::is_sealed_header(octets)) {
         content::SealedHeader header;
         std::copy(octets.begin(), octets.end(), header.begin());
-        SEALCAST_ASSERT(content::commits_to(header, f.key) == (header == f.header) && content::key_id(header).size() == content::k_key_id);
+        SEALCAST_ASSERT(content::commits_to(header, f.key) == (header == f.header) &&
+                        content::key_id(header).size() == content::k_key_id);
       }
     }
   }

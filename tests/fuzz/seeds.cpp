@@ -20,9 +20,12 @@ std::filesystem::path g_directory;
 
 void seed(const std::string& harness, const std::string& name, std::string_view octets) {
   std::filesystem::create_directories(g_directory / harness);
-  std::ofstream(g_directory / harness / name, std::ios::binary).write(octets.data(), static_cast<std::streamsize>(octets.size()));
+  std::ofstream(g_directory / harness / name, std::ios::binary)
+      .write(octets.data(), static_cast<std::streamsize>(octets.size()));
 }
-void seed(const std::string& harness, const std::string& name, ByteView octets) { seed(harness, name, string_of(octets)); }
+void seed(const std::string& harness, const std::string& name, ByteView octets) {
+  seed(harness, name, string_of(octets));
+}
 
 // Octets of decisions, the same in every run, behind the first one.
 Bytes decisions(std::uint8_t first, std::size_t size, std::uint64_t number) {
@@ -32,7 +35,8 @@ Bytes decisions(std::uint8_t first, std::size_t size, std::uint64_t number) {
   return out;
 }
 void decide(const std::string& harness, const std::string& name, int first, std::size_t size) {
-  seed(harness, name, ByteView(decisions(static_cast<std::uint8_t>(first), size, static_cast<std::size_t>(first) + size)));
+  seed(harness, name,
+       ByteView(decisions(static_cast<std::uint8_t>(first), size, static_cast<std::size_t>(first) + size)));
 }
 
 void base() {
@@ -42,7 +46,11 @@ void base() {
   seed("encoding", "url", "Zm9vYmFy-_");
   seed("encoding", "padded", "Zm9vYg==");
   seed("encoding", "hex", "00ffA1b2");
-  seed("text", "terminal", std::string_view("\x20" "a\x1b[2J\n\xe2\x80\xae" "b\xff/../.x", 17));
+  seed("text", "terminal",
+       std::string_view("\x20"
+                        "a\x1b[2J\n\xe2\x80\xae"
+                        "b\xff/../.x",
+                        17));
   seed("json", "object", R"({"a":[1,true,null,"x\u00e9\n",2.5,-7],"b":{"c":{}}})");
   seed("json", "edges", R"([9223372036854775807,-9223372036854775808,1e308,-0,0.1,"\ud83d\ude00"])");
   decide("bitmap", "small", 0, 120);
@@ -60,10 +68,12 @@ void media() {
     if (secured) {
       offer.media_before = {"m=audio 0 RTP/AVP 0"};
       seed("sdp", "sections", std::string(1, '\x02') + sdp::write(offer, 2) + "m=video 1 RTP/AVP 31\r\n");
-      for (auto& line : offer.crypto) seed("crypto_attribute", "suite_" + std::to_string(line.tag), sdp::write_crypto(line).substr(9));
+      for (auto& line : offer.crypto)
+        seed("crypto_attribute", "suite_" + std::to_string(line.tag), sdp::write_crypto(line).substr(9));
     }
   }
-  seed("crypto_attribute", "parameters", "1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj|2^20|1:4 KDR=0 UNENCRYPTED_SRTP");
+  seed("crypto_attribute", "parameters",
+       "1 AES_CM_128_HMAC_SHA1_80 inline:d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj|2^20|1:4 KDR=0 UNENCRYPTED_SRTP");
   seed("warning", "rule", R"(399 sealcast.test "sdes-required: RTP/SAVPF was offered without a=crypto")");
   seed("warning", "quoted", R"(399 h "fmtp-mismatch: a \"b\" \\")");
   for (int suite : {0, 1, 2, 0x81}) decide("rtp", "suite_" + std::to_string(suite), suite, 600);
@@ -96,8 +106,10 @@ void messages() {
 
 // What engine_pair.cpp does with an octet: the lower half says what, the upper half to whom or how.
 void talk() {
-  for (int setup : {0x00, 0x41, 0x82, 0x83, 0xd5, 0x9c}) seed("engine_pair", "calm_" + std::to_string(setup), std::string(1, static_cast<char>(setup)));
-  const std::string deliver("\x00\x40\x05\x03\xe8", 5), trouble("\x10\x00\x20\x01\x00\x30\x05\x04\x00\x01\x00\x05\x27\x10", 14);
+  for (int setup : {0x00, 0x41, 0x82, 0x83, 0xd5, 0x9c})
+    seed("engine_pair", "calm_" + std::to_string(setup), std::string(1, static_cast<char>(setup)));
+  const std::string deliver("\x00\x40\x05\x03\xe8", 5),
+      trouble("\x10\x00\x20\x01\x00\x30\x05\x04\x00\x01\x00\x05\x27\x10", 14);
   auto stranger = [](int number, int whom) {
     auto words = decisions(static_cast<std::uint8_t>(whom), 40, static_cast<std::uint64_t>(number));
     return string_of(words);
@@ -125,7 +137,8 @@ void documents() {
   seed("description", "payload", std::string(1, '\x01') + json::Value(fuzz::payload_of(description)).text());
   for (int kind : {2, 3, 6, 7}) decide("description", "spoilt_" + std::to_string(kind), kind, 60);
   auto certificate = keys::make_holder_certificate(k_cache, p.holder.public_key(), k_now, 3600, p.key_service);
-  seed("keyinfo", "signed", std::string(1, '\0') + keys::make_keyinfo(certificate, p.description, k_cache, k_now, 3600, p.holder));
+  seed("keyinfo", "signed",
+       std::string(1, '\0') + keys::make_keyinfo(certificate, p.description, k_cache, k_now, 3600, p.holder));
   for (int kind : {1, 2, 3, 5}) decide("keyinfo", "spoilt_" + std::to_string(kind), kind, 60);
   auto pending = keys::make_request(p.description, k_alice, {k_cache, p.holder.public_key()}, k_now, p.device, random);
   auto size = std::string{static_cast<char>(pending.body.size() >> 8), static_cast<char>(pending.body.size() & 0xff)};
@@ -135,22 +148,29 @@ void documents() {
   for (int kind : {1, 2, 3}) decide("key_answer", "spoilt_" + std::to_string(kind), kind, 60);
   seed("enrolment", "signed", std::string(1, '\0') + keys::make_enrolment(k_alice, k_now, p.device));
   for (int kind : {1, 2}) decide("enrolment", "spoilt_" + std::to_string(kind), kind, 40);
-  seed("token", "signed", std::string(1, '\0') + tracking::make_token({{1, 2, 3}, tracking::inviter_hash(k_alice), k_cache, k_now, k_now + 300}, fuzz::key(5)));
+  seed("token", "signed",
+       std::string(1, '\0') +
+           tracking::make_token({{1, 2, 3}, tracking::inviter_hash(k_alice), k_cache, k_now, k_now + 300},
+                                fuzz::key(5)));
   for (int kind : {1, 2}) decide("token", "spoilt_" + std::to_string(kind), kind, 40);
   seed("jose", "jws", crypto::jws_sign(json::Object{{"a", 1}}, "fuzz+jwt", fuzz::key(1), true));
   seed("jose", "jwe", crypto::jwe_encrypt(view_of("x"), fuzz::key(1).public_key(), view_of("u"), view_of("v"), random));
   for (int kind : {0, 1, 2}) decide("jose", "spoilt_" + std::to_string(kind), kind, 200);
-  for (int kind : {0, 1, 2, 3}) decide("core_secrets", "kind_" + std::to_string(kind), kind, 80 + 10 * static_cast<std::size_t>(kind));
+  for (int kind : {0, 1, 2, 3})
+    decide("core_secrets", "kind_" + std::to_string(kind), kind, 80 + 10 * static_cast<std::size_t>(kind));
   for (int kind : {0, 1, 2, 4, 5}) decide("sealing", "kind_" + std::to_string(kind), kind, 300);
   seed("sealing", "metadata", std::string("\x03") + R"({"name":"film.mp4","type":"video/mp4"})");
 }
 
 void tracker() {
   tracking::Announcement a;
-  a.swarms.push_back({{1}, tracking::PeerState::seed, {{0, 9}, {20, 29}}, "desc", tracking::AccessList{false, {k_alice}}, "a~b"});
+  a.swarms.push_back(
+      {{1}, tracking::PeerState::seed, {{0, 9}, {20, 29}}, "desc", tracking::AccessList{false, {k_alice}}, "a~b"});
   a.swarms.push_back({{2}, tracking::PeerState::leech, {}, {}, tracking::AccessList{true, {}}, {}});
   seed("tracking", "announcement", tracking::write_announcement(a));
-  seed("tracking", "peers", tracking::write_peer_list({{1}, "sip:me@peers.sealcast.test", {{k_cache, true, tracking::PeerState::seed, "token"}}, {"a~b"}}));
+  seed("tracking", "peers",
+       tracking::write_peer_list(
+           {{1}, "sip:me@peers.sealcast.test", {{k_cache, true, tracking::PeerState::seed, "token"}}, {"a~b"}}));
   seed("tracking", "query", tracking::write_query({crypto::Digest{1}, true, "x"}));
   seed("tracking", "contents", tracking::write_content_list({{"d", "e"}, "n"}));
   seed("tracking", "access", tracking::write_access({false, {k_alice, "sip:bob@sealcast.test"}}));

@@ -16,7 +16,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   SEALCAST_ASSERT(is_utf8(shown) && std::none_of(shown.begin(), shown.end(), control) && shown.size() <= limit + 3);
   SEALCAST_ASSERT(printable(shown, 4096) == shown);
   auto name = safe_file_name(text, "content");
-  SEALCAST_ASSERT(!name.empty() && name.size() <= 200 && name.front() != '.' && name.find('/') == name.npos && is_utf8(name));
+  SEALCAST_ASSERT(!name.empty() && name.size() <= 200 && name.front() != '.' && name.find('/') == name.npos &&
+                  is_utf8(name));
   SEALCAST_ASSERT(std::none_of(name.begin(), name.end(), control));
   return 0;
 }

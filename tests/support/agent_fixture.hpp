@@ -16,8 +16,10 @@
 
 namespace sealcast::test {
 
-inline constexpr const char* k_sdp_offer = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=application 40000 RTP/SAVPF 98\r\n";
-inline constexpr const char* k_sdp_answer = "v=0\r\no=- 2 2 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=application 40002 RTP/SAVPF 98\r\n";
+inline constexpr const char* k_sdp_offer =
+    "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=application 40000 RTP/SAVPF 98\r\n";
+inline constexpr const char* k_sdp_answer =
+    "v=0\r\no=- 2 2 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=application 40002 RTP/SAVPF 98\r\n";
 
 // A port that nobody listens on now.
 inline std::string free_loopback_address() {
@@ -26,12 +28,14 @@ inline std::string free_loopback_address() {
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t size = sizeof address;
-  const bool bound = ::bind(fd, reinterpret_cast<sockaddr*>(&address), size) == 0 && ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0;
+  const bool bound = ::bind(fd, reinterpret_cast<sockaddr*>(&address), size) == 0 &&
+                     ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0;
   ::close(fd);
   return bound ? "127.0.0.1:" + std::to_string(ntohs(address.sin_port)) : std::string();
 }
 
-inline sip::Response response(int status, std::string reason = {}, std::vector<sip::Header> headers = {}, std::string type = {}, std::string body = {}) {
+inline sip::Response response(int status, std::string reason = {}, std::vector<sip::Header> headers = {},
+                              std::string type = {}, std::string body = {}) {
   return {status, std::move(reason), std::move(type), std::move(body), std::move(headers)};
 }
 
@@ -85,8 +89,8 @@ struct TestAgent {
   }
 };
 
-// A CA and directories with certificates: agents "left" and "right" trust each other, "stranger" has another CA, "other" another address,
-// "expired" is too old; "client" has the CA only.
+// A CA and directories with certificates: agents "left" and "right" trust each other, "stranger" has another CA,
+// "other" another address, "expired" is too old; "client" has the CA only.
 class AgentCertificates {
  public:
   AgentCertificates() {
@@ -97,7 +101,10 @@ class AgentCertificates {
     if (!ca || !another) return;
     for (std::string name : {"left", "right", "stranger", "other", "expired"}) {
       const std::string address = name == "other" ? "DNS:192.0.2.1" : "DNS:127.0.0.1";
-      auto issued = crypto::issue({name + ".sealcast.test", {"DNS:" + name + ".sealcast.test", address}, now - 3600, name == "expired" ? now - 60 : now + 3600},
+      auto issued = crypto::issue({name + ".sealcast.test",
+                                   {"DNS:" + name + ".sealcast.test", address},
+                                   now - 3600,
+                                   name == "expired" ? now - 60 : now + 3600},
                                   name == "stranger" ? *another : *ca, random);
       if (!issued) return;
       write(name, "agent.pem", issued->certificate_pem + issued->key_pem);

@@ -23,7 +23,8 @@ class MemorySubscribers final : public sip::SubscriberDirectory {
   std::optional<sip::SubscriberCredentials> find(const std::string& user) override {
     if (user != "alice" && user != "bob" && user != "carol") return std::nullopt;
     auto full = user + "@" + k_domain;
-    return sip::SubscriberCredentials{sip::digest_ha1(sip::DigestAlgorithm::sha256, full, k_domain, "secret-" + user), ""};
+    return sip::SubscriberCredentials{sip::digest_ha1(sip::DigestAlgorithm::sha256, full, k_domain, "secret-" + user),
+                                      ""};
   }
   std::string device_of(const std::string& user) override {
     std::lock_guard lock(mutex_);
@@ -56,10 +57,12 @@ inline std::string fresh_word(const std::string& prefix) {
 }
 
 inline std::string request_text(const SipConnection& connection, const RequestParts& parts) {
-  std::string out = parts.method + " " + parts.uri + " SIP/2.0\r\nVia: SIP/2.0/" + connection.transport() + " " + connection.local() +
-                    ";branch=" + (parts.branch.empty() ? fresh_word("z9hG4bK-") : parts.branch) + "\r\nFrom: <" + parts.from + ">;tag=" + parts.from_tag +
-                    "\r\nTo: " + parts.to + "\r\nCall-ID: " + (parts.call_id.empty() ? fresh_word("call-") : parts.call_id) + "\r\nCSeq: " + std::to_string(parts.cseq) +
-                    " " + (parts.cseq_method.empty() ? parts.method : parts.cseq_method) + "\r\n";
+  std::string out = parts.method + " " + parts.uri + " SIP/2.0\r\nVia: SIP/2.0/" + connection.transport() + " " +
+                    connection.local() + ";branch=" + (parts.branch.empty() ? fresh_word("z9hG4bK-") : parts.branch) +
+                    "\r\nFrom: <" + parts.from + ">;tag=" + parts.from_tag + "\r\nTo: " + parts.to +
+                    "\r\nCall-ID: " + (parts.call_id.empty() ? fresh_word("call-") : parts.call_id) +
+                    "\r\nCSeq: " + std::to_string(parts.cseq) + " " +
+                    (parts.cseq_method.empty() ? parts.method : parts.cseq_method) + "\r\n";
   bool hops = false;
   for (auto& each : parts.headers) {
     out += each + "\r\n";
@@ -70,7 +73,8 @@ inline std::string request_text(const SipConnection& connection, const RequestPa
   return out + "Content-Length: " + std::to_string(parts.body.size()) + "\r\n\r\n" + parts.body;
 }
 
-inline std::string response_text(const SipMessage& request, int status, const std::string& reason, const std::string& to_tag, std::vector<std::string> headers = {},
+inline std::string response_text(const SipMessage& request, int status, const std::string& reason,
+                                 const std::string& to_tag, std::vector<std::string> headers = {},
                                  const std::string& type = {}, const std::string& body = {}) {
   std::string out = "SIP/2.0 " + std::to_string(status) + " " + reason + "\r\n";
   for (const char* name : {"Via", "Record-Route", "From", "Call-ID", "CSeq"}) {
@@ -91,12 +95,15 @@ inline std::string quoted_parameter(const std::string& text, const std::string& 
 }
 
 // "Authorization: Digest …" for a challenge.
-inline std::string authorization(const std::string& challenge, const std::string& user, const std::string& password, const std::string& nc = "00000001",
-                                 const std::string& method = "REGISTER") {
-  auto realm = quoted_parameter(challenge, "realm"), nonce = quoted_parameter(challenge, "nonce"), uri = std::string("sip:") + k_domain;
-  sip::DigestInput input{sip::digest_ha1(sip::DigestAlgorithm::sha256, user, realm, password), nonce, nc, "c0ffee", method, uri};
-  return "Authorization: Digest username=\"" + user + "\", realm=\"" + realm + "\", nonce=\"" + nonce + "\", uri=\"" + uri + "\", algorithm=SHA-256, qop=auth, nc=" + nc +
-         ", cnonce=\"c0ffee\", response=\"" + sip::digest_response(sip::DigestAlgorithm::sha256, input) + "\"";
+inline std::string authorization(const std::string& challenge, const std::string& user, const std::string& password,
+                                 const std::string& nc = "00000001", const std::string& method = "REGISTER") {
+  auto realm = quoted_parameter(challenge, "realm"), nonce = quoted_parameter(challenge, "nonce"),
+       uri = std::string("sip:") + k_domain;
+  sip::DigestInput input{
+      sip::digest_ha1(sip::DigestAlgorithm::sha256, user, realm, password), nonce, nc, "c0ffee", method, uri};
+  return "Authorization: Digest username=\"" + user + "\", realm=\"" + realm + "\", nonce=\"" + nonce + "\", uri=\"" +
+         uri + "\", algorithm=SHA-256, qop=auth, nc=" + nc + ", cnonce=\"c0ffee\", response=\"" +
+         sip::digest_response(sip::DigestAlgorithm::sha256, input) + "\"";
 }
 
 // A raw user equipment.
@@ -127,10 +134,22 @@ struct TestUe {
   }
   RequestParts registration(std::vector<std::string> headers, int expires = 600) {
     headers.push_back("Contact: <" + contact() + ">;expires=" + std::to_string(expires));
-    return {"REGISTER", std::string("sip:") + k_domain, impu(), "<" + impu() + ">", std::move(headers), {}, {}, "reg-" + name, "f1", {}, ++cseq, {}};
+    return {"REGISTER",
+            std::string("sip:") + k_domain,
+            impu(),
+            "<" + impu() + ">",
+            std::move(headers),
+            {},
+            {},
+            "reg-" + name,
+            "f1",
+            {},
+            ++cseq,
+            {}};
   }
   // Final answer of the whole exchange.
-  SipMessage register_with(const std::string& password, int expires = 600, const std::vector<std::string>& headers = {}) {
+  SipMessage register_with(const std::string& password, int expires = 600,
+                           const std::vector<std::string>& headers = {}) {
     auto first = ask(registration(headers, expires));
     if (first.status() != 401) return first;
     challenge = first.header("WWW-Authenticate");
@@ -173,7 +192,9 @@ class CoreTest : public testing::Test {
     return out;
   }
   // A service's own connection to the core.
-  SipConnection service(const std::string& name) { return SipConnection::tls(core_->service_address(), directory(name)); }
+  SipConnection service(const std::string& name) {
+    return SipConnection::tls(core_->service_address(), directory(name));
+  }
 
   TemporaryDirectory files_;
   MemorySubscribers subscribers_;
@@ -188,8 +209,9 @@ class CoreTest : public testing::Test {
     auto stranger = crypto::make_ca({"Another CA", {}, now - 60, now + 3600}, random);
     ASSERT_TRUE(ca && stranger);
     for (std::string name : {"core", "tracker", "cache", "other", "stranger"}) {
-      auto issued = crypto::issue({name + ".sealcast.test", {"DNS:" + name + ".sealcast.test", "DNS:127.0.0.1"}, now - 60, now + 3600},
-                                  name == "stranger" ? *stranger : *ca, random);
+      auto issued = crypto::issue(
+          {name + ".sealcast.test", {"DNS:" + name + ".sealcast.test", "DNS:127.0.0.1"}, now - 60, now + 3600},
+          name == "stranger" ? *stranger : *ca, random);
       ASSERT_TRUE(issued);
       write(name, "agent.pem", issued->certificate_pem + issued->key_pem);
       write(name, "cafile.pem", ca->certificate_pem);

@@ -1,5 +1,6 @@
 #pragma once
-// Raw SIP over TCP and TLS for tests: sends text as it is, reads one message after another. Blocking, with timeouts. Never a product.
+// Raw SIP over TCP and TLS for tests: sends text as it is, reads one message after another. Blocking, with timeouts.
+// Never a product.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <openssl/ssl.h>
@@ -68,7 +69,8 @@ inline ContextPtr make_context(const std::string& directory, bool verify) {
   ContextPtr out(SSL_CTX_new(TLS_method()), SSL_CTX_free);
   const auto pair = directory + "/agent.pem", trust = directory + "/cafile.pem";
   if (::access(pair.c_str(), R_OK) == 0) {
-    if (SSL_CTX_use_certificate_file(out.get(), pair.c_str(), SSL_FILETYPE_PEM) != 1 || SSL_CTX_use_PrivateKey_file(out.get(), pair.c_str(), SSL_FILETYPE_PEM) != 1)
+    if (SSL_CTX_use_certificate_file(out.get(), pair.c_str(), SSL_FILETYPE_PEM) != 1 ||
+        SSL_CTX_use_PrivateKey_file(out.get(), pair.c_str(), SSL_FILETYPE_PEM) != 1)
       throw std::runtime_error(pair);
   }
   SSL_CTX_load_verify_locations(out.get(), trust.c_str(), nullptr);
@@ -90,7 +92,10 @@ class SipConnection {
   }
   static SipConnection accepted(int fd, SSL_CTX* context) { return SipConnection(fd, context, true); }
 
-  SipConnection(SipConnection&& other) noexcept : fd_(std::exchange(other.fd_, -1)), ssl_(std::exchange(other.ssl_, nullptr)), buffer_(std::move(other.buffer_)) {}
+  SipConnection(SipConnection&& other) noexcept
+      : fd_(std::exchange(other.fd_, -1)),
+        ssl_(std::exchange(other.ssl_, nullptr)),
+        buffer_(std::move(other.buffer_)) {}
   SipConnection& operator=(SipConnection&& other) noexcept {
     std::swap(fd_, other.fd_);
     std::swap(ssl_, other.ssl_);
@@ -167,7 +172,8 @@ class SipConnection {
     char block[4096];
     if (fd_ < 0) return false;
     if (!ssl_ || SSL_pending(ssl_) == 0) {
-      auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now()).count();
+      auto left =
+          std::chrono::duration_cast<std::chrono::milliseconds>(until - std::chrono::steady_clock::now()).count();
       pollfd wait{fd_, POLLIN, 0};
       if (left <= 0 || ::poll(&wait, 1, static_cast<int>(left)) <= 0) return false;
     }
@@ -207,9 +213,11 @@ class SipConnection {
 // TLS listener of a service that does not exist.
 class SipListener {
  public:
-  explicit SipListener(const std::string& directory) : context_(detail::make_context(directory, true)), fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  explicit SipListener(const std::string& directory)
+      : context_(detail::make_context(directory, true)), fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     auto any = detail::address_of("127.0.0.1:0");
-    if (::bind(fd_, reinterpret_cast<sockaddr*>(&any), sizeof any) != 0 || ::listen(fd_, 8) != 0) throw std::runtime_error("cannot listen");
+    if (::bind(fd_, reinterpret_cast<sockaddr*>(&any), sizeof any) != 0 || ::listen(fd_, 8) != 0)
+      throw std::runtime_error("cannot listen");
   }
   ~SipListener() { ::close(fd_); }
   SipListener(const SipListener&) = delete;
