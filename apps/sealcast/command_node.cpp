@@ -1,8 +1,12 @@
 // up, core, tracker, cache, init: the roles that run until they are told to stop.
+#include <algorithm>
 #include <optional>
 
+#include "base/address.hpp"
 #include "base/log.hpp"
+#include "base/text.hpp"
 #include "command.hpp"
+#include "content/uri.hpp"
 #include "io/file.hpp"
 #include "io/random.hpp"
 #include "roles/cache_api.hpp"
@@ -34,21 +38,37 @@ void add_laboratory_flags(CLI::App& command, LaboratoryFlags& flags) {
                    "UEs talk to the core over TCP without TLS: SRTP keys are readable there (laboratories only)");
 }
 
-Result<roles::Laboratory> make_laboratory(const Globals& globals, LaboratoryFlags flags) {
-  if (!flags.caches.empty()) flags.options.caches = flags.caches;
-  for (auto& name : flags.options.caches)
+// Before anything is made.
+Result<roles::LaboratoryOptions> checked(const LaboratoryFlags& flags) {
+  auto o = flags.options;
+  if (!flags.caches.empty()) o.caches = flags.caches;
+  for (auto& name : o.caches)
     if (name != "cache" && !name.starts_with("cache-"))
-      return fail(ErrorCode::usage, "a cache's name is \"cache\" or begins with \"cache-\", not \"" + name + "\"");
+      return fail(ErrorCode::usage,
+                  "a cache's name is \"cache\" or begins with \"cache-\", not \"" + printable(name, 64) + "\"");
+  if (!o.keyless.empty() && std::find(o.caches.begin(), o.caches.end(), o.keyless) == o.caches.end())
+    return fail(ErrorCode::usage,
+                "--keyless \"" + printable(o.keyless, 64) + "\" is none of the caches: " + joined(o.caches));
+  if (!content::is_domain(o.domain))
+    return fail(ErrorCode::usage,
+                "--domain \"" + printable(o.domain, 64) + "\" is no domain: letters, digits, \".\" and \"-\"");
+  if (!parse_ip_address(o.address))
+    return fail(ErrorCode::usage, "--address \"" + printable(o.address, 64) + "\" is no IP address");
+  return o;
+}
+
+Result<roles::Laboratory> make_laboratory(const Globals& globals, const roles::LaboratoryOptions& options) {
   io::SystemRandom random;
-  return roles::make_laboratory(globals.directory, flags.options, random, io::unix_now());
+  return roles::make_laboratory(globals.directory, options, random, io::unix_now());
 }
 
 Status init(const Globals& globals, const LaboratoryFlags& flags) {
+  SEALCAST_TRY_ASSIGN(auto options, checked(flags));
   SEALCAST_TRY(io::make_directory(globals.directory, 0700));
   SEALCAST_TRY_ASSIGN(auto lock, io::DirectoryLock::take(globals.directory));
   if (roles::is_laboratory(globals.directory))
     return fail(ErrorCode::usage, globals.directory.string() + " holds a laboratory already");
-  SEALCAST_TRY_ASSIGN(auto lab, make_laboratory(globals, flags));
+  SEALCAST_TRY_ASSIGN(auto lab, make_laboratory(globals, options));
   std::printf("%s\n", lab.directory.c_str());
   return {};
 }
@@ -74,13 +94,14 @@ struct CacheNode {
 };
 
 Status up(const Globals& globals, const LaboratoryFlags& flags) {
+  SEALCAST_TRY_ASSIGN(auto options, checked(flags));
   SEALCAST_TRY(io::make_directory(globals.directory, 0700));
   SEALCAST_TRY_ASSIGN(auto lock, io::DirectoryLock::take(globals.directory));
   bool known = roles::is_laboratory(globals.directory);
   if (known && flags.given())
     return fail(ErrorCode::usage, "the laboratory in " + globals.directory.string() +
                                       " exists: its options were fixed at its first start");
-  SEALCAST_TRY_ASSIGN(auto lab, known ? roles::open_laboratory(globals.directory) : make_laboratory(globals, flags));
+  SEALCAST_TRY_ASSIGN(auto lab, known ? roles::open_laboratory(globals.directory) : make_laboratory(globals, options));
   io::Loop loop;
   SEALCAST_TRY_ASSIGN(auto core_config, read_core_config(lab.core_config()));
   roles::CoreRole core(std::move(core_config));

@@ -74,6 +74,7 @@ int run(int argc, char** argv) {
     auto sentence = no_command ? "there is no command \"" + left.front() + "\"" : std::string(error.what());
     return report({ErrorCode::usage, sentence + " (--help says more)"});
   }
+  if (globals.directory.empty()) return report({ErrorCode::usage, "--dir is empty"});
   silence_sip_library();
   start_logging(globals.log_level);
   if (auto chosen = choose_crypto(); !chosen) return report(chosen.error());

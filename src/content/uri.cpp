@@ -23,6 +23,12 @@ std::string ContentUri::text() const {
   return "sealcast:" + root_text(root) + "@" + domain;
 }
 
+bool is_domain(std::string_view domain) {
+  return !domain.empty() && domain.size() <= 253 && std::all_of(domain.begin(), domain.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-';
+  });
+}
+
 Result<ContentUri> parse_content_uri(std::string_view text) {
   auto wrong = [&](const char* why) {
     return fail(ErrorCode::usage, "\"" + printable(text, 120) + "\" is no content URI: " + why);
@@ -35,10 +41,7 @@ Result<ContentUri> parse_content_uri(std::string_view text) {
   auto root = parse_root(rest.substr(0, at));
   if (!root) return wrong("the part before \"@\" is not a root of 43 characters");
   auto domain = rest.substr(at + 1);
-  bool good = !domain.empty() && domain.size() <= 253 && std::all_of(domain.begin(), domain.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-';
-  });
-  if (!good) return wrong("the part after \"@\" is no domain");
+  if (!is_domain(domain)) return wrong("the part after \"@\" is no domain");
   return ContentUri{*root, std::string(domain)};
 }
 

@@ -13,6 +13,7 @@ struct ContentUri {
   std::string domain;
   std::string text() const;
 };
+bool is_domain(std::string_view text);                        // 1 to 253 letters, digits, "." and "-"
 Result<ContentUri> parse_content_uri(std::string_view text);  // ErrorCode::usage, says what is wrong
 
 std::string root_text(const crypto::Digest& root);  // base64url, 43 characters

@@ -33,8 +33,9 @@ class SwarmPeers {
   SwarmPeers(io::Loop& loop, sip::Agent& agent, MediaNode& media, SwarmPeersConfig config, SwarmPeersEvents events);
   ~SwarmPeers();  // hangs up
 
-  void seek();                           // from now on peers are invited
-  void refresh() { watch_->refresh(); }  // the list, now
+  void ask_again() { watch_->refresh(); }  // for the list, after a refusal that is not believed
+  void seek();                             // from now on peers are invited
+  void refresh() { watch_->refresh(); }    // the list, now
   // Both are told of everything and take what is theirs.
   void on_call_ended(sip::CallId call, const std::string& reason);
   void on_event(const swarm::Event& event);

@@ -103,6 +103,7 @@ void UeNode::register_identity(std::function<void(Status)> done) {
 }
 
 void UeNode::registration_changed(const sip::RegistrationState& state) {
+  is_registered_ = state.registered;
   log(LogLevel::info, "ue",
       state.registered ? "registered as " + identity()
                        : "not registered: " + std::to_string(state.status) + " " + printable(state.reason));

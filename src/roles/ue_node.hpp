@@ -39,6 +39,7 @@ class UeNode final : private sip::Handler {
   void join(UeSwarm& swarm);
   void leave(UeSwarm& swarm);
   void announce();
+  bool registered() const { return is_registered_; }  // at this moment
   bool announced() const { return announcer_ && announcer_->announced(); }
 
   io::Loop& loop() { return loop_; }
@@ -82,6 +83,7 @@ class UeNode final : private sip::Handler {
   std::unique_ptr<sip::Agent> agent_;
   std::unique_ptr<AnsweredCalls> calls_;
   std::unique_ptr<Announcer> announcer_;
+  bool is_registered_ = false;
   std::function<void(Status)> registered_;
   std::map<crypto::Digest, UeSwarm*> swarms_;
   std::map<std::string, KeyExchange> exchanges_;  // by rid

@@ -8,7 +8,7 @@
 namespace sealcast::roles {
 namespace {
 
-constexpr Duration k_save_interval = 2s;
+constexpr Duration k_save_interval = 2s, k_ask_again = 2s;
 
 }  // namespace
 
@@ -23,6 +23,7 @@ UeSwarm::UeSwarm(UeNode& node, ContentState& state, const content::Description& 
 
 UeSwarm::~UeSwarm() {
   node_.loop().cancel(save_timer_);
+  node_.loop().cancel(ask_timer_);
   if (!in_engine_) return;
   node_.leave(*this);
   peers_.reset();
@@ -65,7 +66,18 @@ Status UeSwarm::start() {
   return {};
 }
 
+// A core that has just come back says 403 to whoever it has not registered yet: that is no word about this content. A
+// refusal counts when this device is registered; from a tracker that has given a list before, only when it is repeated.
 void UeSwarm::refused(const sip::Response& response) {
+  bool believed = node_.registered() && (!list_seen() || ++refusals_ >= 2);
+  if (!believed) {
+    log(LogLevel::info, "peers",
+        "peer list refused (" + std::to_string(response.status) + " " + printable(response.reason, 120) +
+            "), asking again");
+    node_.loop().cancel(ask_timer_);
+    ask_timer_ = node_.loop().after(k_ask_again, [this] { peers_->ask_again(); });
+    return;
+  }
   auto code = response.status == 404 ? ErrorCode::not_found : ErrorCode::not_entitled;
   if (events_.on_failed)
     events_.on_failed(Error{code, "the tracker refuses the peer list: " + std::to_string(response.status) + " " +
@@ -120,6 +132,7 @@ void UeSwarm::on_event(const swarm::Event& event) {
   if (event.swarm != description_.root) return;
   switch (event.kind) {
     case swarm::EventKind::chunks_verified:
+      refusals_ = 0;
       last_progress_ = io::monotonic_now();
       schedule_save();
       break;

@@ -58,7 +58,8 @@ class UeSwarm {
   bool in_engine_ = false;
   Instant last_progress_{};
   std::uint32_t announced_chunks_ = 0;
-  io::Loop::TimerId save_timer_ = 0;
+  io::Loop::TimerId save_timer_ = 0, ask_timer_ = 0;
+  int refusals_ = 0;  // of the peer list, in a row
 };
 
 }  // namespace sealcast::roles

@@ -358,6 +358,12 @@ class BadInput(LabTest):
         lab.processes[0].interrupt()
         self.one_sentence(lab.run("init"), USAGE, lab.dir, "holds a laboratory already")
         self.one_sentence(lab.run("up", "--domain", "other.test"), USAGE, lab.dir, "first start")
+        # Options that cannot be are refused before anything is made.
+        fresh = self.lab("fresh")
+        for options in (("--keyless", "cache-x"), ("--domain", "bad domain"), ("--address", "foo"), ("--cache", "bad")):
+            for command in ("up", "init"):
+                self.one_sentence(fresh.run(command, *options), USAGE, options[1])
+                self.assertFalse(os.path.exists(fresh.dir))
 
         def spoilt(name, octets):
             copy = self.lab("copy")

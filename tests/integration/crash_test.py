@@ -137,6 +137,17 @@ class Crash(LabTest):
         self.core = lab.role("core")
         self.finished(get, "alice")
 
+    def test_laboratory_restarted_in_transfer(self):
+        """All of it is gone until the device has noticed, and comes back: the same get ends well."""
+        lab = self.lab()
+        up = lab.up()
+        uri = self.published(lab, "alice")
+        get = self.half_way(lab, uri, "alice")
+        self.assertEqual(up.interrupt(), 0)
+        wait_until("the device to notice", lambda: "not registered" in get.errors())
+        lab.up()
+        self.finished(get, "alice")
+
     # ---- the provider
 
     def publish(self, lab):

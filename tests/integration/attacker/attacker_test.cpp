@@ -87,7 +87,8 @@ TEST(AttackerWindows, AreFoundAtAnyOffsetAndCountedOnce) {
   Windows windows(plain);
   EXPECT_EQ(windows.count(), plain.size() / 16);
   Windows::Found found;
-  windows.scan(joined({noise(3, 8), ByteView(plain).subspan(160, 48), noise(100, 9), ByteView(plain).subspan(160, 16)}), found);
+  windows.scan(joined({noise(3, 8), ByteView(plain).subspan(160, 48), noise(100, 9), ByteView(plain).subspan(160, 16)}),
+               found);
   EXPECT_EQ(found.count(), 3u);
   windows.scan(plain, found);
   EXPECT_EQ(found.count(), windows.count());
@@ -104,8 +105,10 @@ TEST(AttackerWindows, LeaveOutWhatIsDullOrThereTwice) {
 TEST(AttackerTraffic, PutsStreamsTogetherInAnyOrder) {
   auto text = bytes_of("a=crypto:1 AEAD_AES_128_GCM inline:");
   ByteView view(text);
-  auto traffic = traffic_of({tcp(1, 0xfffffff0, true, {}), tcp(1, 0xfffffff1 + 20, false, view.subspan(20)), tcp(2, 5, false, view_of("other")),
-                             tcp(1, 0xfffffff1, false, view.first(12)), tcp(1, 0xfffffff1 + 8, false, view.subspan(8, 12)), tcp(1, 0xfffffff1, false, view.first(12))});
+  auto traffic =
+      traffic_of({tcp(1, 0xfffffff0, true, {}), tcp(1, 0xfffffff1 + 20, false, view.subspan(20)),
+                  tcp(2, 5, false, view_of("other")), tcp(1, 0xfffffff1, false, view.first(12)),
+                  tcp(1, 0xfffffff1 + 8, false, view.subspan(8, 12)), tcp(1, 0xfffffff1, false, view.first(12))});
   ASSERT_EQ(traffic.tcp.size(), 2u);
   auto& stream = traffic.tcp[0].octets.size() == text.size() ? traffic.tcp[0] : traffic.tcp[1];
   EXPECT_EQ(string_of(stream.octets), string_of(text));
@@ -116,20 +119,23 @@ TEST(AttackerTraffic, RefusesACaptureThatEndsInsideAPacket) {
   test::TemporaryDirectory directory;
   PcapFileHeader head;
   PcapPacketHeader packet{0, 0, 10, 10};
-  std::ofstream(directory.path() / "c", std::ios::binary).write(reinterpret_cast<char*>(&head), sizeof head).write(reinterpret_cast<char*>(&packet), sizeof packet);
+  std::ofstream(directory.path() / "c", std::ios::binary)
+      .write(reinterpret_cast<char*>(&head), sizeof head)
+      .write(reinterpret_cast<char*>(&packet), sizeof packet);
   EXPECT_FALSE(read_capture(directory.path() / "c"));
 }
 
 TEST(AttackerSearch, FindsInlineKeysWithTheirSuite) {
   auto gcm = noise(28), cm = noise(30), large = noise(44);
-  auto text = "m=audio\r\na=crypto:1 AEAD_AES_128_GCM inline:" + base64(gcm) + "|2^31\r\na=crypto:2 AES_CM_128_HMAC_SHA1_80 inline:" + base64(cm) +
+  auto text = "m=audio\r\na=crypto:1 AEAD_AES_128_GCM inline:" + base64(gcm) +
+              "|2^31\r\na=crypto:2 AES_CM_128_HMAC_SHA1_80 inline:" + base64(cm) +
               "\r\na=crypto:3 AEAD_AES_256_GCM inline:" + base64(large) + "|2^31\r\ninline:tooshort";
   Loot loot;
   Searcher(std::nullopt, {}).search(view_of(text), loot);
   EXPECT_EQ(loot.inline_keys, 3u);
-  EXPECT_EQ(
-      loot.srtp_keys,
-      (std::set<InlineKey>{{rtp::CryptoSuite::aead_aes_128_gcm, gcm}, {rtp::CryptoSuite::aes_cm_128_hmac_sha1_80, cm}, {rtp::CryptoSuite::aead_aes_256_gcm, large}}));
+  EXPECT_EQ(loot.srtp_keys, (std::set<InlineKey>{{rtp::CryptoSuite::aead_aes_128_gcm, gcm},
+                                                 {rtp::CryptoSuite::aes_cm_128_hmac_sha1_80, cm},
+                                                 {rtp::CryptoSuite::aead_aes_256_gcm, large}}));
 }
 
 TEST(AttackerSearch, FindsAContentKeyInEveryForm) {
@@ -137,8 +143,9 @@ TEST(AttackerSearch, FindsAContentKeyInEveryForm) {
   Searcher searcher(key, {"pass word"});
   auto document = "{\"keys\":[{\"k\": \"" + base64url(key) + "\"}]}";
   auto nested = "{\"payload\":\"" + base64url(view_of("[\"" + base64(view_of(document)) + "\"]")) + "\"}";
-  for (auto& hidden : {joined({noise(5), key, noise(5)}), bytes_of(base64url(key)), bytes_of(base64(key)), bytes_of(hex(key)), bytes_of(document),
-                       bytes_of("eyJ." + base64url(view_of(document))), bytes_of(nested)}) {
+  for (auto& hidden :
+       {joined({noise(5), key, noise(5)}), bytes_of(base64url(key)), bytes_of(base64(key)), bytes_of(hex(key)),
+        bytes_of(document), bytes_of("eyJ." + base64url(view_of(document))), bytes_of(nested)}) {
     Loot loot;
     searcher.search(hidden, loot);
     EXPECT_GE(loot.known_key, 1u) << string_of(hidden);
@@ -155,7 +162,8 @@ TEST(AttackerSearch, FindsAContentKeyInEveryForm) {
 
 class AttackerMedia : public testing::TestWithParam<rtp::CryptoSuite> {};
 INSTANTIATE_TEST_SUITE_P(Suites, AttackerMedia,
-                         testing::Values(rtp::CryptoSuite::aead_aes_128_gcm, rtp::CryptoSuite::aes_cm_128_hmac_sha1_80, rtp::CryptoSuite::aead_aes_256_gcm),
+                         testing::Values(rtp::CryptoSuite::aead_aes_128_gcm, rtp::CryptoSuite::aes_cm_128_hmac_sha1_80,
+                                         rtp::CryptoSuite::aead_aes_256_gcm),
                          [](auto& suite) { return std::string(rtp::name(suite.param)); });
 
 TEST_P(AttackerMedia, DecryptsSrtpWithAKeyThatItFound) {
@@ -168,8 +176,10 @@ TEST_P(AttackerMedia, DecryptsSrtpWithAKeyThatItFound) {
   std::vector<Bytes> captured;
   Bytes coalesced;
   for (std::uint32_t i = 0; i < 40; ++i) {
-    auto packet = rtp_packet(static_cast<std::uint16_t>(32760 + i), i, ByteView(plain).subspan(1152 * i, i == 39 ? 500 : 1152));
-    rtp::PacketSlot slot{packet.data(), static_cast<std::uint32_t>(packet.size()), static_cast<std::uint32_t>(packet.size() + rtp::k_max_srtp_overhead), false};
+    auto packet =
+        rtp_packet(static_cast<std::uint16_t>(32760 + i), i, ByteView(plain).subspan(1152 * i, i == 39 ? 500 : 1152));
+    rtp::PacketSlot slot{packet.data(), static_cast<std::uint32_t>(packet.size()),
+                         static_cast<std::uint32_t>(packet.size() + rtp::k_max_srtp_overhead), false};
     packet.resize(slot.capacity);
     slot.data = packet.data();
     sender.protect({&slot, 1});
@@ -215,8 +225,9 @@ TEST(AttackerSealed, OpensAnObjectOnlyWithItsKey) {
   }
   std::vector<Bytes> captured;
   for (std::uint32_t i = 0; i * 1152 < sealed.size(); ++i)
-    captured.push_back(
-        udp(4000, rtp_packet(static_cast<std::uint16_t>(i), i, ByteView(sealed).subspan(i * 1152, std::min<std::size_t>(1152, sealed.size() - i * 1152)))));
+    captured.push_back(udp(
+        4000, rtp_packet(static_cast<std::uint16_t>(i), i,
+                         ByteView(sealed).subspan(i * 1152, std::min<std::size_t>(1152, sealed.size() - i * 1152)))));
   auto traffic = traffic_of(captured);
   Object object;
   for (auto& flow : media_flows(traffic))

@@ -1,4 +1,5 @@
-// The eavesdropper of the tests: has a capture of everything on loopback, knows the plaintext only to recognise it, and reports what it could read.
+// The eavesdropper of the tests: has a capture of everything on loopback, knows the plaintext only to recognise it, and
+// reports what it could read.
 //
 //   attacker --capture FILE       captures until SIGINT: "ready", then {"packets":N,"drops":N,"truncated":N}
 //   attacker CAPTURE PLAINTEXT [--key KEYFILE] [--leaked-key KEYFILE] [--words FILE]
@@ -23,7 +24,10 @@ std::optional<Options> options_of(const std::vector<std::string>& arguments) {
   Options out;
   std::vector<std::string> files;
   for (std::size_t i = 0; i < arguments.size(); ++i) {
-    auto* value = arguments[i] == "--key" ? &out.key : arguments[i] == "--leaked-key" ? &out.leaked_key : arguments[i] == "--words" ? &out.words : nullptr;
+    auto* value = arguments[i] == "--key"          ? &out.key
+                  : arguments[i] == "--leaked-key" ? &out.leaked_key
+                  : arguments[i] == "--words"      ? &out.words
+                                                   : nullptr;
     if (!value)
       files.push_back(arguments[i]);
     else if (++i < arguments.size())
@@ -130,15 +134,18 @@ struct Report {
                                         {"other", number(traffic.other.size())}};
     document["windows"] = number(windows.count());
     document["clear"] = json::Object{{"udp", number(udp.count())}, {"tcp", number(tcp.count())}};
-    document["inline_keys"] = json::Object{{"udp", number(in_udp.inline_keys)}, {"tcp", number(in_tcp.inline_keys)}, {"different", number(keys.size())}};
-    document["content_keys"] = json::Object{{"found", number(found_content_keys().size())}, {"known", number(in_udp.known_key + in_tcp.known_key + in_srtp.known_key)}};
+    document["inline_keys"] = json::Object{
+        {"udp", number(in_udp.inline_keys)}, {"tcp", number(in_tcp.inline_keys)}, {"different", number(keys.size())}};
+    document["content_keys"] = json::Object{{"found", number(found_content_keys().size())},
+                                            {"known", number(in_udp.known_key + in_tcp.known_key + in_srtp.known_key)}};
     document["words"] = number(in_udp.words + in_tcp.words + in_srtp.words);
     document["srtp"] = json::Object{{"flows", number(flows)},
                                     {"packets", number(packets)},
                                     {"flows_opened", number(flows_opened)},
                                     {"decrypted", number(decrypted)},
                                     {"windows", number(srtp.count())}};
-    document["sealed"] = json::Object{{"chunks", number(chunks)}, {"records", number(records)}, {"windows", number(sealed.count())}};
+    document["sealed"] =
+        json::Object{{"chunks", number(chunks)}, {"records", number(records)}, {"windows", number(sealed.count())}};
     document["read"] = number(all.count());
     return json::Value(std::move(document)).text();
   }
@@ -164,7 +171,8 @@ int attack(const Options& options) {
   if (!plaintext) return wrong(options.plaintext + " cannot be read");
   std::optional<Bytes> key, leaked;
   if (!options.key.empty() && !(key = key_of(options.key))) return wrong(options.key + " is no key file");
-  if (!options.leaked_key.empty() && !(leaked = key_of(options.leaked_key))) return wrong(options.leaked_key + " is no key file");
+  if (!options.leaked_key.empty() && !(leaked = key_of(options.leaked_key)))
+    return wrong(options.leaked_key + " is no key file");
   auto words = options.words.empty() ? std::vector<std::string>{} : words_of(options.words);
   if (!options.words.empty() && words.empty()) return wrong(options.words + " has no words");
   Searcher searcher(key, words);
@@ -185,6 +193,8 @@ int main(int argc, char** argv) {
   if (arguments.size() == 2 && arguments[0] == "--capture") return sealcast::attacker::record(arguments[1]);
   auto options = sealcast::attacker::options_of(arguments);
   if (options) return sealcast::attacker::attack(*options);
-  std::fprintf(stderr, "usage: attacker --capture FILE | attacker CAPTURE PLAINTEXT [--key KEYFILE] [--leaked-key KEYFILE] [--words FILE]\n");
+  std::fprintf(stderr,
+               "usage: attacker --capture FILE | attacker CAPTURE PLAINTEXT [--key KEYFILE] [--leaked-key KEYFILE] "
+               "[--words FILE]\n");
   return 2;
 }

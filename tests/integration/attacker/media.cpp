@@ -61,7 +61,8 @@ bool fits(const InlineKey& key, const MediaFlow& flow) {
   return false;
 }
 
-// Octets of the message at the front that are not DATA (RFC 7574 section 8, docs/protocol.md section 4); 0 when it cannot be passed over.
+// Octets of the message at the front that are not DATA (RFC 7574 section 8, docs/protocol.md section 4); 0 when it
+// cannot be passed over.
 std::size_t message_size(ByteView messages) {
   switch (messages[0]) {
     case 2:
@@ -84,14 +85,17 @@ std::size_t message_size(ByteView messages) {
 
 }  // namespace
 
-// The next packet of an offloaded send has the same header with the next sequence number; all but the last are of one size.
+// The next packet of an offloaded send has the same header with the next sequence number; all but the last are of one
+// size.
 std::vector<ByteView> split_segments(ByteView payload) {
   auto size = payload.size();
   if (is_rtp(payload)) {
     auto next = static_cast<std::uint16_t>(sequence_of(payload) + 1);
     for (std::size_t at = k_rtp; at + k_rtp <= payload.size(); ++at) {
       auto other = payload.subspan(at);
-      if (other[0] != payload[0] || other[1] != payload[1] || sequence_of(other) != next || u32(other.subspan(8)) != u32(payload.subspan(8))) continue;
+      if (other[0] != payload[0] || other[1] != payload[1] || sequence_of(other) != next ||
+          u32(other.subspan(8)) != u32(payload.subspan(8)))
+        continue;
       size = at;
       break;
     }
@@ -159,10 +163,12 @@ std::vector<Bytes> Object::open(const Bytes& key) const {
   auto length = std::uint64_t{chunks_.rbegin()->first} * chunk_size_ + chunks_.rbegin()->second.size();
   content::RecordOpener opener(ByteView(*header).first(16), key);
   for (std::uint64_t index = 0;; ++index) {
-    auto from = content::k_sealed_header + index * content::k_record, to = std::min<std::uint64_t>(from + content::k_record, length);
+    auto from = content::k_sealed_header + index * content::k_record,
+         to = std::min<std::uint64_t>(from + content::k_record, length);
     if (from >= length) return out;
     Bytes plain;
-    if (auto record = range(from, to); record && opener.open(index, *record, to == length, plain)) out.push_back(std::move(plain));
+    if (auto record = range(from, to); record && opener.open(index, *record, to == length, plain))
+      out.push_back(std::move(plain));
   }
 }
 

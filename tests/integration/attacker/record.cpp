@@ -72,7 +72,8 @@ class Recorder {
  private:
   bool drain() {
     for (;; next_ = (next_ + 1) % k_blocks) {
-      auto* block = reinterpret_cast<tpacket_block_desc*>(static_cast<std::uint8_t*>(ring_) + std::size_t{k_block} * next_);
+      auto* block =
+          reinterpret_cast<tpacket_block_desc*>(static_cast<std::uint8_t*>(ring_) + std::size_t{k_block} * next_);
       auto& head = block->hdr.bh1;
       if (!(__atomic_load_n(&head.block_status, __ATOMIC_ACQUIRE) & TP_STATUS_USER)) return true;
       auto* at = reinterpret_cast<std::uint8_t*>(block) + head.offset_to_first_pkt;
@@ -92,7 +93,8 @@ class Recorder {
     ++packets_;
     if (packet.tp_snaplen < packet.tp_len) ++truncated_;
     PcapPacketHeader header{packet.tp_sec, packet.tp_nsec / 1000, packet.tp_snaplen, packet.tp_len};
-    return std::fwrite(&header, sizeof header, 1, out_) == 1 && std::fwrite(at + packet.tp_net, 1, packet.tp_snaplen, out_) == packet.tp_snaplen;
+    return std::fwrite(&header, sizeof header, 1, out_) == 1 &&
+           std::fwrite(at + packet.tp_net, 1, packet.tp_snaplen, out_) == packet.tp_snaplen;
   }
 
   std::FILE* out_ = nullptr;

@@ -41,7 +41,8 @@ std::size_t base64_run(ByteView text) {
 // Calls with what follows each place of the needle.
 void each_place(ByteView octets, ByteView needle, const std::function<void(std::size_t behind)>& call) {
   for (std::size_t from = 0; from < octets.size();) {
-    auto* at = static_cast<const std::uint8_t*>(::memmem(octets.data() + from, octets.size() - from, needle.data(), needle.size()));
+    auto* at = static_cast<const std::uint8_t*>(
+        ::memmem(octets.data() + from, octets.size() - from, needle.data(), needle.size()));
     if (!at) return;
     from = static_cast<std::size_t>(at - octets.data()) + needle.size();
     call(from);
@@ -68,7 +69,9 @@ void Windows::Found::add(const Found& other) {
 }
 
 Windows::Windows(ByteView plaintext)
-    : plaintext_(plaintext), filter_((std::size_t{1} << k_filter_bits) / 64), table_(std::bit_ceil(plaintext.size() / k_window * 2 + 2)) {
+    : plaintext_(plaintext),
+      filter_((std::size_t{1} << k_filter_bits) / 64),
+      table_(std::bit_ceil(plaintext.size() / k_window * 2 + 2)) {
   for (std::uint32_t i = 0; (i + 1) * k_window <= plaintext.size(); ++i) {
     auto* window = plaintext.data() + i * k_window;
     auto hash = hash_of(window);
@@ -84,7 +87,8 @@ Windows::Windows(ByteView plaintext)
 std::uint32_t Windows::slot(std::uint64_t hash, const std::uint8_t* window) const {
   auto mask = table_.size() - 1;
   for (auto at = (hash >> k_filter_bits) & mask;; at = (at + 1) & mask) {
-    if (table_[at] == 0 || std::memcmp(plaintext_.data() + (table_[at] - 1) * k_window, window, k_window) == 0) return static_cast<std::uint32_t>(at);
+    if (table_[at] == 0 || std::memcmp(plaintext_.data() + (table_[at] - 1) * k_window, window, k_window) == 0)
+      return static_cast<std::uint32_t>(at);
   }
 }
 
@@ -119,7 +123,8 @@ Searcher::Searcher(std::optional<Bytes> known, std::vector<std::string> words) :
   if (!known_) return;
   auto unpadded = base64(*known_);
   while (!unpadded.empty() && unpadded.back() == '=') unpadded.pop_back();
-  std::set<Bytes> forms{*known_, bytes_of(base64url(*known_)), bytes_of(unpadded), bytes_of(hex(*known_)), bytes_of(upper(hex(*known_)))};
+  std::set<Bytes> forms{*known_, bytes_of(base64url(*known_)), bytes_of(unpadded), bytes_of(hex(*known_)),
+                        bytes_of(upper(hex(*known_)))};
   forms_.assign(forms.begin(), forms.end());
 }
 
@@ -137,7 +142,9 @@ void Searcher::layer(ByteView octets, Loot& loot, int depth) const {
 
 // "a=crypto:1 AEAD_AES_128_GCM inline:..."; without a readable suite the length says which.
 void Searcher::inline_keys(ByteView octets, Loot& loot) const {
-  static constexpr rtp::CryptoSuite k_suites[] = {rtp::CryptoSuite::aead_aes_128_gcm, rtp::CryptoSuite::aes_cm_128_hmac_sha1_80, rtp::CryptoSuite::aead_aes_256_gcm};
+  static constexpr rtp::CryptoSuite k_suites[] = {rtp::CryptoSuite::aead_aes_128_gcm,
+                                                  rtp::CryptoSuite::aes_cm_128_hmac_sha1_80,
+                                                  rtp::CryptoSuite::aead_aes_256_gcm};
   each_place(octets, view_of("inline:"), [&](std::size_t behind) {
     auto text = octets.subspan(behind);
     auto key = lax_base64(text.first(base64_run(text)));
@@ -164,7 +171,8 @@ void Searcher::content_keys(ByteView octets, Loot& loot) const {
     auto text = octets.subspan(behind + 1);
     auto run = base64_run(text);
     auto key = lax_base64(text.first(run));
-    if (key.size() == content::ContentKey::size() && run < text.size() && (text[run] == '"' || text[run] == '=')) loot.content_keys.insert(key);
+    if (key.size() == content::ContentKey::size() && run < text.size() && (text[run] == '"' || text[run] == '='))
+      loot.content_keys.insert(key);
   });
   for (auto& form : forms_) {
     each_place(octets, form, [&](std::size_t) {

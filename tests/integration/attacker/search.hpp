@@ -10,8 +10,8 @@ namespace sealcast::attacker {
 
 inline constexpr std::size_t k_window = 16;
 
-// The windows of 16 octets at multiples of 16 in a plaintext, each once; dull ones (fewer than four different octets) are left out.
-// They are found at any place of what is searched.
+// The windows of 16 octets at multiples of 16 in a plaintext, each once; dull ones (fewer than four different octets)
+// are left out. They are found at any place of what is searched.
 class Windows {
  public:
   // Which of them were found.
@@ -32,7 +32,8 @@ class Windows {
   void scan(ByteView octets, Found& found) const;
 
  private:
-  std::uint32_t slot(std::uint64_t hash, const std::uint8_t* window) const;  // of the table: the window's, or the empty one for it
+  std::uint32_t slot(std::uint64_t hash,
+                     const std::uint8_t* window) const;  // of the table: the window's, or the empty one for it
   ByteView plaintext_;
   std::vector<std::uint64_t> filter_;  // bits by hash: most octets of a capture stop here
   std::vector<std::uint32_t> table_;   // 1 + number of the window in the plaintext; 0 is empty
@@ -52,7 +53,8 @@ struct Loot {
   std::set<Bytes> content_keys;  // members "k" of 16 octets in JSON, and the known key if it was seen
 };
 
-// Looks at octets as they are and at everything in them that can be read as base64 or base64url, layer by layer (JWS, JWE, JSON in JSON).
+// Looks at octets as they are and at everything in them that can be read as base64 or base64url, layer by layer (JWS,
+// JWE, JSON in JSON).
 class Searcher {
  public:
   // known: the key to look for (raw, hex, base64, base64url); words: secrets of another kind, such as passwords.

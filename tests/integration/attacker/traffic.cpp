@@ -66,9 +66,11 @@ std::optional<IpPacket> ip_packet(ByteView packet) {
     bool fragment = (u16(packet.subspan(6)) & 0x3fff) != 0;
     if (total == 0 || total > packet.size()) total = packet.size();  // offload leaves it at zero
     if (header < 20 || header > total || fragment) return std::nullopt;
-    return IpPacket{string_of(packet.subspan(12, 4)), string_of(packet.subspan(16, 4)), packet[9], packet.subspan(header, total - header)};
+    return IpPacket{string_of(packet.subspan(12, 4)), string_of(packet.subspan(16, 4)), packet[9],
+                    packet.subspan(header, total - header)};
   }
-  if (packet.size() >= 40 && packet[0] >> 4 == 6) return IpPacket{string_of(packet.subspan(8, 16)), string_of(packet.subspan(24, 16)), packet[6], packet.subspan(40)};
+  if (packet.size() >= 40 && packet[0] >> 4 == 6)
+    return IpPacket{string_of(packet.subspan(8, 16)), string_of(packet.subspan(24, 16)), packet[6], packet.subspan(40)};
   return std::nullopt;
 }
 
@@ -128,7 +130,8 @@ std::optional<Bytes> read_whole_file(const std::filesystem::path& path) {
   if (!in) return std::nullopt;
   std::error_code failed;
   Bytes out(static_cast<std::size_t>(std::filesystem::file_size(path, failed)));
-  if (failed || !in.read(reinterpret_cast<char*>(out.data()), static_cast<std::streamsize>(out.size()))) return std::nullopt;
+  if (failed || !in.read(reinterpret_cast<char*>(out.data()), static_cast<std::streamsize>(out.size())))
+    return std::nullopt;
   return out;
 }
 

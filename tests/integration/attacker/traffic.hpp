@@ -1,5 +1,6 @@
 #pragma once
-// What was captured on the loopback interface, as an attacker looks at it: datagrams, and each direction of each TCP connection put together again.
+// What was captured on the loopback interface, as an attacker looks at it: datagrams, and each direction of each TCP
+// connection put together again.
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -44,7 +45,8 @@ struct Traffic {
 std::optional<Traffic> read_capture(const std::filesystem::path& path);
 std::optional<Bytes> read_whole_file(const std::filesystem::path& path);
 
-// Captures all that crosses `lo` until SIGINT or SIGTERM. Prints "ready", at the end {"packets":N,"drops":N,"truncated":N}. An exit code.
+// Captures all that crosses `lo` until SIGINT or SIGTERM. Prints "ready", at the end
+// {"packets":N,"drops":N,"truncated":N}. An exit code.
 int record(const std::string& path);
 
 }  // namespace sealcast::attacker
