@@ -10,6 +10,7 @@
 #include "io/file.hpp"
 #include "io/http.hpp"
 #include "logging.hpp"
+#include "os/clock.hpp"
 #include "roles/names.hpp"
 #include "roles/publisher.hpp"
 
@@ -23,11 +24,11 @@ constexpr Duration k_patience = 10s, k_patience_without_a_trace = 3s, k_say_afte
 // Tries until it works or patience ends; after two seconds says on stderr what it waits for.
 template <class T>
 Result<T> wait_for(const std::string& what, std::function<Result<T>()> attempt, std::function<bool()> trace) {
-  auto start = io::monotonic_now();
+  auto start = os::monotonic_now();
   bool said = false;
   for (;;) {
     auto result = attempt();
-    auto waited = io::monotonic_now() - start;
+    auto waited = os::monotonic_now() - start;
     if (result || waited > (trace() ? k_patience : k_patience_without_a_trace)) return result;
     if (!said && waited > k_say_after) {
       std::fprintf(stderr, "sealcast: waiting for %s\n", what.c_str());

@@ -2,7 +2,7 @@
 #include "base/text.hpp"
 #include "command.hpp"
 #include "io/file.hpp"
-#include "io/random.hpp"
+#include "os/random.hpp"
 #include "sdp/offer_answer.hpp"
 
 namespace sealcast::app {
@@ -55,7 +55,7 @@ Status explain(const Flags& flags) {
   sdp::Policy policy;
   policy.secured_required = offer.transport == sdp::Transport::savpf;
   if (flags.answer.empty()) {
-    io::SystemRandom random;
+    os::SystemRandom random;
     auto answered = sdp::answer(offer, policy, offer.address, offer.max_datagram, random);
     if (!answered)
       return fail(Error{ErrorCode::negotiation,

@@ -8,7 +8,8 @@
 #include "command.hpp"
 #include "content/uri.hpp"
 #include "io/file.hpp"
-#include "io/random.hpp"
+#include "os/clock.hpp"
+#include "os/random.hpp"
 #include "roles/cache_api.hpp"
 #include "roles/core_role.hpp"
 #include "roles/tracker_role.hpp"
@@ -58,8 +59,8 @@ Result<roles::LaboratoryOptions> checked(const LaboratoryFlags& flags) {
 }
 
 Result<roles::Laboratory> make_laboratory(const Globals& globals, const roles::LaboratoryOptions& options) {
-  io::SystemRandom random;
-  return roles::make_laboratory(globals.directory, options, random, io::unix_now());
+  os::SystemRandom random;
+  return roles::make_laboratory(globals.directory, options, random, os::unix_now());
 }
 
 Status init(const Globals& globals, const LaboratoryFlags& flags) {

@@ -2,7 +2,8 @@
 #include "base/text.hpp"
 #include "command.hpp"
 #include "io/http.hpp"
-#include "io/random.hpp"
+#include "os/clock.hpp"
+#include "os/random.hpp"
 #include "progress.hpp"
 #include "roles/publisher.hpp"
 
@@ -41,10 +42,10 @@ Status publish(const Globals& globals, Flags& flags) {
   if (!flags.everybody && flags.entitled.empty())
     std::fprintf(stderr, "sealcast: nobody is entitled yet: sealcast entitle URI NAME\n");
   Progress progress(progress_style(flags.progress));
-  io::SystemRandom random;
+  os::SystemRandom random;
   auto provider = flags.provider.empty() ? globals.directory / "provider" : flags.provider;
   roles::Publisher publisher(provider, socket, random, [&](const roles::PublishProgress& p) {
-    progress.update(io::monotonic_now(), {p.phase, p.total, p.done, 0, 0});
+    progress.update(os::monotonic_now(), {p.phase, p.total, p.done, 0, 0});
   });
   auto published = publisher.publish(flags.options);
   progress.finish();

@@ -7,7 +7,7 @@
 #include "base/text.hpp"
 #include "command.hpp"
 #include "io/file.hpp"
-#include "io/random.hpp"
+#include "os/random.hpp"
 #include "roles/names.hpp"
 #include "store/subscribers.hpp"
 
@@ -41,7 +41,7 @@ Result<std::string> password_of(const Flags& flags) {
     return out;
   }
   std::array<std::uint8_t, 18> octets;
-  io::SystemRandom().fill(octets);
+  os::SystemRandom().fill(octets);
   out = base64url(octets);
   wipe(octets);
   return out;

@@ -2,6 +2,7 @@
 #include "base/text.hpp"
 #include "command.hpp"
 #include "logging.hpp"
+#include "os/clock.hpp"
 #include "progress.hpp"
 #include "roles/seeder.hpp"
 #include "roles/transfer.hpp"
@@ -69,7 +70,7 @@ Result<roles::TransferReport> transfer(io::Loop& loop, roles::UeNode& node, cons
   Progress progress(progress_style(flags.progress));
   std::function<void()> draw = [&] {
     auto p = transfer.progress();
-    progress.update(io::monotonic_now(),
+    progress.update(os::monotonic_now(),
                     {p.phase, p.total, p.done, p.traffic.received_from_caches, p.traffic.received_from_ues});
     loop.after(k_progress_interval, draw);
   };

@@ -17,37 +17,6 @@ constexpr std::size_t k_slots = 16;           // buffers of one recvmmsg
 constexpr std::size_t k_slot_octets = 65536;  // a coalesced batch is never larger
 constexpr int k_buffer_octets = 8 << 20;      // a window of 2^14 packets, some of it while the loop is busy with a disk
 
-socklen_t put_address(const Endpoint& from, sockaddr_storage& into) {
-  into = {};
-  if (from.address.is_v6()) {
-    auto* v6 = reinterpret_cast<sockaddr_in6*>(&into);
-    v6->sin6_family = AF_INET6;
-    v6->sin6_port = htons(from.port);
-    std::memcpy(&v6->sin6_addr, from.address.octets.data(), 16);
-    return sizeof(sockaddr_in6);
-  }
-  auto* v4 = reinterpret_cast<sockaddr_in*>(&into);
-  v4->sin_family = AF_INET;
-  v4->sin_port = htons(from.port);
-  std::memcpy(&v4->sin_addr, from.address.octets.data(), 4);
-  return sizeof(sockaddr_in);
-}
-
-Endpoint endpoint_of(const sockaddr_storage& from) {
-  Endpoint out;
-  if (from.ss_family == AF_INET6) {
-    auto* v6 = reinterpret_cast<const sockaddr_in6*>(&from);
-    out.address.family = IpAddress::Family::v6;
-    std::memcpy(out.address.octets.data(), &v6->sin6_addr, 16);
-    out.port = ntohs(v6->sin6_port);
-  } else {
-    auto* v4 = reinterpret_cast<const sockaddr_in*>(&from);
-    std::memcpy(out.address.octets.data(), &v4->sin_addr, 4);
-    out.port = ntohs(v4->sin_port);
-  }
-  return out;
-}
-
 bool set(int descriptor, int level, int option, int value) {
   return ::setsockopt(descriptor, level, option, &value, sizeof value) == 0;
 }
@@ -95,12 +64,11 @@ Status BatchSocket::open(const Endpoint& local, const MediaOptions& options) {
   if (!set_unfragmented(descriptor_, v6)) return refuse("cannot set up");
   enlarge(descriptor_, SO_RCVBUFFORCE, SO_RCVBUF);
   enlarge(descriptor_, SO_SNDBUFFORCE, SO_SNDBUF);
-  sockaddr_storage where;
-  auto size = put_address(local, where);
-  if (::bind(descriptor_, reinterpret_cast<sockaddr*>(&where), size) != 0) return refuse("cannot listen on");
-  size = sizeof where;
-  if (::getsockname(descriptor_, reinterpret_cast<sockaddr*>(&where), &size) != 0) return refuse("cannot listen on");
-  local_ = endpoint_of(where);
+  const os::SocketAddress where(local);
+  if (::bind(descriptor_, where.get(), where.size()) != 0) return refuse("cannot listen on");
+  const auto bound = os::local_endpoint(descriptor_);
+  if (!bound) return refuse("cannot listen on");
+  local_ = *bound;
   if (options.coalescing) (void)set(descriptor_, SOL_UDP, UDP_GRO, 1);
   int segment = 0;
   socklen_t octets = sizeof segment;
@@ -117,7 +85,7 @@ void BatchSocket::close() {
 std::span<ReceivedBatch> BatchSocket::receive(MediaCounters& counters) {
   std::array<mmsghdr, k_slots> messages{};
   std::array<iovec, k_slots> data;
-  std::array<sockaddr_storage, k_slots> from;
+  std::array<os::SocketAddress, k_slots> from;
   alignas(cmsghdr) std::array<std::array<std::uint8_t, CMSG_SPACE(sizeof(int))>, k_slots> control;
   for (std::size_t i = 0; i < k_slots; ++i) {
     data[i] = {room_.data() + i * k_slot_octets, k_slot_octets};
@@ -151,23 +119,23 @@ void BatchSocket::take(const mmsghdr& message, std::size_t slot, MediaCounters& 
     std::memcpy(&value, CMSG_DATA(c), sizeof value);
     if (value > 0) segment = std::min(size, static_cast<std::size_t>(value));
   }
-  auto from = endpoint_of(*static_cast<const sockaddr_storage*>(header.msg_name));
+  auto from = static_cast<const os::SocketAddress*>(header.msg_name)->endpoint();
+  if (!from) return;
   MutableByteView data(room_.data() + slot * k_slot_octets, size);
   counters.received_segments += segments_of(size, segment);
   // Newer kernels coalesce up to 128 segments; an engine takes 64.
   for (std::size_t at = 0; at < size; at += segment * k_batch_segments) {
-    received_.push_back({from, segment, data.subspan(at, std::min(segment * k_batch_segments, size - at))});
+    received_.push_back({*from, segment, data.subspan(at, std::min(segment * k_batch_segments, size - at))});
     ++counters.received_batches;
   }
 }
 
 std::size_t BatchSocket::send(const SendBatch& batch, MediaCounters& counters) {
-  sockaddr_storage to;
   if (batch.to.address.family != local_.address.family) {
     counters.send_errors += segments_of(batch.data.size(), batch.segment);
     return batch.data.size();
   }
-  put_address(batch.to, to);
+  os::SocketAddress to(batch.to);
   if (!segmentation_ || batch.data.size() <= batch.segment) return send_single(batch, to, counters);
   auto outcome = send_segmented(batch, to, counters);
   if (outcome == Outcome::sent) return batch.data.size();
@@ -180,14 +148,14 @@ std::size_t BatchSocket::send(const SendBatch& batch, MediaCounters& counters) {
   return done;
 }
 
-BatchSocket::Outcome BatchSocket::send_segmented(const SendBatch& batch, sockaddr_storage& to,
+BatchSocket::Outcome BatchSocket::send_segmented(const SendBatch& batch, os::SocketAddress& to,
                                                  MediaCounters& counters) {
   iovec data{const_cast<std::uint8_t*>(batch.data.data()), batch.data.size()};
   alignas(cmsghdr) std::array<std::uint8_t, CMSG_SPACE(sizeof(std::uint16_t))> control{};
   mmsghdr message{};
   auto& header = message.msg_hdr;
   header.msg_name = &to;
-  header.msg_namelen = to.ss_family == AF_INET6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);
+  header.msg_namelen = to.size();
   header.msg_iov = &data;
   header.msg_iovlen = 1;
   header.msg_control = control.data();
@@ -214,7 +182,7 @@ BatchSocket::Outcome BatchSocket::send_segmented(const SendBatch& batch, sockadd
 }
 
 // Datagram by datagram; one that is refused is counted and skipped.
-std::size_t BatchSocket::send_single(const SendBatch& batch, sockaddr_storage& to, MediaCounters& counters) {
+std::size_t BatchSocket::send_single(const SendBatch& batch, os::SocketAddress& to, MediaCounters& counters) {
   std::array<mmsghdr, k_batch_segments> messages{};
   std::array<iovec, k_batch_segments> data;
   std::size_t count = 0;
@@ -222,7 +190,7 @@ std::size_t BatchSocket::send_single(const SendBatch& batch, sockaddr_storage& t
     data[count] = {const_cast<std::uint8_t*>(batch.data.data()) + at, std::min(batch.segment, batch.data.size() - at)};
     auto& header = messages[count].msg_hdr;
     header.msg_name = &to;
-    header.msg_namelen = to.ss_family == AF_INET6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);
+    header.msg_namelen = to.size();
     header.msg_iov = &data[count];
     header.msg_iovlen = 1;
   }

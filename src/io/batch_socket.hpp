@@ -9,6 +9,7 @@
 #include "base/datagram.hpp"
 #include "base/result.hpp"
 #include "io/media_driver.hpp"
+#include "os/socket_address.hpp"
 
 namespace sealcast::io {
 
@@ -33,8 +34,8 @@ class BatchSocket {
 
  private:
   enum class Outcome : std::uint8_t { sent, full, refused };
-  Outcome send_segmented(const SendBatch& batch, sockaddr_storage& to, MediaCounters& counters);
-  std::size_t send_single(const SendBatch& batch, sockaddr_storage& to, MediaCounters& counters);
+  Outcome send_segmented(const SendBatch& batch, os::SocketAddress& to, MediaCounters& counters);
+  std::size_t send_single(const SendBatch& batch, os::SocketAddress& to, MediaCounters& counters);
   void take(const mmsghdr& message, std::size_t slot, MediaCounters& counters);
 
   std::function<int(int, mmsghdr*, unsigned, int)> send_messages_;

@@ -14,6 +14,7 @@
 #include "base/text.hpp"
 #include "base/wire.hpp"
 #include "io/file.hpp"
+#include "os/descriptor.hpp"
 
 namespace sealcast::io {
 namespace {
@@ -40,30 +41,16 @@ Error damaged(const fs::path& file, const std::string& what) {
                                   ".data, .tree and .have to begin this object anew"};
 }
 
-// Owns a descriptor.
-class Descriptor {
- public:
-  Descriptor() = default;
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (value_ >= 0) ::close(value_);
-  }
-  // Also tells the size that the file has now.
-  Status open(const fs::path& path, std::uint64_t& size) {
-    value_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (value_ < 0) return fail(system_error("cannot open", path, errno));
-    struct stat about {};
-    if (::fstat(value_, &about) != 0) return fail(system_error("cannot look at", path, errno));
-    if (!S_ISREG(about.st_mode)) return fail(damaged(path, "is no regular file"));
-    size = static_cast<std::uint64_t>(about.st_size);
-    return {};
-  }
-  operator int() const { return value_; }
-
- private:
-  int value_ = -1;
-};
+// Also tells the size that the file has now.
+Status open_file(os::Descriptor& into, const fs::path& path, std::uint64_t& size) {
+  into.reset(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!into) return fail(system_error("cannot open", path, errno));
+  struct stat about {};
+  if (::fstat(into.get(), &about) != 0) return fail(system_error("cannot look at", path, errno));
+  if (!S_ISREG(about.st_mode)) return fail(damaged(path, "is no regular file"));
+  size = static_cast<std::uint64_t>(about.st_size);
+  return {};
+}
 
 Bytes have_octets(const content::Geometry& geometry, const Digest& root, const content::Bitmap& held) {
   auto bits = held.octets();
@@ -141,7 +128,7 @@ struct ChunkFile::Impl {
   content::Geometry geometry;
   Digest root;
   fs::path data_path, tree_path, have_path;
-  Descriptor data, tree;
+  os::Descriptor data, tree;
   void* mapped = MAP_FAILED;
   content::Bitmap held;
 };
@@ -161,29 +148,30 @@ Status ChunkFile::Impl::read_have(bool& found) {
 
 Status ChunkFile::Impl::open_data(bool found) {
   std::uint64_t size = 0;
-  SEALCAST_TRY(data.open(data_path, size));
+  SEALCAST_TRY(open_file(data, data_path, size));
   if (size == geometry.length()) return {};
   // Empty and never saved: this is new, or an attempt that got no further.
   if (found || size != 0)
     return fail(
         damaged(data_path, "has " + std::to_string(size) + " octets instead of " + std::to_string(geometry.length())));
-  if (::ftruncate(data, static_cast<off_t>(geometry.length())) != 0)
+  if (::ftruncate(data.get(), static_cast<off_t>(geometry.length())) != 0)
     return fail(system_error("cannot make", data_path, errno));
   return {};
 }
 
 Status ChunkFile::Impl::open_tree(bool found) {
   std::uint64_t size = 0;
-  SEALCAST_TRY(tree.open(tree_path, size));
+  SEALCAST_TRY(open_file(tree, tree_path, size));
   if (found && size != tree_octets())
     return fail(
         damaged(tree_path, "has " + std::to_string(size) + " octets instead of " + std::to_string(tree_octets())));
   // Nodes of an attempt that never saved are of no use, and whoever builds a tree wants zeros.
-  if (!found && size != 0 && ::ftruncate(tree, 0) != 0) return fail(system_error("cannot empty", tree_path, errno));
-  if (!found && ::ftruncate(tree, static_cast<off_t>(tree_octets())) != 0)
+  if (!found && size != 0 && ::ftruncate(tree.get(), 0) != 0)
+    return fail(system_error("cannot empty", tree_path, errno));
+  if (!found && ::ftruncate(tree.get(), static_cast<off_t>(tree_octets())) != 0)
     return fail(system_error("cannot make", tree_path, errno));
-  SEALCAST_TRY(allocate_nodes(tree, tree_path, geometry.chunks()));
-  mapped = ::mmap(nullptr, tree_octets(), PROT_READ | PROT_WRITE, MAP_SHARED, tree, 0);
+  SEALCAST_TRY(allocate_nodes(tree.get(), tree_path, geometry.chunks()));
+  mapped = ::mmap(nullptr, tree_octets(), PROT_READ | PROT_WRITE, MAP_SHARED, tree.get(), 0);
   if (mapped == MAP_FAILED) return fail(system_error("cannot map", tree_path, errno));
   return {};
 }
@@ -204,7 +192,7 @@ Result<std::unique_ptr<ChunkFile>> ChunkFile::open(const fs::path& base, const c
 
 Status ChunkFile::read(std::uint64_t offset, MutableByteView out) {
   while (!out.empty()) {
-    auto got = ::pread(impl_->data, out.data(), out.size(), static_cast<off_t>(offset));
+    auto got = ::pread(impl_->data.get(), out.data(), out.size(), static_cast<off_t>(offset));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return fail(system_error("cannot read", impl_->data_path, errno));
     if (got == 0) return fail(damaged(impl_->data_path, "became shorter"));
@@ -217,7 +205,7 @@ Status ChunkFile::read(std::uint64_t offset, MutableByteView out) {
 Status ChunkFile::write(std::uint64_t offset, ByteView data) {
   SEALCAST_ASSERT(offset <= impl_->geometry.length() && data.size() <= impl_->geometry.length() - offset);
   while (!data.empty()) {
-    auto put = ::pwrite(impl_->data, data.data(), data.size(), static_cast<off_t>(offset));
+    auto put = ::pwrite(impl_->data.get(), data.data(), data.size(), static_cast<off_t>(offset));
     if (put < 0 && errno == EINTR) continue;
     if (put < 0) return fail(system_error("cannot write", impl_->data_path, errno));
     data = data.subspan(static_cast<std::size_t>(put));
@@ -240,7 +228,7 @@ Status ChunkFile::save(const content::Bitmap& held) {
   auto& i = *impl_;
   SEALCAST_ASSERT(held.size() == i.geometry.chunks());
   auto octets = have_octets(i.geometry, i.root, held);
-  if (::fdatasync(i.data) != 0) return fail(system_error("cannot sync", i.data_path, errno));
+  if (::fdatasync(i.data.get()) != 0) return fail(system_error("cannot sync", i.data_path, errno));
   if (::msync(i.mapped, i.tree_octets(), MS_SYNC) != 0) return fail(system_error("cannot sync", i.tree_path, errno));
   return write_file_atomically(i.have_path, octets, 0600);
 }

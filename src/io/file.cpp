@@ -14,7 +14,7 @@
 
 #include "base/encoding.hpp"
 #include "base/text.hpp"
-#include "io/random.hpp"
+#include "os/random.hpp"
 
 namespace sealcast::io {
 namespace {
@@ -31,7 +31,7 @@ fs::path directory_of(const fs::path& path) {
 
 fs::path temporary_name(const fs::path& path) {
   std::array<std::uint8_t, 8> octets{};
-  SystemRandom().fill(octets);
+  os::SystemRandom().fill(octets);
   auto out = path;
   out += ".part-" + hex(octets);
   return out;

@@ -13,6 +13,7 @@
 #include "base/text.hpp"
 #include "io/http.hpp"
 #include "io/unix_socket.hpp"
+#include "os/clock.hpp"
 
 namespace sealcast::io {
 namespace {
@@ -68,9 +69,9 @@ std::string Client::seconds() const {
 }
 
 Result<short> Client::wait(short events, const char* missing) const {
-  auto end = monotonic_now() + timeout_;
+  auto end = os::monotonic_now() + timeout_;
   for (;;) {
-    auto left = std::chrono::ceil<std::chrono::milliseconds>(end - monotonic_now()).count();
+    auto left = std::chrono::ceil<std::chrono::milliseconds>(end - os::monotonic_now()).count();
     pollfd ready{descriptor_, events, 0};
     int count = ::poll(&ready, 1, static_cast<int>(std::clamp<std::int64_t>(left, 0, 1 << 30)));
     if (count > 0) return ready.revents;

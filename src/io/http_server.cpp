@@ -14,6 +14,7 @@
 #include "io/file.hpp"
 #include "io/http.hpp"
 #include "io/unix_socket.hpp"
+#include "os/clock.hpp"
 
 namespace sealcast::io {
 namespace {
@@ -143,7 +144,7 @@ struct HttpServer::Impl {
 struct HttpServer::Impl::Connection {
   enum class Stage : std::uint8_t { head, body, answer, farewell, closed };
 
-  Connection(Impl& s, int i, int fd) : server(s), id(i), descriptor(fd), active(monotonic_now()) { begin(); }
+  Connection(Impl& s, int i, int fd) : server(s), id(i), descriptor(fd), active(os::monotonic_now()) { begin(); }
   ~Connection() { ::close(descriptor); }
   void begin();
   void ready(bool readable, bool writable);
@@ -200,7 +201,7 @@ void HttpServer::Impl::Connection::read() {
     return server.drop(*this);
   }
   if (stage == Stage::farewell) return;
-  active = monotonic_now();
+  active = os::monotonic_now();
   ByteView data(scratch.data(), static_cast<std::size_t>(got));
   if (input.empty()) {
     auto used = parse(data);
@@ -309,7 +310,7 @@ void HttpServer::Impl::Connection::write() {
     done += static_cast<std::size_t>(put);
   }
   output.erase(0, done);
-  if (done > 0) active = monotonic_now();
+  if (done > 0) active = os::monotonic_now();
   if (output.empty() && stage == Stage::answer) written();
   if (stage != Stage::closed) server.loop.rewatch(descriptor, stage != Stage::answer, !output.empty());
 }
@@ -349,7 +350,7 @@ void HttpServer::Impl::drop(Connection& connection) {
 }
 
 void HttpServer::Impl::sweep() {
-  auto now = monotonic_now();
+  auto now = os::monotonic_now();
   std::vector<Connection*> idle;
   for (auto& [id, connection] : connections)
     if (connection->expired(now)) idle.push_back(connection.get());

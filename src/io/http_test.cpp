@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "io/unix_socket.hpp"
+#include "os/clock.hpp"
 #include "tests/support/seeded_random.hpp"
 #include "tests/support/temporary_directory.hpp"
 
@@ -349,7 +350,7 @@ TEST_F(Http, ALostConnectionIsToldToTheSink) {
     EXPECT_EQ(::write(fd, text.data(), text.size()), static_cast<ssize_t>(text.size()));
     ::close(fd);
   });
-  for (auto end = monotonic_now() + 5s; (streamed.empty() || sinks > 0) && monotonic_now() < end;) {
+  for (auto end = os::monotonic_now() + 5s; (streamed.empty() || sinks > 0) && os::monotonic_now() < end;) {
     loop.stop();
     loop.run();  // one turn
   }

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "base/assert.hpp"
+#include "os/clock.hpp"
 
 namespace sealcast::io {
 namespace {
@@ -61,18 +62,6 @@ std::uint32_t interest(bool readable, bool writable) {
 }
 
 }  // namespace
-
-Instant monotonic_now() {
-  timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return Instant(Duration(std::int64_t{now.tv_sec} * 1'000'000 + now.tv_nsec / 1000));
-}
-
-UnixSeconds unix_now() {
-  timespec now{};
-  ::clock_gettime(CLOCK_REALTIME, &now);
-  return now.tv_sec;
-}
 
 struct Loop::Impl {
   struct Watch {
@@ -187,7 +176,7 @@ void Loop::Impl::dispatch(const epoll_event& event) {
 // Those that are due now; a timer made by one of them waits for the next turn, whatever its instant.
 void Loop::Impl::run_timers() {
   if (timers.empty()) return;
-  auto now = monotonic_now();
+  auto now = os::monotonic_now();
   std::vector<TimerKey> due;
   for (auto at = timers.begin(); at != timers.end() && at->first.first <= now; ++at) due.push_back(at->first);
   for (auto& key : due) {

@@ -6,12 +6,9 @@
 #include "base/executor.hpp"
 #include "base/result.hpp"
 #include "base/time.hpp"
+#include "os/clock.hpp"
 
 namespace sealcast::io {
-
-// CLOCK_MONOTONIC and CLOCK_REALTIME.
-Instant monotonic_now();
-UnixSeconds unix_now();
 
 // Everything but post() and stop() belongs to the thread that runs it (before run(): to the one that made it). What is
 // posted, due or ready in a turn runs once in that turn; what it adds waits for the next, so nothing starves. SIGPIPE
@@ -27,7 +24,7 @@ class Loop final : public Executor {
   using TimerId = std::uint64_t;
   // Ids begin with 1 and are not reused; cancel() of 0, of a stranger or of a timer that ran is harmless.
   TimerId at(Instant when, std::function<void()> task);
-  TimerId after(Duration delay, std::function<void()> task) { return at(monotonic_now() + delay, std::move(task)); }
+  TimerId after(Duration delay, std::function<void()> task) { return at(os::monotonic_now() + delay, std::move(task)); }
   void cancel(TimerId id);
 
   // Level-triggered; one watch for each descriptor, a second one replaces it. Errors and hang-ups count as what was

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "io/batch_socket.hpp"
+#include "os/clock.hpp"
 
 namespace sealcast::io {
 namespace {
@@ -65,7 +66,7 @@ void MediaDriver::Impl::receive() {
     auto batches = socket.receive(counters);
     if (batches.empty()) return;
     taken += batches.size();
-    auto now = monotonic_now();
+    auto now = os::monotonic_now();
     for (auto& batch : batches) engine.input(now, batch);
     // Acknowledgements keep the partner's window moving: they do not wait for the whole backlog.
     if (!send(k_send_batches / 4)) return;
@@ -84,7 +85,7 @@ bool MediaDriver::Impl::send_pending() {
 bool MediaDriver::Impl::send(std::size_t budget) {
   if (!pending_batch.data.empty()) return false;
   for (std::size_t sent = 0; sent < budget; ++sent) {
-    auto batch = engine.output(monotonic_now());
+    auto batch = engine.output(os::monotonic_now());
     if (!batch) return true;
     auto done = socket.send(*batch, counters);
     if (done == batch->data.size()) continue;
@@ -113,7 +114,7 @@ void MediaDriver::Impl::service() {
 
 void MediaDriver::Impl::set_timer() {
   auto wanted = engine.deadline();
-  if (wanted != k_never) wanted = std::max(wanted, monotonic_now() + k_shortest_wait);
+  if (wanted != k_never) wanted = std::max(wanted, os::monotonic_now() + k_shortest_wait);
   // One that is a little early does no harm, one for each packet would.
   if (timer != 0 && wanted >= timer_at && wanted < timer_at + k_shortest_wait) return;
   loop.cancel(std::exchange(timer, 0));
@@ -121,7 +122,7 @@ void MediaDriver::Impl::set_timer() {
   if (wanted == k_never) return;
   timer = loop.at(wanted, [this] {
     timer = 0;
-    auto now = monotonic_now();
+    auto now = os::monotonic_now();
     if (engine.deadline() <= now) engine.on_deadline(now);
     flush();
     deliver();

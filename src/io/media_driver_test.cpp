@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "io/batch_socket.hpp"
+#include "os/clock.hpp"
 #include "tests/support/seeded_random.hpp"
 
 namespace sealcast::io {
@@ -100,7 +101,7 @@ swarm::AssociationId connect(Node& ue, Node& cache, const swarm::SwarmId& swarm,
     mine.send_key = make_key(1), theirs.receive_key = make_key(1);
     mine.receive_key = make_key(2), theirs.send_key = make_key(2);
   }
-  auto now = monotonic_now();
+  auto now = os::monotonic_now();
   auto here = ue.engine.add_association(now, std::move(mine));
   auto there = cache.engine.add_association(now, std::move(theirs));
   EXPECT_TRUE(here && there);
@@ -194,7 +195,7 @@ TEST(MediaDriver, CloseSaysFarewellAndNothingComesAfter) {
   std::size_t at_close = 0;
   ue.on_event = [&](const Event& event) {
     if (event.kind != EventKind::swarm_complete) return;
-    ue.engine.remove_association(monotonic_now(), association);
+    ue.engine.remove_association(os::monotonic_now(), association);
     ue.driver.close();  // out of its own callback
     ue.driver.close();
     ue.driver.pump();

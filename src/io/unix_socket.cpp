@@ -20,20 +20,14 @@ Result<UnixAddress> UnixAddress::of(const std::filesystem::path& path) {
   auto name = path.string();
   if (name.size() >= sizeof out.address_.sun_path) {
     auto directory = path.parent_path();
-    out.directory_ = ::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (out.directory_ < 0) return fail(ErrorCode::network, system_error("cannot open", directory, errno).message);
-    name = "/proc/self/fd/" + std::to_string(out.directory_) + "/" + path.filename().string();
+    out.directory_.reset(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!out.directory_) return fail(ErrorCode::network, system_error("cannot open", directory, errno).message);
+    name = "/proc/self/fd/" + std::to_string(out.directory_.get()) + "/" + path.filename().string();
   }
   if (name.empty() || name.size() >= sizeof out.address_.sun_path)
     return fail(ErrorCode::usage, system_error("no name for a socket:", path, ENAMETOOLONG).message);
   std::copy(name.begin(), name.end(), out.address_.sun_path);
   return out;
-}
-
-UnixAddress::UnixAddress(UnixAddress&& other) noexcept
-    : address_(other.address_), directory_(std::exchange(other.directory_, -1)) {}
-UnixAddress::~UnixAddress() {
-  if (directory_ >= 0) ::close(directory_);
 }
 
 bool partner_trusted(int descriptor) {

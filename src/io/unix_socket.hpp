@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "base/result.hpp"
+#include "os/descriptor.hpp"
 
 namespace sealcast::io {
 
@@ -14,16 +15,13 @@ namespace sealcast::io {
 class UnixAddress {
  public:
   static Result<UnixAddress> of(const std::filesystem::path& path);
-  UnixAddress(UnixAddress&& other) noexcept;
-  UnixAddress& operator=(UnixAddress&&) = delete;
-  ~UnixAddress();
   const sockaddr* address() const { return reinterpret_cast<const sockaddr*>(&address_); }
   socklen_t size() const { return sizeof address_; }
 
  private:
   UnixAddress() = default;
   sockaddr_un address_{};
-  int directory_ = -1;
+  os::Descriptor directory_;
 };
 
 // Same user as this process, or root.

@@ -6,6 +6,7 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "content/uri.hpp"
+#include "os/clock.hpp"
 
 namespace sealcast::roles {
 namespace {
@@ -242,7 +243,7 @@ io::HttpResponse CacheApi::put_description(const io::HttpRequest& request, const
   auto peeked = crypto::jws_peek(request.body);
   if (peeked && peeked->payload.string_or("root") != content::root_text(root))
     return error(400, "the description is of another content than the path names");
-  if (auto put = cache_.library().put_description(request.body, io::unix_now()); !put) return error(put.error());
+  if (auto put = cache_.library().put_description(request.body, os::unix_now()); !put) return error(put.error());
   cache_.refresh(root);
   return document(201, {});
 }

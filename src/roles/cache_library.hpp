@@ -5,7 +5,7 @@
 #include <memory>
 #include <optional>
 
-#include "io/random.hpp"
+#include "os/random.hpp"
 #include "roles/config.hpp"
 #include "roles/object_import.hpp"
 #include "roles/trust.hpp"

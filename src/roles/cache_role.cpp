@@ -7,6 +7,7 @@
 #include "content/uri.hpp"
 #include "crypto/packet_cipher.hpp"
 #include "io/file.hpp"
+#include "os/clock.hpp"
 #include "roles/names.hpp"
 #include "tracking/token.hpp"
 
@@ -39,7 +40,7 @@ Status CacheRole::start() {
   SEALCAST_TRY_ASSIGN(trust_, load_trust(config_.trust));
   if (!trust_.tracker) return fail(ErrorCode::usage, config_.trust.string() + ": \"tracker\" is missing");
   SEALCAST_TRY(load_keys());
-  SEALCAST_TRY(library_.open(trust_.providers, io::unix_now()));
+  SEALCAST_TRY(library_.open(trust_.providers, os::unix_now()));
   if (config_.master_key.empty() && config_.holds_keys)
     log(LogLevel::info, "cache",
         "the master key lies beside the keys that it wraps (" + config_.state.string() +
@@ -85,7 +86,7 @@ Status CacheRole::load_keys() {
   key_service_key_ = service->public_key();
   SEALCAST_TRY_ASSIGN(auto holder, load_or_make_key(config_.state / "holder.pem", random_));
   holder_certificate_ =
-      keys::make_holder_certificate(uri(), holder.public_key(), io::unix_now(), k_certificate_life, *service);
+      keys::make_holder_certificate(uri(), holder.public_key(), os::unix_now(), k_certificate_life, *service);
   key_service_ = std::make_unique<keys::KeyService>(uri(), holder.duplicate(), random_);
   holder_.emplace(std::move(holder));
   return {};
@@ -152,7 +153,7 @@ void CacheRole::leave_swarm(const crypto::Digest& root) {
   at->second.repair.reset();
   at->second.keyinfo_watch.reset();
   calls_->hang_up(root, "the object is being replaced");
-  media_->engine().remove_swarm(io::monotonic_now(), root);
+  media_->engine().remove_swarm(os::monotonic_now(), root);
   at->second.in_swarm = false;
   media_->pump();
 }
@@ -173,7 +174,7 @@ Status CacheRole::join_swarm(const crypto::Digest& root, CachedContent& content,
 
 std::string CacheRole::make_keyinfo(const CachedContent& content) const {
   if (!holder_ || !content.key_held) return {};
-  return keys::make_keyinfo(holder_certificate_, content.description, uri(), io::unix_now(), k_keyinfo_life, *holder_);
+  return keys::make_keyinfo(holder_certificate_, content.description, uri(), os::unix_now(), k_keyinfo_life, *holder_);
 }
 
 void CacheRole::announce(const crypto::Digest& root, const CachedContent& content, Offer& offer) {
@@ -225,7 +226,7 @@ void CacheRole::watch_keyinfo(const crypto::Digest& root, Offer& offer) {
 void CacheRole::take_keyinfo(const crypto::Digest& root, const std::string& keyinfo) {
   auto* content = library_.find(root);
   if (!content || content->key_held) return;
-  auto holder = keys::verify_keyinfo(keyinfo, content->description, io::unix_now());
+  auto holder = keys::verify_keyinfo(keyinfo, content->description, os::unix_now());
   if (!holder) return log(LogLevel::warning, "cache", holder.error().message);
   offers_[root].learnt_keyinfo = keyinfo;
   media_->engine().set_keyinfo(root, keyinfo);
@@ -238,7 +239,7 @@ void CacheRole::renew_keyinfo() {
     if (auto pem = io::read_file(config_.key_service, 16384)) {
       if (auto service = crypto::PrivateKey::from_pem(string_of(*pem)))
         holder_certificate_ =
-            keys::make_holder_certificate(uri(), holder_->public_key(), io::unix_now(), k_certificate_life, *service);
+            keys::make_holder_certificate(uri(), holder_->public_key(), os::unix_now(), k_certificate_life, *service);
       wipe(*pem);
     }
   }
@@ -253,7 +254,7 @@ void CacheRole::beat() {
 }
 
 void CacheRole::announce_all_again() {
-  auto now = io::monotonic_now();
+  auto now = os::monotonic_now();
   if (now < announcing_until_) return;
   Duration delay{};
   for (auto& [root, offer] : offers_)
@@ -320,7 +321,7 @@ void CacheRole::finish_repair(const crypto::Digest& root) {
   auto* content = library_.find(root);
   auto at = offers_.find(root);
   if (!content || at == offers_.end() || !content->file) return;
-  media_->engine().set_appetite(io::monotonic_now(), root, swarm::Appetite::none);
+  media_->engine().set_appetite(os::monotonic_now(), root, swarm::Appetite::none);
   if (auto saved = content->file->save(*media_->engine().held(root)); !saved)
     log(LogLevel::error, "cache", saved.error().message);
   (void)library_.mark(root, ObjectState::offered);
@@ -341,7 +342,7 @@ void CacheRole::on_invite(sip::CallId id, const sip::Request& request) {
   std::string why = "A membership token is needed";
   for (auto& jws : request.values(k_token_header)) {
     auto token = tracking::verify_token(jws, *trust_.tracker, tracking::inviter_hash(request.asserted_identity), uri(),
-                                        io::unix_now());
+                                        os::unix_now());
     if (!token) {
       why = token.error().message;
       continue;
@@ -392,7 +393,7 @@ void CacheRole::on_request(sip::RequestId id, const sip::Request& request) {
 // Two transactions: the MESSAGE is answered at once, the key travels in one of its own (docs/protocol.md section 7).
 void CacheRole::answer_key_request(sip::RequestId id, const sip::Request& request) {
   if (!key_service_) return agent_->reply(id, {404, "No keys are held here", {}, {}, {}});
-  auto decision = key_service_->decide(io::unix_now(), request.asserted_identity, request.device, request.body, *this);
+  auto decision = key_service_->decide(os::unix_now(), request.asserted_identity, request.device, request.body, *this);
   auto& a = decision.audit;
   // What is not in the log was not decided: no key leaves without its line.
   auto logged =

@@ -3,8 +3,8 @@
 #include <map>
 #include <memory>
 
-#include "io/random.hpp"
 #include "keys/service.hpp"
+#include "os/random.hpp"
 #include "roles/announcer.hpp"
 #include "roles/answered_calls.hpp"
 #include "roles/cache_library.hpp"
@@ -73,7 +73,7 @@ class CacheRole final : private sip::Handler, private keys::KeyLookup {
 
   io::Loop& loop_;
   CacheConfig config_;
-  io::SystemRandom random_;
+  os::SystemRandom random_;
   Trust trust_;
   CacheLibrary library_;
   std::optional<crypto::PublicKey> key_service_key_;

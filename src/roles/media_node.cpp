@@ -1,6 +1,7 @@
 #include "roles/media_node.hpp"
 
 #include "io/loop.hpp"
+#include "os/clock.hpp"
 
 namespace sealcast::roles {
 namespace {
@@ -81,12 +82,12 @@ Result<NegotiatedAssociation> MediaNode::add(sdp::Agreement agreement, bool init
   config.runs = agreement.runs;
   config.initiator = initiator;
   config.partner = partner;
-  SEALCAST_TRY_ASSIGN(out.id, engine_.add_association(io::monotonic_now(), std::move(config)));
+  SEALCAST_TRY_ASSIGN(out.id, engine_.add_association(os::monotonic_now(), std::move(config)));
   return out;
 }
 
 void MediaNode::drop(swarm::AssociationId id) {
-  engine_.remove_association(io::monotonic_now(), id);
+  engine_.remove_association(os::monotonic_now(), id);
   pump();
 }
 

@@ -4,7 +4,7 @@
 #include <fstream>
 
 #include "crypto/ec.hpp"
-#include "io/random.hpp"
+#include "os/random.hpp"
 #include "roles/cache_library.hpp"
 #include "roles/object_import.hpp"
 #include "roles/object_opener.hpp"
@@ -202,7 +202,7 @@ TEST(ObjectSpool, FindsWhatIsFinishedForThisVeryFileAndThrowsAttemptsAway) {
 TEST(CacheLibrary, KeepsKeysWrappedAndChecksThem) {
   test::TemporaryDirectory directory;
   Object object(directory.path(), random_bytes(3000, 10), content::Protection::sealed_session);
-  io::SystemRandom random;
+  os::SystemRandom random;
   auto root = object.description.root;
   {
     CacheLibrary library(directory.path() / "cache", directory.path() / "cache" / "master.key", random);
@@ -233,7 +233,7 @@ TEST(CacheLibrary, KeepsKeysWrappedAndChecksThem) {
 TEST(CacheLibrary, RefusesAConflictingOrWeakerDescription) {
   test::TemporaryDirectory directory;
   Object object(directory.path(), random_bytes(3000, 11), content::Protection::sealed_session);
-  io::SystemRandom random;
+  os::SystemRandom random;
   CacheLibrary library(directory.path() / "cache", directory.path() / "cache" / "master.key", random);
   ASSERT_TRUE(library.open({object.provider.public_key()}, 2000));
   ASSERT_TRUE(library.put_description(object.jws, 2000));

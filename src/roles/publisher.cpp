@@ -8,6 +8,7 @@
 #include "base/encoding.hpp"
 #include "base/log.hpp"
 #include "io/file.hpp"
+#include "os/clock.hpp"
 #include "roles/object_spool.hpp"
 #include "roles/trust.hpp"
 
@@ -114,7 +115,7 @@ Result<Publisher::Spooled> Publisher::find_or_seal(const PublishOptions& options
     auto providers = std::vector<crypto::PublicKey>{};
     SEALCAST_TRY_ASSIGN(auto provider, load_or_make_key(directory_ / "provider.pem", random_));
     providers.push_back(provider.public_key());
-    auto description = content::verify_description(record->description, providers, io::unix_now());
+    auto description = content::verify_description(record->description, providers, os::unix_now());
     bool same = description && description->title == options.title &&
                 (!description->key_service || description->key_service == node.key_service);
     if (same) {
@@ -165,7 +166,7 @@ Result<Publisher::Spooled> Publisher::seal(const PublishOptions& options, const 
                              options.type.empty() ? "application/octet-stream" : options.type};
   d.content_id = "urn:sealcast:" + base64url(random_octets<16>(random_));
   d.title = options.title;
-  d.issued_at = io::unix_now();
+  d.issued_at = os::unix_now();
   d.expires_at = d.issued_at + options.validity;
   if (sealed)
     d.metadata = content::seal_metadata(metadata, *d.header, *out.key, d.root, random_octets<12>(random_));
@@ -224,7 +225,7 @@ Status Publisher::upload(const Spooled& spooled) {
 }
 
 bool Publisher::wait_for_announcement(const std::string& root) {
-  for (auto end = io::monotonic_now() + k_announcement; io::monotonic_now() < end; std::this_thread::sleep_for(50ms)) {
+  for (auto end = os::monotonic_now() + k_announcement; os::monotonic_now() < end; std::this_thread::sleep_for(50ms)) {
     auto response = io::http_call(socket_, {"GET", "/api/v1/contents/" + root, {}, {}, {}, 0}, k_call);
     auto document = response ? json::parse(response->body) : fail("");
     if (document && document->bool_or("announced")) return true;

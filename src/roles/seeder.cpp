@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/log.hpp"
+#include "os/clock.hpp"
 
 namespace sealcast::roles {
 
@@ -57,13 +58,13 @@ void Seeder::join(const crypto::Digest& root, const Result<std::string>& from_tr
 Status Seeder::join_checked(const crypto::Digest& root, const std::string& jws) {
   auto& content = contents_.at(root);
   SEALCAST_TRY_ASSIGN(auto description,
-                      content.state->accept_description(jws, node_.trust().providers, io::unix_now()));
+                      content.state->accept_description(jws, node_.trust().providers, os::unix_now()));
   SEALCAST_TRY(content.state->open_object(description.geometry()));
   UeSwarmEvents events;
   events.on_failed = [this, root](const Error& error) { give_up(root, error); };
   events.on_keyinfo = [this, root, description](const std::string& keyinfo) {
     // Handed on with our bitmap, if it verifies.
-    if (!keys::verify_keyinfo(keyinfo, description, io::unix_now())) return;
+    if (!keys::verify_keyinfo(keyinfo, description, os::unix_now())) return;
     (void)contents_.at(root).state->keep_keyinfo(keyinfo);
     node_.media().engine().set_keyinfo(root, keyinfo);
   };

@@ -6,6 +6,7 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "content/uri.hpp"
+#include "os/clock.hpp"
 #include "roles/names.hpp"
 
 namespace sealcast::roles {
@@ -66,7 +67,7 @@ void SwarmPeers::connect() {
   loop_.cancel(timer_);
   timer_ = 0;
   if (config_.idle) return;
-  auto now = io::monotonic_now();
+  auto now = os::monotonic_now();
   auto next = k_never;
   std::size_t caches = 0, ues = 0;
   for (auto& [uri, peer] : peers_)
@@ -137,7 +138,7 @@ void SwarmPeers::agree(Peer& peer, const PendingOffer& offer, const sip::Respons
   peer.association = agreed->id;
   peer.failed.reset();
   suite_ = agreed->suite;
-  auto opened = media_.engine().open_channel(io::monotonic_now(), peer.association, config_.root);
+  auto opened = media_.engine().open_channel(os::monotonic_now(), peer.association, config_.root);
   if (!opened) {
     peer.failed = opened.error();
     peer.retry_at = k_never;
@@ -148,7 +149,7 @@ void SwarmPeers::agree(Peer& peer, const PendingOffer& offer, const sip::Respons
 
 // Says why, and when to ask again. True: a stronger offer is out in its place.
 bool SwarmPeers::refused(const std::string& uri, Peer& peer, const sip::Response& response) {
-  auto now = io::monotonic_now();
+  auto now = os::monotonic_now();
   peer.retry_at = now + peer.pause;
   peer.pause = std::min(peer.pause * 2, k_longest_pause);
   log(LogLevel::info, "peers",
@@ -172,7 +173,7 @@ void SwarmPeers::drop(Peer& peer, const std::string& reason) {
   peer.association = 0;
   peer.call = 0;
   peer.inviting = peer.open = false;
-  if (peer.retry_at != k_never) peer.retry_at = io::monotonic_now() + peer.pause;
+  if (peer.retry_at != k_never) peer.retry_at = os::monotonic_now() + peer.pause;
   peer.pause = std::min(peer.pause * 2, k_longest_pause);
 }
 

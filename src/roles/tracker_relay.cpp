@@ -1,6 +1,7 @@
 #include "roles/tracker_relay.hpp"
 
 #include "base/log.hpp"
+#include "os/clock.hpp"
 #include "roles/names.hpp"
 
 namespace sealcast::roles {
@@ -21,7 +22,7 @@ Expected<sip::Request, TrackerRelay::Refusal> TrackerRelay::forwarded(const sip:
   if (request.asserted_identity.empty()) return unexpected(Refusal{403, "No asserted identity"});
   auto tokens = request.values(k_token_header);
   if (tokens.size() != 1) return unexpected(Refusal{403, "One membership token is needed"});
-  auto now = io::unix_now();
+  auto now = os::unix_now();
   auto token = tracking::verify_token(tokens.front(), key_.public_key(),
                                       tracking::inviter_hash(request.asserted_identity), request.uri, now);
   if (!token) return unexpected(Refusal{403, token.error().message});

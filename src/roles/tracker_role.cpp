@@ -6,6 +6,7 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "content/uri.hpp"
+#include "os/clock.hpp"
 #include "roles/names.hpp"
 
 namespace sealcast::roles {
@@ -110,7 +111,7 @@ sip::Response TrackerRole::publish(const sip::Request& request) {
     announcement = std::move(*parsed);
   }
   auto etag = request.values("SIP-If-Match");
-  auto done = registry_->publish(io::unix_now(), request.asserted_identity, is_cache,
+  auto done = registry_->publish(os::unix_now(), request.asserted_identity, is_cache,
                                  etag.empty() ? std::string() : etag.front(), expires, std::move(announcement));
   if (done.status != 200)
     return {done.status, done.status == 412 ? "Conditional Request Failed" : "Request Entity Too Large", {}, {}, {}};
@@ -148,7 +149,7 @@ Status TrackerRole::take_from_cache(const tracking::AnnouncedSwarm& swarm) {
     return known != catalogue_.end() ? Status{}
                                      : Status(fail(ErrorCode::not_found, "a content without its description"));
   SEALCAST_TRY_ASSIGN(auto description,
-                      content::verify_description(swarm.description, trust_.providers, io::unix_now()));
+                      content::verify_description(swarm.description, trust_.providers, os::unix_now()));
   if (description.root != swarm.root) return fail(ErrorCode::integrity, "the description is of another content");
   for (auto& [root, entry] : catalogue_) SEALCAST_TRY(content::check_against(entry.description, description));
   auto access = swarm.access                ? *swarm.access
@@ -202,7 +203,7 @@ void TrackerRole::subscribe_peers(sip::SubscriptionId id, const sip::Request& re
   if (entry == catalogue_.end() || !may_see(entry->second, subscription.subscriber))
     return notify_peers(id, subscription);  // a refresh after a withdrawal
   if (expires == 0) subscriptions_.erase(known);
-  auto list = registry_->list(io::unix_now(), subscription.root, subscription.subscriber,
+  auto list = registry_->list(os::unix_now(), subscription.root, subscription.subscriber,
                               is_cache_uri(subscription.subscriber, config_.domain), *key_);
   agent_->notify(id, k_peer_body, tracking::write_peer_list(list), expires == 0);
 }
@@ -242,7 +243,7 @@ void TrackerRole::notify_peers(sip::SubscriptionId id, const Subscription& s) {
     subscriptions_.erase(id);
     return;
   }
-  auto list = registry_->list(io::unix_now(), s.root, s.subscriber, is_cache_uri(s.subscriber, config_.domain), *key_);
+  auto list = registry_->list(os::unix_now(), s.root, s.subscriber, is_cache_uri(s.subscriber, config_.domain), *key_);
   agent_->notify(id, k_peer_body, tracking::write_peer_list(list), false);
 }
 
@@ -260,7 +261,7 @@ void TrackerRole::notify_changed() {
 }
 
 void TrackerRole::expire() {
-  auto now = io::unix_now();
+  auto now = os::unix_now();
   auto next = registry_->expire(now);
   schedule_notifications();
   expire_timer_ = loop_.after(std::chrono::seconds(std::clamp<UnixSeconds>(next - now, 1, 60)), [this] { expire(); });

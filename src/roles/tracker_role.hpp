@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "content/description.hpp"
-#include "io/random.hpp"
+#include "os/random.hpp"
 #include "roles/config.hpp"
 #include "roles/tracker_relay.hpp"
 #include "roles/trust.hpp"
@@ -58,7 +58,7 @@ class TrackerRole final : private sip::Handler {
 
   io::Loop& loop_;
   TrackerConfig config_;
-  io::SystemRandom random_;
+  os::SystemRandom random_;
   Trust trust_;
   std::optional<crypto::PrivateKey> key_;
   std::optional<store::Contents> store_;

@@ -5,6 +5,7 @@
 
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "os/clock.hpp"
 
 namespace sealcast::roles {
 namespace {
@@ -27,7 +28,7 @@ Transfer::~Transfer() {
 }
 
 void Transfer::start() {
-  started_ = phase_since_ = io::monotonic_now();
+  started_ = phase_since_ = os::monotonic_now();
   if (uri_.domain != node_.config().domain)
     return fail_with({ErrorCode::not_found, "the URI's tracker is in " + printable(uri_.domain) +
                                                 ", and this subscriber belongs to " + node_.config().domain});
@@ -60,7 +61,7 @@ void Transfer::registered() {
 }
 
 void Transfer::take_description(const std::string& jws) {
-  auto accepted = state_->accept_description(jws, node_.trust().providers, io::unix_now());
+  auto accepted = state_->accept_description(jws, node_.trust().providers, os::unix_now());
   if (!accepted) return fail_with(accepted.error());
   description_ = std::move(*accepted);
   if (auto ready = prepare_object(); !ready) return fail_with(ready.error());
@@ -110,7 +111,7 @@ Status Transfer::check_space() const {
 
 void Transfer::take_keyinfo(const std::string& keyinfo) {
   if (key_ || !content::is_sealed(description_->protection)) return;
-  auto holder = keys::verify_keyinfo(keyinfo, *description_, io::unix_now());
+  auto holder = keys::verify_keyinfo(keyinfo, *description_, os::unix_now());
   if (!holder) {  // costs us nothing; another peer may say better
     key_trouble_ = holder.error();
     return log(LogLevel::warning, "get", holder.error().message);
@@ -139,7 +140,7 @@ void Transfer::take_key(Result<keys::KeyAnswer> answer) {
     key_.emplace(std::move(answer->key));
     log(LogLevel::info, "get", "key released by " + key_holder_);
     phase_ = "chunks";
-    phase_since_ = io::monotonic_now();
+    phase_since_ = os::monotonic_now();
     swarm_->set_appetite(swarm::Appetite::all);
     if (swarm_->complete()) complete();
     return;
@@ -215,13 +216,13 @@ void Transfer::check_some() {
   if (!done_) return;
   auto chunks = description_->geometry().chunks();
   for (int i = 0; i < k_runs_a_step && next_check_ < chunks; ++i, next_check_ += 32)
-    (void)node_.media().engine().check_run(io::monotonic_now(), description_->root, next_check_);
+    (void)node_.media().engine().check_run(os::monotonic_now(), description_->root, next_check_);
   node_.media().pump();
   node_.loop().post([this, alive = alive_, more = next_check_ < chunks] {
     if (!*alive) return;
     if (more) return check_some();
     phase_ = "chunks";
-    phase_since_ = io::monotonic_now();
+    phase_since_ = os::monotonic_now();
     complete();
   });
 }
@@ -246,7 +247,7 @@ void Transfer::open_some() {
   report.title = description_->title;
   report.octets = opener_->written();
   report.traffic = swarm_->traffic();
-  report.elapsed = io::monotonic_now() - started_;
+  report.elapsed = os::monotonic_now() - started_;
   finish(std::move(report));
 }
 
@@ -282,7 +283,7 @@ void Transfer::watch() {
   auto last = swarm_ ? std::max(phase_since_, swarm_->last_progress()) : phase_since_;
   // A channel that opens is progress for chunks, not for a key.
   if (phase_ == "key") last = phase_since_;
-  if (phase_ == "opening" || phase_ == "checking" || asking_ || io::monotonic_now() - last < options_.patience) return;
+  if (phase_ == "opening" || phase_ == "checking" || asking_ || os::monotonic_now() - last < options_.patience) return;
   fail_with(waiting_for());
 }
 

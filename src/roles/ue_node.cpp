@@ -8,6 +8,7 @@
 #include "base/text.hpp"
 #include "content/uri.hpp"
 #include "io/file.hpp"
+#include "os/clock.hpp"
 #include "roles/names.hpp"
 #include "roles/ue_swarm.hpp"
 #include "tracking/token.hpp"
@@ -97,7 +98,7 @@ void UeNode::register_identity(std::function<void(Status)> done) {
   agent_->register_identity(
       std::move(credentials), k_registration,
       [this]() -> std::vector<sip::Header> {
-        return {{k_enrolment_header, keys::make_enrolment(identity(), io::unix_now(), *device_)}};
+        return {{k_enrolment_header, keys::make_enrolment(identity(), os::unix_now(), *device_)}};
       },
       [this](const sip::RegistrationState& state) { registration_changed(state); });
 }
@@ -169,7 +170,7 @@ void UeNode::announce() {
 
 void UeNode::request_key(const content::Description& description, const keys::KeyHolder& holder,
                          std::function<void(Result<keys::KeyAnswer>)> done) {
-  auto request = keys::make_request(description, identity(), holder, io::unix_now(), *device_, random_);
+  auto request = keys::make_request(description, identity(), holder, os::unix_now(), *device_, random_);
   auto rid = request.rid;
   exchanges_.emplace(rid, KeyExchange{std::move(request), description, std::move(done), 0, 0});
   send_key_request(rid);
@@ -224,7 +225,7 @@ void UeNode::on_request(sip::RequestId id, const sip::Request& request) {
   // The request id is 128 random bits that only the holder and the core have seen: a wrong answer is theirs, and ends
   // the exchange.
   finish_key_request(rid, keys::check_answer(request.body, exchange->second.request, exchange->second.description,
-                                             identity(), io::unix_now()));
+                                             identity(), os::unix_now()));
 }
 
 // ---- invitations
@@ -253,7 +254,7 @@ UeSwarm* UeNode::invited_swarm(const sip::Request& request, std::string& why) {
     auto at = std::find_if(swarms_.begin(), swarms_.end(),
                            [&](auto& each) { return !audience.empty() && each.second->own_pseudonym() == audience; });
     if (at == swarms_.end()) continue;
-    auto token = tracking::verify_token(jws, *trust_.tracker, request.from, audience, io::unix_now());
+    auto token = tracking::verify_token(jws, *trust_.tracker, request.from, audience, os::unix_now());
     if (token && token->root == at->first) return at->second;
     why = token ? "The token is of another swarm" : token.error().message;
   }

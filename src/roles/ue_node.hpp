@@ -3,8 +3,8 @@
 #include <map>
 #include <memory>
 
-#include "io/random.hpp"
 #include "keys/request.hpp"
+#include "os/random.hpp"
 #include "roles/announcer.hpp"
 #include "roles/answered_calls.hpp"
 #include "roles/config.hpp"
@@ -75,7 +75,7 @@ class UeNode final : private sip::Handler {
 
   io::Loop& loop_;
   UeConfig config_;
-  io::SystemRandom random_;
+  os::SystemRandom random_;
   Trust trust_;
   SecretBytes password_;
   std::optional<crypto::PrivateKey> device_;

@@ -3,6 +3,7 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "content/uri.hpp"
+#include "os/clock.hpp"
 #include "roles/names.hpp"
 
 namespace sealcast::roles {
@@ -19,7 +20,7 @@ UeSwarm::UeSwarm(UeNode& node, ContentState& state, const content::Description& 
       description_(description),
       appetite_(appetite),
       events_(std::move(events)),
-      last_progress_(io::monotonic_now()) {}
+      last_progress_(os::monotonic_now()) {}
 
 UeSwarm::~UeSwarm() {
   node_.loop().cancel(save_timer_);
@@ -28,7 +29,7 @@ UeSwarm::~UeSwarm() {
   node_.leave(*this);
   peers_.reset();
   if (auto saved = save(); !saved) log(LogLevel::error, "content", saved.error().message);
-  node_.media().engine().remove_swarm(io::monotonic_now(), description_.root);
+  node_.media().engine().remove_swarm(os::monotonic_now(), description_.root);
   node_.media().pump();
 }
 
@@ -44,7 +45,7 @@ Status UeSwarm::start() {
   config.storage = &state_.object();
   config.appetite = appetite_;
   auto keyinfo = state_.keyinfo();
-  if (!keyinfo.empty() && keys::verify_keyinfo(keyinfo, description_, io::unix_now())) config.keyinfo = keyinfo;
+  if (!keyinfo.empty() && keys::verify_keyinfo(keyinfo, description_, os::unix_now())) config.keyinfo = keyinfo;
   bool whole = config.held.full();
   SEALCAST_TRY(node_.media().engine().add_swarm(std::move(config)));
   in_engine_ = true;
@@ -86,7 +87,7 @@ void UeSwarm::refused(const sip::Response& response) {
 
 void UeSwarm::set_appetite(swarm::Appetite appetite) {
   appetite_ = appetite;
-  node_.media().engine().set_appetite(io::monotonic_now(), description_.root, appetite);
+  node_.media().engine().set_appetite(os::monotonic_now(), description_.root, appetite);
   node_.media().pump();
 }
 
@@ -133,12 +134,12 @@ void UeSwarm::on_event(const swarm::Event& event) {
   switch (event.kind) {
     case swarm::EventKind::chunks_verified:
       refusals_ = 0;
-      last_progress_ = io::monotonic_now();
+      last_progress_ = os::monotonic_now();
       schedule_save();
       break;
     case swarm::EventKind::channel_open:
     case swarm::EventKind::bitmap:
-      last_progress_ = io::monotonic_now();
+      last_progress_ = os::monotonic_now();
       break;
     case swarm::EventKind::keyinfo:
       if (events_.on_keyinfo) events_.on_keyinfo(event.text);

@@ -10,6 +10,8 @@
 
 #include "base/address.hpp"
 #include "base/log.hpp"
+#include "os/descriptor.hpp"
+#include "os/socket_address.hpp"
 #include "sip/agent_impl.hpp"
 
 namespace sealcast::sip {
@@ -36,23 +38,12 @@ std::string address_towards(const std::string& next_hop) {
   const auto hop = parse_endpoint(next_hop);
   if (!hop) return "127.0.0.1:0";
   const bool v6 = hop->address.is_v6();
-  sockaddr_in to4{};
-  sockaddr_in6 to6{};
-  to4.sin_family = AF_INET;
-  to6.sin6_family = AF_INET6;
-  to4.sin_port = to6.sin6_port = htons(hop->port);
-  std::memcpy(&to4.sin_addr, hop->address.octets.data(), sizeof to4.sin_addr);
-  std::memcpy(&to6.sin6_addr, hop->address.octets.data(), sizeof to6.sin6_addr);
-  auto* address = v6 ? reinterpret_cast<sockaddr*>(&to6) : reinterpret_cast<sockaddr*>(&to4);
-  socklen_t size = v6 ? sizeof to6 : sizeof to4;
-  const int fd = ::socket(v6 ? AF_INET6 : AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  const os::SocketAddress to(*hop);
+  const os::Descriptor fd(::socket(to.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0));
   // Connecting a datagram socket sends nothing: it chooses a route.
-  const bool found = fd >= 0 && ::connect(fd, address, size) == 0 && ::getsockname(fd, address, &size) == 0;
-  if (fd >= 0) ::close(fd);
-  Endpoint own{hop->address, 0};
-  std::memcpy(own.address.octets.data(), v6 ? static_cast<void*>(&to6.sin6_addr) : static_cast<void*>(&to4.sin_addr),
-              v6 ? 16 : 4);
-  return found ? own.text() : v6 ? "[::1]:0" : "127.0.0.1:0";
+  if (fd && ::connect(fd.get(), to.get(), to.size()) == 0)
+    if (const auto own = os::local_endpoint(fd.get())) return Endpoint{own->address, 0}.text();
+  return v6 ? "[::1]:0" : "127.0.0.1:0";
 }
 
 }  // namespace

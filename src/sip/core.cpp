@@ -1,7 +1,6 @@
 #include "sip/core.hpp"
 
 #include <openssl/ssl.h>
-#include <sys/random.h>
 
 #include <cerrno>
 #include <chrono>
@@ -11,6 +10,7 @@
 
 #include "base/assert.hpp"
 #include "base/log.hpp"
+#include "os/random.hpp"
 #include "sip/core_impl.hpp"
 #include "sip/sofia_thread.hpp"
 
@@ -23,19 +23,6 @@ constexpr unsigned k_transaction_milliseconds = 8000;
 // behind the first one.
 constexpr std::size_t k_most_unread_octets = 1024 * 1024;
 constexpr unsigned k_send_queue = 256;  // messages waiting on one connection
-
-// The system's source (the one in io belongs to a module of the same layer).
-class KernelRandom final : public RandomSource {
- public:
-  void fill(MutableByteView out) override {
-    while (!out.empty()) {
-      auto got = ::getrandom(out.data(), out.size(), 0);
-      if (got < 0 && errno == EINTR) continue;
-      SEALCAST_ASSERT(got > 0);
-      out = out.subspan(static_cast<std::size_t>(got));
-    }
-  }
-};
 
 // The library starts without a usable certificate, too, and fails at each handshake then: so this is looked at first.
 Status check_tls_files(const std::string& directory) {
@@ -176,7 +163,7 @@ CoreCounters CoreState::counters() const {
 
 struct Core::Impl {
   Impl(CoreConfig config, SubscriberDirectory& subscribers) : state(std::move(config), subscribers, random) {}
-  KernelRandom random;
+  os::SystemRandom random;
   CoreState state;
   SofiaThread thread;
   bool running = false;

@@ -4,7 +4,6 @@
 #include <openssl/x509v3.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -12,6 +11,7 @@
 #include <memory>
 
 #include "base/address.hpp"
+#include "os/descriptor.hpp"
 #include "sip/agent.hpp"
 
 namespace sealcast::sip {
@@ -20,20 +20,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using Context = std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)>;
 using Connection = std::unique_ptr<SSL, decltype(&SSL_free)>;
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 struct Place {
   std::string host, port;
@@ -68,7 +54,7 @@ tl::unexpected<Error> cannot_connect(const std::string& next_hop, int error) {
   return fail(ErrorCode::network, "cannot connect to " + next_hop + ": " + std::strerror(error));
 }
 
-Result<Descriptor> connect_to(const Place& place, const std::string& next_hop, Clock::time_point until) {
+Result<os::Descriptor> connect_to(const Place& place, const std::string& next_hop, Clock::time_point until) {
   addrinfo hints{}, *found = nullptr;
   hints.ai_socktype = SOCK_STREAM;
   if (const int error = ::getaddrinfo(place.host.c_str(), place.port.c_str(), &hints, &found); error != 0) {
@@ -77,8 +63,8 @@ Result<Descriptor> connect_to(const Place& place, const std::string& next_hop, C
   std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> addresses(found, &::freeaddrinfo);
   int last_error = ETIMEDOUT;
   for (const auto* address = found; address != nullptr; address = address->ai_next) {
-    Descriptor fd(::socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-    if (fd.get() < 0) {
+    os::Descriptor fd(::socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    if (!fd) {
       last_error = errno;
       continue;
     }

@@ -1,7 +1,7 @@
 #pragma once
 #include "base/random.hpp"
 
-namespace sealcast::io {
+namespace sealcast::os {
 
 // getrandom(2).
 class SystemRandom final : public RandomSource {
@@ -9,4 +9,4 @@ class SystemRandom final : public RandomSource {
   void fill(MutableByteView out) override;
 };
 
-}  // namespace sealcast::io
+}  // namespace sealcast::os

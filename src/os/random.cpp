@@ -1,4 +1,4 @@
-#include "io/random.hpp"
+#include "os/random.hpp"
 
 #include <sys/random.h>
 
@@ -6,7 +6,7 @@
 
 #include "base/assert.hpp"
 
-namespace sealcast::io {
+namespace sealcast::os {
 
 void SystemRandom::fill(MutableByteView out) {
   while (!out.empty()) {
@@ -18,4 +18,4 @@ void SystemRandom::fill(MutableByteView out) {
   }
 }
 
-}  // namespace sealcast::io
+}  // namespace sealcast::os
