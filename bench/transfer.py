@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""Throughput of `get` from one cache on loopback, for each protection: whole command, SIP set-up, verification and opening included.
+"""Throughput of `get` from one cache on loopback, for each protection: whole command, SIP set-up, verification and
+opening included.
 
     SEALCAST=build/release/apps/sealcast/sealcast bench/transfer.py [MIB] [ROUNDS]
 
-Files lie where TMPDIR says (a tmpfs keeps the disk out of it). Only ratios within one run mean anything. Prints one JSON document."""
+Files lie where TMPDIR says (a tmpfs keeps the disk out of it). Only ratios within one run mean anything. Prints one
+JSON document."""
 import json
 import os
 import platform
@@ -43,22 +45,45 @@ def main():
         out = os.path.join(work, "copy")
         for _ in range(rounds):
             for protection in PROTECTIONS:
-                subprocess.run(["rm", "-rf", os.path.join(lab.dir, "subscribers", "alice", "contents"), out], check=True)
+                subprocess.run(
+                    ["rm", "-rf", os.path.join(lab.dir, "subscribers", "alice", "contents"), out], check=True
+                )
                 before, start = cpu_seconds(node.process.pid), time.monotonic()
                 lab.get_good(uris[protection], "alice", out)
                 rates[protection].append(mib / (time.monotonic() - start))
                 cache_cpu[protection] += cpu_seconds(node.process.pid) - before
         assert sha256(out) == sha256(source)
         lab.stop()
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
-    model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo", encoding="utf-8") if line.startswith("model name")), platform.processor())
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    model = next(
+        (
+            line.split(":", 1)[1].strip()
+            for line in open("/proc/cpuinfo", encoding="utf-8")
+            if line.startswith("model name")
+        ),
+        platform.processor(),
+    )
     gib = mib * rounds / 1024
-    print(json.dumps({
-        "commit": commit, "machine": model, "cores": os.cpu_count(), "mib": mib, "rounds": rounds,
-        "get_mib_per_second": {p: {"median": round(statistics.median(r), 1), "min": round(min(r), 1), "max": round(max(r), 1)} for p, r in rates.items()},
-        "node_cpu_seconds_per_gib": {p: round(c / gib, 2) for p, c in cache_cpu.items()},
-        "publish_mib_per_second": {p: round(r, 1) for p, r in published.items()},
-    }, indent=1))
+    print(
+        json.dumps(
+            {
+                "commit": commit,
+                "machine": model,
+                "cores": os.cpu_count(),
+                "mib": mib,
+                "rounds": rounds,
+                "get_mib_per_second": {
+                    p: {"median": round(statistics.median(r), 1), "min": round(min(r), 1), "max": round(max(r), 1)}
+                    for p, r in rates.items()
+                },
+                "node_cpu_seconds_per_gib": {p: round(c / gib, 2) for p, c in cache_cpu.items()},
+                "publish_mib_per_second": {p: round(r, 1) for p, r in published.items()},
+            },
+            indent=1,
+        )
+    )
 
 
 if __name__ == "__main__":

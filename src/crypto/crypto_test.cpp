@@ -50,8 +50,8 @@ TEST(AesGcm, SealsAndRefusesWhatWasChanged) {
 }
 
 TEST(Jws, Rfc7515AppendixA3Verifies) {
-  auto jwk = json::parse(
-      R"({"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"})");
+  auto jwk = json::parse(R"({"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",)"
+                         R"("y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"})");
   auto key = PublicKey::from_jwk(*jwk);
   ASSERT_TRUE(key);
   std::string input =

@@ -1,4 +1,5 @@
-"""Whatever is given wrong gets one clear sentence and the documented exit code; nothing half-written is left looking whole."""
+"""Whatever is given wrong gets one clear sentence and the documented exit code; nothing half-written is left looking
+whole."""
 import base64
 import glob
 import json
@@ -29,7 +30,9 @@ def from_b64u(text):
 
 def es256(pem, signed):
     """A signature by the openssl command: DER, made r || s."""
-    der = subprocess.run(["openssl", "dgst", "-sha256", "-sign", pem], input=signed, capture_output=True, check=True).stdout
+    der = subprocess.run(
+        ["openssl", "dgst", "-sha256", "-sign", pem], input=signed, capture_output=True, check=True
+    ).stdout
     at, numbers = 2, []
     for _ in range(2):
         length = der[at + 1]
@@ -54,7 +57,9 @@ class Admin:
     def call(path, method, target, body=b"", **headers):
         connection = UnixHttp(path)
         try:
-            connection.request(method, "/api/v1/" + target, body, {name.replace("_", "-"): value for name, value in headers.items()})
+            connection.request(
+                method, "/api/v1/" + target, body, {name.replace("_", "-"): value for name, value in headers.items()}
+            )
             answer = connection.getresponse()
             text = answer.read()
             return answer.status, json.loads(text) if text else {}, answer.headers
@@ -85,7 +90,11 @@ class BadInput(LabTest):
     def one_sentence(self, result, code, *words):
         """Exit code, one line "sealcast: ..." that has the words, nothing that moves a terminal."""
         self.assertEqual(result.code, code, result.err)
-        lines = [line for line in result.err.splitlines() if line.startswith("sealcast: ") and not line.startswith("sealcast: waiting for")]
+        lines = [
+            line
+            for line in result.err.splitlines()
+            if line.startswith("sealcast: ") and not line.startswith("sealcast: waiting for")
+        ]
         self.assertEqual(len(lines), 1, result.err)
         for word in words:
             self.assertIn(word, lines[0])
@@ -114,7 +123,19 @@ class BadInput(LabTest):
         # Names.
         for name in ("tracker", "cache", "cache-b", "core"):
             self.one_sentence(lab.run("subscriber", "add", name), USAGE, name, "service")
-        for name in ("Alice", "", ".alice", "a" * 33, "al ice", "al/ice", "../alice", "a\x1b[31m", "al\u202eice", b"\xff", "al@ice"):
+        for name in (
+            "Alice",
+            "",
+            ".alice",
+            "a" * 33,
+            "al ice",
+            "al/ice",
+            "../alice",
+            "a\x1b[31m",
+            "al\u202eice",
+            b"\xff",
+            "al@ice",
+        ):
             self.one_sentence(lab.run("subscriber", "add", name), USAGE, "subscriber name")
         self.one_sentence(lab.run("subscriber", "add", "alice"), USAGE, "alice")  # known already
         self.one_sentence(lab.run("subscriber", "remove", "nobody"), NOT_FOUND, "nobody")
@@ -164,27 +185,71 @@ class BadInput(LabTest):
         self.one_sentence(lab.run("entitle", UNKNOWN, "alice"), NOT_FOUND)
         foreign = UNKNOWN.replace(DOMAIN, "elsewhere.example")
         self.refused_get(lab, NOT_FOUND, "elsewhere.example", DOMAIN, uri=foreign)
-        for uri in ("", "sealcast:", "http://" + DOMAIN, UNKNOWN[:-len(DOMAIN)], UNKNOWN.replace("A", "", 1), UNKNOWN.replace("A", "!", 1),
-                    UNKNOWN + "/../x", "sealcast:\x1b[31m@x", "sealcast:\u202e", b"sealcast:\xff\xfe", UNKNOWN + "\nx", "A" * 100000):
+        for uri in (
+            "",
+            "sealcast:",
+            "http://" + DOMAIN,
+            UNKNOWN[: -len(DOMAIN)],
+            UNKNOWN.replace("A", "", 1),
+            UNKNOWN.replace("A", "!", 1),
+            UNKNOWN + "/../x",
+            "sealcast:\x1b[31m@x",
+            "sealcast:\u202e",
+            b"sealcast:\xff\xfe",
+            UNKNOWN + "\nx",
+            "A" * 100000,
+        ):
             self.refused_get(lab, USAGE, "no content URI", uri=uri)
             self.one_sentence(lab.run("show", uri), USAGE, "no content URI")
         for rate in ("fast", "", "-1", "1.5M", "20MB", "M", "99999999999999999999", "18446744073709551615G", "20M\x1b"):
             if rate:
                 self.refused_get(lab, USAGE, "no rate", options=("--max-download-limit", rate))
         source = make_file(self.path("file"), 5000)
-        for options, word in (((("--protect", "lots")), "--protect"), (("--title", b"\xff"), "--title"), (("--title", "x" * 201), "--title"),
-                              (("--entitle", "Mallory!"), "subscriber name"), (("--entitle", "sip:alice@elsewhere.example"), "elsewhere.example"),
-                              (("--protect", "session", "--key-out", self.path("key")), "--key-out")):
-            self.one_sentence(lab.run("publish", source, *options, "--progress", "none", *(() if "--entitle" in options else ("--public",))), USAGE, word)
-        for what, code, word in ((self.path("none"), NOT_FOUND, "No such file"), (self.work, USAGE, "directory"), ("/dev/null", USAGE, "regular file")):
+        for options, word in (
+            ((("--protect", "lots")), "--protect"),
+            (("--title", b"\xff"), "--title"),
+            (("--title", "x" * 201), "--title"),
+            (("--entitle", "Mallory!"), "subscriber name"),
+            (("--entitle", "sip:alice@elsewhere.example"), "elsewhere.example"),
+            (("--protect", "session", "--key-out", self.path("key")), "--key-out"),
+        ):
+            self.one_sentence(
+                lab.run(
+                    "publish",
+                    source,
+                    *options,
+                    "--progress",
+                    "none",
+                    *(() if "--entitle" in options else ("--public",)),
+                ),
+                USAGE,
+                word,
+            )
+        for what, code, word in (
+            (self.path("none"), NOT_FOUND, "No such file"),
+            (self.work, USAGE, "directory"),
+            ("/dev/null", USAGE, "regular file"),
+        ):
             self.one_sentence(lab.run("publish", what, "--public", "--progress", "none"), code, what, word)
         empty = make_file(self.path("empty"), 0)
         for protection in ("session", "none"):
-            self.one_sentence(lab.run("publish", empty, "--public", "--progress", "none", "--protect", protection), USAGE, "empty")
+            self.one_sentence(
+                lab.run("publish", empty, "--public", "--progress", "none", "--protect", protection), USAGE, "empty"
+            )
         # What the parser itself refuses.
-        for words in (("get",), ("nonsense",), ("get", UNKNOWN, "--nonsense"), ("get", UNKNOWN, "--stall-timeout", "0"), ("get", UNKNOWN, "--progress", "loud"),
-                      ("publish", source, "--chunk-size", "100"), ("publish", source, "--chunk-size", "99999"), ("publish", source, "--valid-days", "0"),
-                      ("subscriber",), ("--log", "loud", "ls"), ("get", UNKNOWN, "more", "and\x1b[31m more")):
+        for words in (
+            ("get",),
+            ("nonsense",),
+            ("get", UNKNOWN, "--nonsense"),
+            ("get", UNKNOWN, "--stall-timeout", "0"),
+            ("get", UNKNOWN, "--progress", "loud"),
+            ("publish", source, "--chunk-size", "100"),
+            ("publish", source, "--chunk-size", "99999"),
+            ("publish", source, "--valid-days", "0"),
+            ("subscriber",),
+            ("--log", "loud", "ls"),
+            ("get", UNKNOWN, "more", "and\x1b[31m more"),
+        ):
             self.one_sentence(lab.run(*words), USAGE, "--help")
         self.one_sentence(lab.run("nonsense"), USAGE, 'no command "nonsense"')
         # A flag twice says the same once.
@@ -272,8 +337,15 @@ class BadInput(LabTest):
         os.symlink(self.path("nowhere"), self.path("dangling"))
         os.mkdir(self.path("directory"))
         os.mkfifo(self.path("fifo"))
-        for name, code, word in (("link", USAGE, "symbolic link"), ("dangling", USAGE, "symbolic link"), ("directory", USAGE, "directory"), ("fifo", USAGE, "regular file"),
-                                 ("file/copy", FAILURE, "Not a directory"), ("missing/copy", FAILURE, "No such file"), ("directory/", USAGE, "names no file")):
+        for name, code, word in (
+            ("link", USAGE, "symbolic link"),
+            ("dangling", USAGE, "symbolic link"),
+            ("directory", USAGE, "directory"),
+            ("fifo", USAGE, "regular file"),
+            ("file/copy", FAILURE, "Not a directory"),
+            ("missing/copy", FAILURE, "No such file"),
+            ("directory/", USAGE, "names no file"),
+        ):
             with self.subTest(name):
                 self.refused_get(lab, code, self.path(name.split("/")[0]), word, uri=uri, out=self.path(name))
         self.assertEqual(os.path.getsize(target), 100)
@@ -290,7 +362,14 @@ class BadInput(LabTest):
         """A wrapper: the program in a mount namespace of its own with a small tmpfs at `place`."""
         if subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode != 0:
             raise unittest.SkipTest("mounting is not permitted here")
-        return ["unshare", "-m", "sh", "-ec", f'mount -t tmpfs -o size={size} none "$0"; {" ".join(more)} exec "$@"', place]
+        return [
+            "unshare",
+            "-m",
+            "sh",
+            "-ec",
+            f'mount -t tmpfs -o size={size} none "$0"; {" ".join(more)} exec "$@"',
+            place,
+        ]
 
     def test_read_only_output(self):
         lab = self.lab()
@@ -299,7 +378,9 @@ class BadInput(LabTest):
         uri = lab.publish(make_file(self.path("file"), 5000), "--entitle", "alice")
         os.mkdir(self.path("fixed"))
         wrapper = self.mount("1m", self.path("fixed"), 'mount -o remount,ro "$0";')
-        self.refused_get(lab, FAILURE, "Read-only", self.path("fixed"), uri=uri, out=self.path("fixed/copy"), wrapper=wrapper)
+        self.refused_get(
+            lab, FAILURE, "Read-only", self.path("fixed"), uri=uri, out=self.path("fixed/copy"), wrapper=wrapper
+        )
 
     def test_full_disk_of_a_subscriber(self):
         lab = self.lab()
@@ -344,8 +425,22 @@ class BadInput(LabTest):
         self.assertEqual(sha256(self.path("copy")), sha256(small))
         # Full at the provider: the spool.
         os.mkdir(self.path("provider"))
-        wrapper = self.mount("2m", self.path("provider"), f'cp "{os.path.join(lab.dir, "provider", "provider.pem")}" "$0";')
-        self.one_sentence(lab.run("publish", source, "--public", "--progress", "none", "--provider", self.path("provider"), wrapper=wrapper), DISK_FULL)
+        wrapper = self.mount(
+            "2m", self.path("provider"), f'cp "{os.path.join(lab.dir, "provider", "provider.pem")}" "$0";'
+        )
+        self.one_sentence(
+            lab.run(
+                "publish",
+                source,
+                "--public",
+                "--progress",
+                "none",
+                "--provider",
+                self.path("provider"),
+                wrapper=wrapper,
+            ),
+            DISK_FULL,
+        )
 
     # ---- state directories
 
@@ -377,12 +472,24 @@ class BadInput(LabTest):
                     file.write(octets)
             return copy.run("up", patience=20)
 
-        for name, octets, codes in (("laboratory.json", b'{"v":1,"cach', [USAGE]), ("laboratory.json", b'{"v":2}', [USAGE]), ("core.toml", None, [USAGE]), ("core.toml", b"[listen", [USAGE]),
-                                    ("tracker.toml", None, [USAGE]), ("cache.toml", b'state = "cac', [USAGE]), ("trust.json", b'{"v":1', [USAGE]), ("trust.json", b"", [USAGE]),
-                                    ("tracker/tracker.pem", b"-----BEGIN", [USAGE]), ("key-service.pem", b"", [USAGE]), ("cache/master.key", b"short", [USAGE]),
-                                    ("core/subscribers.db", b"no database" * 100, [FAILURE, USAGE]), ("cache/cache.db", b"no database" * 100, [FAILURE, USAGE]),
-                                    ("core/tls/agent.pem", b"", [FAILURE, USAGE, NETWORK]), ("core/tls/agent.pem", None, [FAILURE, USAGE, NETWORK]),
-                                    ("cache/tls/cafile.pem", b"x", [FAILURE, USAGE, NETWORK])):
+        for name, octets, codes in (
+            ("laboratory.json", b'{"v":1,"cach', [USAGE]),
+            ("laboratory.json", b'{"v":2}', [USAGE]),
+            ("core.toml", None, [USAGE]),
+            ("core.toml", b"[listen", [USAGE]),
+            ("tracker.toml", None, [USAGE]),
+            ("cache.toml", b'state = "cac', [USAGE]),
+            ("trust.json", b'{"v":1', [USAGE]),
+            ("trust.json", b"", [USAGE]),
+            ("tracker/tracker.pem", b"-----BEGIN", [USAGE]),
+            ("key-service.pem", b"", [USAGE]),
+            ("cache/master.key", b"short", [USAGE]),
+            ("core/subscribers.db", b"no database" * 100, [FAILURE, USAGE]),
+            ("cache/cache.db", b"no database" * 100, [FAILURE, USAGE]),
+            ("core/tls/agent.pem", b"", [FAILURE, USAGE, NETWORK]),
+            ("core/tls/agent.pem", None, [FAILURE, USAGE, NETWORK]),
+            ("cache/tls/cafile.pem", b"x", [FAILURE, USAGE, NETWORK]),
+        ):
             with self.subTest(name=name, octets=octets):
                 result = spoilt(name, octets)
                 self.assertIn(result.code, codes, result.err)
@@ -415,7 +522,9 @@ class BadInput(LabTest):
         lab = self.lab()
         lab.up()
         lab.subscribers("alice", "bob")
-        uri = lab.publish(make_file(self.path("file"), 50000), "--entitle", "alice", "--entitle", "bob", "--valid-days", "3")
+        uri = lab.publish(
+            make_file(self.path("file"), 50000), "--entitle", "alice", "--entitle", "bob", "--valid-days", "3"
+        )
 
         def skewed(by):
             return {"LD_PRELOAD": library[0], "FAKETIME": by, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
@@ -423,15 +532,32 @@ class BadInput(LabTest):
         # A new device is refused at once; a week behind even the core's certificate is not valid yet.
         for by in ("+7d", "+10m", "-10m", "-7d"):
             with self.subTest(by):
-                result = lab.run("get", uri, "--as", "alice", "-o", self.path("copy"), "--json", "--progress", "none", env=skewed(by))
+                result = lab.run(
+                    "get", uri, "--as", "alice", "-o", self.path("copy"), "--json", "--progress", "none", env=skewed(by)
+                )
                 self.assertIn(result.code, (AUTHENTICATION, NETWORK), result.err)
                 self.assertRegex(result.err, "clocks? right")
         # A known device gets further, and no content by it.
-        lab.get_good(lab.publish(make_file(self.path("other"), 5000, seed=2), "--public"), "alice", self.path("other copy"))
+        lab.get_good(
+            lab.publish(make_file(self.path("other"), 5000, seed=2), "--public"), "alice", self.path("other copy")
+        )
         longer = lab.publish(make_file(self.path("file"), 50000), "--entitle", "alice")
         for by, uri in (("+7d", uri), ("+7d", longer), ("+10m", uri), ("-10m", uri), ("-7d", uri)):
             with self.subTest("known device " + by):
-                result = lab.run("get", uri, "--as", "alice", "-o", self.path("copy"), "--json", "--progress", "none", "--stall-timeout", "2", env=skewed(by))
+                result = lab.run(
+                    "get",
+                    uri,
+                    "--as",
+                    "alice",
+                    "-o",
+                    self.path("copy"),
+                    "--json",
+                    "--progress",
+                    "none",
+                    "--stall-timeout",
+                    "2",
+                    env=skewed(by),
+                )
                 self.assertNotEqual(result.code, OK)
                 self.assertRegex(result.err, "clocks? right")
                 self.assertFalse(os.path.exists(self.path("copy")))
@@ -480,10 +606,20 @@ class BadInput(LabTest):
         check("cache", lambda t: t.replace("holds_keys = true", 'holds_keys = "yes"'), '"holds_keys"', "true or false")
         check("cache", lambda t: t + "\nupload_limit = -1\n", '"upload_limit"')
         check("ue", lambda t: t.replace('transport = "tls"', 'transport = "pigeon"'), '"transport"', "tls")
-        self.one_sentence(lab.run("core", "-c", os.path.join(lab.dir, "cache.toml")), USAGE, "cache.toml", '"cache"', '"core"')
+        self.one_sentence(
+            lab.run("core", "-c", os.path.join(lab.dir, "cache.toml")), USAGE, "cache.toml", '"cache"', '"core"'
+        )
         self.one_sentence(lab.run("cache", "-c", os.path.join(lab.dir, "ue.toml")), USAGE, "ue.toml", '"ue"')
-        self.one_sentence(lab.run("get", UNKNOWN, "--as", "alice", "--config", os.path.join(lab.dir, "core.toml")), USAGE, "core.toml", '"ue"')
-        for path, words in ((self.path("none.toml"), ("none.toml", "No such file")), (self.work, (self.work, "directory"))):
+        self.one_sentence(
+            lab.run("get", UNKNOWN, "--as", "alice", "--config", os.path.join(lab.dir, "core.toml")),
+            USAGE,
+            "core.toml",
+            '"ue"',
+        )
+        for path, words in (
+            (self.path("none.toml"), ("none.toml", "No such file")),
+            (self.work, (self.work, "directory")),
+        ):
             self.one_sentence(lab.run("config", "check", path), USAGE, *words)
             self.one_sentence(lab.run("tracker", "-c", path), USAGE, *words)
         with open(self.path("norole.toml"), "w", encoding="utf-8") as file:
@@ -496,7 +632,14 @@ class BadInput(LabTest):
         lab = self.lab()
         lab.up()
         lab.subscribers("alice")
-        for size, protection in ((0, "sealed+session"), (0, "sealed"), (1, "sealed+session"), (1, "sealed"), (1, "session"), (1, "none")):
+        for size, protection in (
+            (0, "sealed+session"),
+            (0, "sealed"),
+            (1, "sealed+session"),
+            (1, "sealed"),
+            (1, "session"),
+            (1, "none"),
+        ):
             with self.subTest(size=size, protection=protection):
                 # Content of its own each time: in the clear the same octets have the same root.
                 source = make_file(self.path("file"), size, seed=len(protection))
@@ -510,13 +653,34 @@ class BadInput(LabTest):
         lab = self.lab()
         lab.up()
         lab.subscribers("alice")
-        names = (b"new\nline", b"escape\x1b[2J\x1b]0;owned\x07", b"bidi\xe2\x80\xaegnp.exe", b"latin\xe9\xff", b"-rf", b"c1\xc2\x9b31m", b".bashrc", b"tab\tdel\x7f", b"a" * 255)
+        names = (
+            b"new\nline",
+            b"escape\x1b[2J\x1b]0;owned\x07",
+            b"bidi\xe2\x80\xaegnp.exe",
+            b"latin\xe9\xff",
+            b"-rf",
+            b"c1\xc2\x9b31m",
+            b".bashrc",
+            b"tab\tdel\x7f",
+            b"a" * 255,
+        )
         for count, name in enumerate(names):
             with self.subTest(name=name):
                 source = os.path.join(self.work.encode(), name)
                 make_file(source, 3000 + count, seed=count)
                 protection = ("sealed+session", "session")[count % 2]
-                done = lab.good("publish", source, "--entitle", "alice", "--protect", protection, "--progress", "none", "--title", "title\x1b[31m\nx\u202e\x9b" + str(count))
+                done = lab.good(
+                    "publish",
+                    source,
+                    "--entitle",
+                    "alice",
+                    "--protect",
+                    protection,
+                    "--progress",
+                    "none",
+                    "--title",
+                    "title\x1b[31m\nx\u202e\x9b" + str(count),
+                )
                 self.clean(done)
                 self.safe_get(lab, done.out.strip(), sha256(source))
         for words in (("ls",), ("ls", "--json"), ("status",)):
@@ -524,15 +688,25 @@ class BadInput(LabTest):
         # Names that no file of the provider could have.
         source = make_file(self.path("plain"), 4000, seed=99)
         uri = lab.publish(source, "--protect", "session", "--entitle", "alice")
-        root = uri[len("sealcast:"):][:43]
+        root = uri[len("sealcast:") :][:43]
         socket_path = os.path.join(lab.dir, "admin.sock")
-        for count, name in enumerate(("../../escaped", "/etc/escaped", "..", ".", "", "a/../b", "x\u0000y", "\\..\\z", "lab")):
+        for count, name in enumerate(
+            ("../../escaped", "/etc/escaped", "..", ".", "", "a/../b", "x\u0000y", "\\..\\z", "lab")
+        ):
             with self.subTest(signed=name):
                 _, known, _ = Admin.call(socket_path, "GET", "contents/" + root)
-                jws = resign(known["description"], os.path.join(lab.dir, "provider", "provider.pem"), name=name, ver=known["version"] + 1)
+                jws = resign(
+                    known["description"],
+                    os.path.join(lab.dir, "provider", "provider.pem"),
+                    name=name,
+                    ver=known["version"] + 1,
+                )
                 status, answer, _ = Admin.call(socket_path, "PUT", f"contents/{root}/description", jws)
                 self.assertEqual(status, 201, answer)
-                wait_until("the tracker to know the new name", lambda: Admin.call(socket_path, "GET", "contents/" + root)[1]["announced"])
+                wait_until(
+                    "the tracker to know the new name",
+                    lambda: Admin.call(socket_path, "GET", "contents/" + root)[1]["announced"],
+                )
                 self.safe_get(lab, uri, sha256(source), fresh=True)
         self.assertEqual([name for name in os.listdir(self.work) if "escaped" in name], [])
 
@@ -560,9 +734,9 @@ class BadInput(LabTest):
         path = os.path.join(lab.dir, "admin.sock")
         pem = os.path.join(lab.dir, "provider", "provider.pem")
         uri = lab.publish(make_file(self.path("file"), 5000), "--protect", "session", "--public")
-        root = uri[len("sealcast:"):][:43]
+        root = uri[len("sealcast:") :][:43]
         jws = Admin.call(path, "GET", "contents/" + root)[1]["description"]
-        sealed = lab.publish(make_file(self.path("file"), 5000), "--public")[len("sealcast:"):][:43]
+        sealed = lab.publish(make_file(self.path("file"), 5000), "--public")[len("sealcast:") :][:43]
         sealed_jws = Admin.call(path, "GET", "contents/" + sealed)[1]["description"]
 
         def put(text, where=root):
@@ -575,28 +749,78 @@ class BadInput(LabTest):
         huge = [2**63, 2**63 - 1, 2**62 + 1, 2**64, -1, 0, 1e30, 5000.5, "5000", None, True, [], 10**400]
         for value in huge:
             for member in ("len", "plen", "chunk", "ver", "iat", "exp", "v"):
-                if member == "iat" and value == 0 or member in ("ver", "exp") and value == 2**63 - 1 or member in ("ver", "exp") and value == 2**62 + 1 or member == "v" and value is True:
+                if (
+                    member == "iat"
+                    and value == 0
+                    or member in ("ver", "exp")
+                    and value == 2**63 - 1
+                    or member in ("ver", "exp")
+                    and value == 2**62 + 1
+                    or member == "v"
+                    and value is True
+                ):
                     continue
                 with self.subTest(member=member, value=str(value)[:30]):
                     self.assertEqual(put(resign(jws, pem, **{member: value})), 400)
             self.assertEqual(put(resign(sealed_jws, pem, len=value, plen=value), sealed), 400)
         now = int(time.time())
-        for changes in ({"len": 2**62, "plen": 2**62}, {"prot": "sealed"}, {"prot": "lots"}, {"more": 1}, {"name": 5}, {"name": "x" * 2000}, {"title": "x" * 201}, {"cid": "urn:other:" + "x" * 25},
-                        {"root": "A" * 42}, {"root": 5}, {"chunk": 511}, {"chunk": 8193}, {"exp": now - 86400}, {"iat": now + 86400}, {"exp": -(2**63)}):
+        for changes in (
+            {"len": 2**62, "plen": 2**62},
+            {"prot": "sealed"},
+            {"prot": "lots"},
+            {"more": 1},
+            {"name": 5},
+            {"name": "x" * 2000},
+            {"title": "x" * 201},
+            {"cid": "urn:other:" + "x" * 25},
+            {"root": "A" * 42},
+            {"root": 5},
+            {"chunk": 511},
+            {"chunk": 8193},
+            {"exp": now - 86400},
+            {"iat": now + 86400},
+            {"exp": -(2**63)},
+        ):
             with self.subTest(changes=changes):
                 self.assertEqual(put(resign(jws, pem, **changes)), 400)
-        for changes in ({"hdr": "A"}, {"hdr": b64u(bytes(64))}, {"meta": "%%%"}, {"ks": {}}, {"ks": {"kty": "EC", "crv": "P-256", "x": b64u(bytes(32)), "y": b64u(bytes(32))}}):
+        for changes in (
+            {"hdr": "A"},
+            {"hdr": b64u(bytes(64))},
+            {"meta": "%%%"},
+            {"ks": {}},
+            {"ks": {"kty": "EC", "crv": "P-256", "x": b64u(bytes(32)), "y": b64u(bytes(32))}},
+        ):
             with self.subTest(changes=changes):
                 self.assertEqual(put(resign(sealed_jws, pem, **changes), sealed), 400)
         # Conflicts: older, other geometry, weaker.
         self.assertEqual(put(resign(jws, pem, ver=5)), 201)
-        for changes in ({"ver": 4}, {"ver": 6, "chunk": 1024}, {"ver": 6, "len": 4999, "plen": 4999}, {"ver": 6, "prot": "none"}):
+        for changes in (
+            {"ver": 4},
+            {"ver": 6, "chunk": 1024},
+            {"ver": 6, "len": 4999, "plen": 4999},
+            {"ver": 6, "prot": "none"},
+        ):
             with self.subTest(changes=changes):
                 self.assertEqual(put(resign(jws, pem, **changes)), 409)
         # Signed by nobody we know, by nobody, for another place.
-        subprocess.run(["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", self.path("other.pem")], check=True, capture_output=True)
+        subprocess.run(
+            ["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", self.path("other.pem")],
+            check=True,
+            capture_output=True,
+        )
         self.assertEqual(put(resign(jws, self.path("other.pem"))), 400)
-        for text in ("", ".", "..", "a.b.c", jws[:-1], jws + "A", jws.replace(".", "", 1), "\x00" * 100, "x" * 70000, jws.split(".")[0] + "." + jws.split(".")[1] + "."):
+        for text in (
+            "",
+            ".",
+            "..",
+            "a.b.c",
+            jws[:-1],
+            jws + "A",
+            jws.replace(".", "", 1),
+            "\x00" * 100,
+            "x" * 70000,
+            jws.split(".")[0] + "." + jws.split(".")[1] + ".",
+        ):
             self.assertIn(put(text), (400, 413))
         elsewhere = resign(jws, pem, root=b64u(b"e" * 32), cid="urn:sealcast:" + "e" * 21 + "A")
         self.assertEqual(put(elsewhere), 400)
@@ -612,16 +836,34 @@ class BadInput(LabTest):
         self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
         self.assertEqual(os.stat(lab.dir).st_mode & 0o777, 0o700)
         uri = lab.publish(make_file(self.path("file"), 5000), "--protect", "session", "--public")
-        root = uri[len("sealcast:"):][:43]
+        root = uri[len("sealcast:") :][:43]
         jws = Admin.call(path, "GET", "contents/" + root)[1]["description"]
         # What is no HTTP.
-        for octets in (b"\x00" * 1000, os.urandom(100000), b"GET", b"\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\x16\x03\x01\x02\x00" * 50, b"PUT /api/v1/status HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
-                       b"PUT /api/v1/status HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n", b"GET /api/v1/status HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n"):
+        for octets in (
+            b"\x00" * 1000,
+            os.urandom(100000),
+            b"GET",
+            b"\r\n\r\n",
+            b"GET / HTTP/9.9\r\n\r\n",
+            b"\x16\x03\x01\x02\x00" * 50,
+            b"PUT /api/v1/status HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
+            b"PUT /api/v1/status HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n",
+            b"GET /api/v1/status HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n",
+        ):
             answer = Admin.raw(path, octets)
             self.assertNotIn(b" 200 ", answer[:20])
-        self.assertIn(b" 431 ", Admin.raw(path, b"GET /api/v1/status HTTP/1.1\r\nX: " + b"y" * (10 << 20) + b"\r\n\r\n")[:20])
-        for target, status in (("/", 404), ("/api/v1/", 404), ("/api/v1/contents/x", 404), ("/api/v1/contents/" + "%00" * 5, 400), ("/api/v1/contents/" + "A" * 43, 404), ("/api/v1/../../etc/passwd", 404),
-                               ("/api/v1/contents/%zz", 400)):
+        self.assertIn(
+            b" 431 ", Admin.raw(path, b"GET /api/v1/status HTTP/1.1\r\nX: " + b"y" * (10 << 20) + b"\r\n\r\n")[:20]
+        )
+        for target, status in (
+            ("/", 404),
+            ("/api/v1/", 404),
+            ("/api/v1/contents/x", 404),
+            ("/api/v1/contents/" + "%00" * 5, 400),
+            ("/api/v1/contents/" + "A" * 43, 404),
+            ("/api/v1/../../etc/passwd", 404),
+            ("/api/v1/contents/%zz", 400),
+        ):
             answer = Admin.raw(path, f"GET {target} HTTP/1.1\r\nConnection: close\r\n\r\n".encode())
             self.assertIn(str(status).encode(), answer[:20], target)
             self.assertIn(b'"error"', answer)
@@ -630,32 +872,73 @@ class BadInput(LabTest):
         # Objects: 1000 octets that have another root.
         other = b64u(b"w" * 32)
         wrong = resign(jws, pem, root=other, cid="urn:sealcast:" + "w" * 21 + "A", len=1000, plen=1000, chunk=512)
-        self.assertEqual(Admin.call(path, "PUT", f"contents/{other}/object", b"x" * 10, Content_Range="bytes 0-9/1000")[0], 404)
+        self.assertEqual(
+            Admin.call(path, "PUT", f"contents/{other}/object", b"x" * 10, Content_Range="bytes 0-9/1000")[0], 404
+        )
         self.assertEqual(Admin.call(path, "PUT", f"contents/{other}/description", wrong)[0], 201)
-        for content_range in ("bytes -5-4/1000", "bytes 0-9/-1", "bytes 9-0/1000", "bytes 0-9/*", "bytes 0-9", "bytes 0-9/1001", "bytes 0-9/999", "bytes 995-1004/1000", "octets 0-9/1000", "",
-                              "bytes 18446744073709551610-18446744073709551619/1000", "bytes 0-8/1000", "bytes 0-10/1000", "bytes 0-18446744073709551615/18446744073709551615"):
-            status, answer, _ = Admin.call(path, "PUT", f"contents/{other}/object", b"x" * 10, Content_Range=content_range)
+        for content_range in (
+            "bytes -5-4/1000",
+            "bytes 0-9/-1",
+            "bytes 9-0/1000",
+            "bytes 0-9/*",
+            "bytes 0-9",
+            "bytes 0-9/1001",
+            "bytes 0-9/999",
+            "bytes 995-1004/1000",
+            "octets 0-9/1000",
+            "",
+            "bytes 18446744073709551610-18446744073709551619/1000",
+            "bytes 0-8/1000",
+            "bytes 0-10/1000",
+            "bytes 0-18446744073709551615/18446744073709551615",
+        ):
+            status, answer, _ = Admin.call(
+                path, "PUT", f"contents/{other}/object", b"x" * 10, Content_Range=content_range
+            )
             self.assertEqual(status, 400, content_range)
             self.assertIn("Content-Range", answer["error"])
-        status, _, headers = Admin.call(path, "PUT", f"contents/{other}/object", b"x" * 10, Content_Range="bytes 500-509/1000")
+        status, _, headers = Admin.call(
+            path, "PUT", f"contents/{other}/object", b"x" * 10, Content_Range="bytes 500-509/1000"
+        )
         self.assertEqual((status, headers["Sealcast-Have"]), (416, "0"))
         # In parts: whole chunks are kept, and the answer says how much that is.
-        status, _, headers = Admin.call(path, "PUT", f"contents/{other}/object", b"x" * 600, Content_Range="bytes 0-599/1000")
+        status, _, headers = Admin.call(
+            path, "PUT", f"contents/{other}/object", b"x" * 600, Content_Range="bytes 0-599/1000"
+        )
         self.assertEqual((status, headers["Sealcast-Have"]), (202, "512"))
         self.assertEqual(Admin.call(path, "HEAD", f"contents/{other}/object")[2]["Sealcast-Have"], "512")
-        status, answer, _ = Admin.call(path, "PUT", f"contents/{other}/object", b"x" * 488, Content_Range="bytes 512-999/1000")
+        status, answer, _ = Admin.call(
+            path, "PUT", f"contents/{other}/object", b"x" * 488, Content_Range="bytes 512-999/1000"
+        )
         self.assertEqual(status, 422, answer)
         self.assertTrue(answer["error"])
         self.assertEqual(Admin.call(path, "HEAD", f"contents/{other}/object")[2]["Sealcast-Have"], "0")
         self.assertNotEqual(Admin.call(path, "GET", "contents/" + other)[1]["state"], "offered")
-        self.assertEqual(Admin.call(path, "PUT", f"contents/{root}/object", b"x" * 5000, Content_Range="bytes 0-4999/5000")[0], 409)
+        self.assertEqual(
+            Admin.call(path, "PUT", f"contents/{root}/object", b"x" * 5000, Content_Range="bytes 0-4999/5000")[0], 409
+        )
         # Entitlements and keys.
-        for body in (b"", b"{", b"[" * 100000, b'{"who":5}', b'{"who":[5]}', b'{"who":["' + b"x" * 70000 + b'"]}', b'{"public":"yes"}', b'{"public":true,"public":false}', b"\xff"):
+        for body in (
+            b"",
+            b"{",
+            b"[" * 100000,
+            b'{"who":5}',
+            b'{"who":[5]}',
+            b'{"who":["' + b"x" * 70000 + b'"]}',
+            b'{"public":"yes"}',
+            b'{"public":true,"public":false}',
+            b"\xff",
+        ):
             status, answer, _ = Admin.call(path, "PUT", f"contents/{root}/entitlements", body)
             self.assertIn(status, (400, 413), body[:20])
             self.assertTrue(answer["error"])
-        sealed = lab.publish(make_file(self.path("file"), 5000), "--public")[len("sealcast:"):][:43]
-        for body, codes in ((b"", [400]), (b'{"k":5}', [400]), (b'{"k":"AAAA"}', [400]), (json.dumps({"k": b64u(bytes(16)), "not_before": 0}).encode(), [422])):
+        sealed = lab.publish(make_file(self.path("file"), 5000), "--public")[len("sealcast:") :][:43]
+        for body, codes in (
+            (b"", [400]),
+            (b'{"k":5}', [400]),
+            (b'{"k":"AAAA"}', [400]),
+            (json.dumps({"k": b64u(bytes(16)), "not_before": 0}).encode(), [422]),
+        ):
             self.assertIn(Admin.call(path, "PUT", "keys/" + sealed, body)[0], codes)
         self.assertEqual(Admin.call(path, "PUT", "keys/" + root, json.dumps({"k": b64u(bytes(16))}).encode())[0], 400)
         for query in ("after=x", "after=-1", "after=99999999999999999999999", "before=%"):
@@ -683,7 +966,11 @@ class BadInput(LabTest):
         commands = re.findall(r'^\.SS "(.*)"$', manual, re.M)
         self.assertGreater(len(commands), 20)
         parts = re.split(r"^\.S[SH] .*$", manual, flags=re.M)
-        described = {re.search(r'^\.SS "(.*)"$', block, re.M).group(1): block for block in re.split(r"(?=^\.S[SH] )", manual, flags=re.M) if block.startswith(".SS")}
+        described = {
+            re.search(r'^\.SS "(.*)"$', block, re.M).group(1): block
+            for block in re.split(r"(?=^\.S[SH] )", manual, flags=re.M)
+            if block.startswith(".SS")
+        }
         self.assertEqual(sorted(described), sorted(commands))
         self.assertTrue(parts)
         overview = run("--help")
@@ -702,17 +989,47 @@ class BadInput(LabTest):
         for line in manual.splitlines():
             self.assertRegex(line, r"^\.(TH|SH|SS|TP|B|I|RI|PP|BR)\b|^(?![.'])")
         if shutil.which("groff"):
-            done = subprocess.run(["groff", "-man", "-ww", "-z", "-Tutf8"], input=manual, capture_output=True, text=True, timeout=60, check=False)
+            done = subprocess.run(
+                ["groff", "-man", "-ww", "-z", "-Tutf8"],
+                input=manual,
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
             self.assertEqual((done.returncode, done.stderr), (0, ""))
 
     def test_interrupted(self):
-        """A signal in the middle of a transfer: no file, and -c goes on. Twice at once: the second hears who is first."""
+        """A signal in the middle of a transfer: no file, and -c goes on. Twice at once: the second hears who is
+        first."""
         lab = self.lab()
         lab.up()
         lab.subscribers("alice")
         uri = lab.publish(make_file(self.path("file"), 2 << 20), "--entitle", "alice")
-        slow = lab.start("get", "get", uri, "--dir", lab.dir, "--as", "alice", "-o", self.path("copy"), "--json", "--progress", "json", "--max-download-limit", "200K")
-        wait_until("some chunks", lambda: any(json.loads(line)["bytes"] > 0 for line in slow.errors().splitlines() if line.startswith("{") and line.endswith("}")))
+        slow = lab.start(
+            "get",
+            "get",
+            uri,
+            "--dir",
+            lab.dir,
+            "--as",
+            "alice",
+            "-o",
+            self.path("copy"),
+            "--json",
+            "--progress",
+            "json",
+            "--max-download-limit",
+            "200K",
+        )
+        wait_until(
+            "some chunks",
+            lambda: any(
+                json.loads(line)["bytes"] > 0
+                for line in slow.errors().splitlines()
+                if line.startswith("{") and line.endswith("}")
+            ),
+        )
         # The same content, twice at once.
         self.refused_get(lab, FAILURE, "in use by process", uri=uri)
         slow.process.send_signal(signal.SIGTERM)

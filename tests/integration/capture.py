@@ -16,7 +16,8 @@ MARK, REFUSED = "SEALCAST_PRIVATE_NETWORK", "SEALCAST_NO_PRIVATE_NETWORK"
 
 
 def private_network():
-    """Starts this script again in a network namespace of its own: other tests use loopback too. Call it first. See refusal()."""
+    """Starts this script again in a network namespace of its own: other tests use loopback too. Call it first. See
+    refusal()."""
     if os.environ.get(REFUSED):
         return
     if os.environ.get(MARK):
@@ -24,10 +25,16 @@ def private_network():
         return
     # Root, or a user namespace in which one is root.
     for options in (["-n"], ["-r", "-n"]):
-        if subprocess.run(["unshare", *options, "true"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode == 0:
+        if (
+            subprocess.run(
+                ["unshare", *options, "true"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False
+            ).returncode
+            == 0
+        ):
             os.environ[MARK] = "1"
             os.execvp("unshare", ["unshare", *options, sys.executable, *sys.argv])
-    os.environ[REFUSED] = "unshare of the network namespace is not permitted here (needs root or user namespaces): nothing can be captured"
+    why = "unshare of the network namespace is not permitted here (needs root or user namespaces): nothing is captured"
+    os.environ[REFUSED] = why
 
 
 def refusal():
@@ -44,7 +51,8 @@ def raise_loopback():
 
 
 class Capture:
-    """with Capture(path): everything that crosses lo is in the file afterwards; it raises when the kernel dropped or cut anything."""
+    """with Capture(path): everything that crosses lo is in the file afterwards; it raises when the kernel dropped or
+    cut anything."""
 
     def __init__(self, path):
         self.path = path
@@ -52,7 +60,13 @@ class Capture:
         self.process = None
 
     def __enter__(self):
-        self.process = subprocess.Popen([ATTACKER, "--capture", self.path], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            [ATTACKER, "--capture", self.path],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         listening = select.select([self.process.stdout], [], [], PATIENCE)[0]
         if not listening or self.process.stdout.readline().strip() != "ready":
             self.process.kill()
@@ -80,7 +94,9 @@ class Capture:
 def attack(capture, plaintext, **options):
     """What the attacker reads in a capture; options: key, leaked_key, words, each a file."""
     arguments = [part for name, value in options.items() for part in ("--" + name.replace("_", "-"), value)]
-    done = subprocess.run([ATTACKER, capture, plaintext, *arguments], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    done = subprocess.run(
+        [ATTACKER, capture, plaintext, *arguments], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
     if done.returncode != 0:
         raise AssertionError(f"the attacker fails with {done.returncode}: {done.stderr}")
     return json.loads(done.stdout)

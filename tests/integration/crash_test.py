@@ -151,7 +151,9 @@ class Crash(LabTest):
     # ---- the provider
 
     def publish(self, lab):
-        return lab.start("publish", "publish", self.source, "--dir", lab.dir, "--entitle", "alice", "--progress", "none")
+        return lab.start(
+            "publish", "publish", self.source, "--dir", lab.dir, "--entitle", "alice", "--progress", "none"
+        )
 
     def begun(self):
         lab = self.lab()
@@ -177,7 +179,10 @@ class Crash(LabTest):
     def test_publish_sealing(self):
         lab = self.begun()
         publish = self.publish(lab)
-        self.assertTrue(publish.stop_when("sealing", lambda: self.spool(lab, "object.part-*")), "it ended before it could be stopped")
+        self.assertTrue(
+            publish.stop_when("sealing", lambda: self.spool(lab, "object.part-*")),
+            "it ended before it could be stopped",
+        )
         self.assertEqual(self.spool(lab, "record.json"), [])
         publish.kill()
         self.assertEqual(publish.output(), "")

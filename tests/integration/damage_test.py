@@ -28,7 +28,8 @@ class Damage(LabTest):
     # ---- bits
 
     def flipped_at_cache(self, *options):
-        """The cache is the only one who has the content: what is damaged is not served, and comes back with the first who has it."""
+        """The cache is the only one who has the content: what is damaged is not served, and comes back with the first
+        who has it."""
         lab = self.begun(*options)
         self.got(lab, "alice")
         base = lab.object(self.uri)
@@ -56,7 +57,8 @@ class Damage(LabTest):
         self.flipped_at_cache("--protect", "none")
 
     def test_bits_at_cache_beside_a_seed(self):
-        """Every run is damaged at the cache, and alice has them all: bob has what he wants, some of it after the cache's repair."""
+        """Every run is damaged at the cache, and alice has them all: bob has what he wants, some of it after the
+        cache's repair."""
         lab = self.begun()
         self.got(lab, "alice")
         lab.seed("alice", self.uri)
@@ -84,7 +86,8 @@ class Damage(LabTest):
         self.assertTrue(lab.processes[0].running(), lab.processes[0].errors())
 
     def test_bits_in_tree_at_cache(self):
-        """The hashes beside the object are damaged: nobody is sent what does not verify, and the cache mends them from the chunks."""
+        """The hashes beside the object are damaged: nobody is sent what does not verify, and the cache mends them
+        from the chunks."""
         lab = self.begun()
         base = lab.object(self.uri)
         before = sha256(base + ".tree")

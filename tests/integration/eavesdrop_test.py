@@ -1,6 +1,8 @@
-"""Somebody captures everything on loopback while two subscribers fetch, and reads what can be read: with any protection, nothing.
+"""Somebody captures everything on loopback while two subscribers fetch, and reads what can be read: with any
+protection, nothing.
 
-Each protection has its controls: without protection, with SRTP keys on a readable wire, or with a leaked content key, the same attacker reads."""
+Each protection has its controls: without protection, with SRTP keys on a readable wire, or with a leaked content key,
+the same attacker reads."""
 import base64
 import glob
 import json
@@ -22,7 +24,8 @@ class Eavesdrop(LabTest):
             raise unittest.SkipTest(capture.refusal())
 
     def transfer(self, protection, suite, *up):
-        """Alice from the cache, bob from alice too, all of it captured from before the laboratory's start to its end."""
+        """Alice from the cache, bob from alice too, all of it captured from before the laboratory's start to its
+        end."""
         lab = self.lab()
         self.outputs = []
         self.source = make_file(self.path("film.mp4"), SIZE)
@@ -32,7 +35,9 @@ class Eavesdrop(LabTest):
             lab.subscribers("alice", "bob")
             uri = lab.publish(self.source, "--protect", protection, "--entitle", "alice", "--entitle", "bob")
             self.assertEqual(self.get(lab, uri, "alice", suite)["from"]["peers"], 0)
-            seed = lab.start("seed-alice", "seed", uri, "--dir", lab.dir, "--as", "alice", "--log", "debug").wait_ready()
+            seed = lab.start(
+                "seed-alice", "seed", uri, "--dir", lab.dir, "--as", "alice", "--log", "debug"
+            ).wait_ready()
             self.assertGreater(self.get(lab, uri, "bob", suite)["from"]["peers"], 0)
             self.check_process_list(lab)
             self.assertEqual(seed.interrupt(), 0)
@@ -68,7 +73,13 @@ class Eavesdrop(LabTest):
             with open(self.key, encoding="utf-8") as handle:
                 text = json.load(handle)["k"]
             octets = base64.urlsafe_b64decode(text + "==")
-            secrets += [text.encode(), octets, octets.hex().encode(), octets.hex().upper().encode(), base64.b64encode(octets).rstrip(b"=")]
+            secrets += [
+                text.encode(),
+                octets,
+                octets.hex().encode(),
+                octets.hex().upper().encode(),
+                base64.b64encode(octets).rstrip(b"="),
+            ]
         return secrets
 
     def check_process_list(self, lab):
@@ -91,7 +102,9 @@ class Eavesdrop(LabTest):
                 self.assertNotIn(secret, text, f"secret {number} is in {name}")
 
     def attack(self, **options):
-        report = capture.attack(self.capture, self.source, words=self.words, **({"key": self.key} if self.key else {}), **options)
+        report = capture.attack(
+            self.capture, self.source, words=self.words, **({"key": self.key} if self.key else {}), **options
+        )
         seen = report["captured"]
         # Both transfers were captured, whole, and so was the signalling.
         self.assertGreater(seen["udp_octets"], 2 * SIZE, report)
@@ -108,7 +121,9 @@ class Eavesdrop(LabTest):
     def reads_nothing(self, report):
         self.assertEqual(report["inline_keys"], {"udp": 0, "tcp": 0, "different": 0}, report)
         self.assertEqual(report["clear"], {"udp": 0, "tcp": 0}, report)
-        self.assertEqual((report["srtp"]["flows_opened"], report["srtp"]["decrypted"], report["srtp"]["windows"]), (0, 0, 0), report)
+        self.assertEqual(
+            (report["srtp"]["flows_opened"], report["srtp"]["decrypted"], report["srtp"]["windows"]), (0, 0, 0), report
+        )
         self.assertEqual((report["sealed"]["records"], report["sealed"]["windows"], report["read"]), (0, 0, 0), report)
         self.assertEqual(report["captured"]["tls"], report["captured"]["streams"], report)
 

@@ -1,4 +1,5 @@
-"""A laboratory for tests: real processes on loopback, in a directory of their own. The program is named by $SEALCAST."""
+"""A laboratory for tests: real processes on loopback, in a directory of their own. The program is named by
+$SEALCAST."""
 import hashlib
 import http.client
 import json
@@ -51,11 +52,12 @@ def make_file(path, size, seed=1):
 
 
 def root_of(uri):
-    return uri[len("sealcast:"):].split("@")[0]
+    return uri[len("sealcast:") :].split("@")[0]
 
 
 def chunks_kept(base):
-    """Chunks that the bitmap beside an object (<base>.have: 56 octets of header, bits, 32 octets of checksum) calls verified."""
+    """Chunks that the bitmap beside an object (<base>.have: 56 octets of header, bits, 32 octets of checksum) calls
+    verified."""
     try:
         with open(base + ".have", "rb") as handle:
             octets = handle.read()
@@ -80,7 +82,13 @@ class Process:
         self.out = os.path.join(lab.work, name + ".out")
         self.err = os.path.join(lab.work, name + ".err")
         with open(self.out, "wb") as out, open(self.err, "wb") as err:
-            self.process = subprocess.Popen([*wrapper, SEALCAST, *arguments], stdin=subprocess.DEVNULL, stdout=out, stderr=err, env={**os.environ, **(env or {})})
+            self.process = subprocess.Popen(
+                [*wrapper, SEALCAST, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                env={**os.environ, **(env or {})},
+            )
 
     def output(self):
         with open(self.out, encoding="utf-8", errors="replace") as handle:
@@ -195,7 +203,9 @@ class Lab:
         return self.start("up", "up", "--dir", self.dir, "--log", "info", *options).wait_ready()
 
     def role(self, role, config=None):
-        return self.start(config or role, role, "-c", os.path.join(self.dir, (config or role) + ".toml"), "--log", "info").wait_ready()
+        return self.start(
+            config or role, role, "-c", os.path.join(self.dir, (config or role) + ".toml"), "--log", "info"
+        ).wait_ready()
 
     def split(self, *options):
         """The same laboratory, each role a process of its own: core, tracker, cache."""
@@ -235,9 +245,19 @@ class Lab:
 
     def run(self, *arguments, stdin=None, patience=PATIENCE, env=None, cwd=None, wrapper=()):
         try:
-            done = subprocess.run([*wrapper, SEALCAST, *arguments, "--dir", self.dir], input=stdin, capture_output=True, timeout=patience, env={**os.environ, **(env or {})}, cwd=cwd, check=False)
+            done = subprocess.run(
+                [*wrapper, SEALCAST, *arguments, "--dir", self.dir],
+                input=stdin,
+                capture_output=True,
+                timeout=patience,
+                env={**os.environ, **(env or {})},
+                cwd=cwd,
+                check=False,
+            )
         except subprocess.TimeoutExpired as slow:
-            raise AssertionError(f"{arguments} does not end: {(slow.stderr or b'').decode(errors='replace')[-2000:]}") from None
+            raise AssertionError(
+                f"{arguments} does not end: {(slow.stderr or b'').decode(errors='replace')[-2000:]}"
+            ) from None
         return Result(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
 
     def good(self, *arguments, **more):
@@ -254,7 +274,9 @@ class Lab:
         return self.good("publish", path, *options, "--progress", "none").out.strip()
 
     def get(self, uri, who, out, *options, **more):
-        return self.run("get", uri, "--as", who, "-o", out, "--json", "--progress", "none", "--log", "info", *options, **more)
+        return self.run(
+            "get", uri, "--as", who, "-o", out, "--json", "--progress", "none", "--log", "info", *options, **more
+        )
 
     def get_good(self, uri, who, out, *options, **more):
         result = self.get(uri, who, out, *options, **more)
@@ -263,13 +285,16 @@ class Lab:
         return result.json
 
     def start_get(self, uri, who, out, *options):
-        return self.start("get-" + who, "get", uri, "--dir", self.dir, "--as", who, "-o", out, "--json", "--progress", "json", "--log", "info", *options)
+        words = ("--json", "--progress", "json", "--log", "info", *options)
+        return self.start("get-" + who, "get", uri, "--dir", self.dir, "--as", who, "-o", out, *words)
 
     def logs(self):
         return "".join(f"\n--- {p.name}\n{p.errors()[-3000:]}" for p in self.processes)
 
     def seed(self, who, *uris, options=()):
-        return self.start("seed-" + who, "seed", *uris, "--dir", self.dir, "--as", who, "--log", "info", *options).wait_ready()
+        return self.start(
+            "seed-" + who, "seed", *uris, "--dir", self.dir, "--as", who, "--log", "info", *options
+        ).wait_ready()
 
     def stop(self):
         for process in reversed(self.processes):
@@ -307,7 +332,7 @@ class LabTest(unittest.TestCase):
         """Nothing on stdout or stderr that a terminal must not see."""
         for text in (result.out, result.err):
             found = HIDDEN.search(text)
-            self.assertIsNone(found, found and repr(text[max(found.start() - 60, 0):found.end() + 20]))
+            self.assertIsNone(found, found and repr(text[max(found.start() - 60, 0) : found.end() + 20]))
 
 
 def main():

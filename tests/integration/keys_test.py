@@ -1,4 +1,5 @@
-"""The key goes another way than the content: another cache, another time, and only to those who are entitled where it is held."""
+"""The key goes another way than the content: another cache, another time, and only to those who are entitled where it
+is held."""
 import base64
 import glob
 import json
@@ -21,7 +22,9 @@ class Keys(LabTest):
         lab.subscribers(*names, "mallory")
         self.source = make_file(self.path("film.mp4"), SIZE)
         self.key = self.path("film.key")
-        self.uri = lab.publish(self.source, *(word for name in names for word in ("--entitle", name)), "--key-out", self.key)
+        self.uri = lab.publish(
+            self.source, *(word for name in names for word in ("--entitle", name)), "--key-out", self.key
+        )
         return lab
 
     def one_cache(self, *options):
@@ -58,7 +61,11 @@ class Keys(LabTest):
         return lab.api("GET", "status", cache)[2]["cache"]
 
     def decisions(self, lab, cache=A):
-        return [(line["subscriber"].split(":")[1].split("@")[0], line["status"]) for line in lab.audit(cache) if line["root"] == root_of(self.uri)]
+        return [
+            (line["subscriber"].split(":")[1].split("@")[0], line["status"])
+            for line in lab.audit(cache)
+            if line["root"] == root_of(self.uri)
+        ]
 
     def test_two_caches(self):
         lab = self.begun("alice", "bob")
@@ -109,7 +116,9 @@ class Keys(LabTest):
         lab.subscribers("alice", "bob")
         self.source = make_file(self.path("film.mp4"), SIZE)
         self.key = self.path("film.key")
-        self.uri = lab.publish(self.source, "--entitle", "alice", "--entitle", "bob", "--key-out", self.key, "--socket", lab.socket(A))
+        self.uri = lab.publish(
+            self.source, "--entitle", "alice", "--entitle", "bob", "--key-out", self.key, "--socket", lab.socket(A)
+        )
         self.bring_key(lab)
         self.got(lab, "alice")
         lab.seed("alice", self.uri)
@@ -127,7 +136,8 @@ class Keys(LabTest):
         lab.subscribers("bob")
         lab.good("entitle", self.uri, "bob", "--socket", lab.socket(A))
         sent = self.status(lab)["sent"]
-        # A takes bob in and tells him who holds the key; B does not release it, and without a key bob asks for no chunk.
+        # A takes bob in and tells him who holds the key; B does not release it, and without a key bob asks for no
+        # chunk.
         self.refused(lab, "bob", 4, words="not entitled to the key")
         self.assertEqual(self.received(lab, "bob"), 0)
         self.assertEqual(self.status(lab)["sent"], sent)

@@ -1,4 +1,5 @@
-"""What `publish` seals: any RFC 8188 implementation opens it, no key and nonce ever cover two plaintexts, and nothing half-done is offered."""
+"""What `publish` seals: any RFC 8188 implementation opens it, no key and nonce ever cover two plaintexts, and nothing
+half-done is offered."""
 import base64
 import glob
 import json
@@ -17,7 +18,7 @@ class Publish(LabTest):
         lab.up()
         lab.subscribers("alice")
         self.objects = {}  # header -> contents seen under it: object files, whole or as far as they went
-        self.keys = {}     # header -> content key, where a record or key file tells it
+        self.keys = {}  # header -> content key, where a record or key file tells it
         return lab
 
     def spool(self, lab, name):
@@ -37,7 +38,8 @@ class Publish(LabTest):
             self.keys[base64.urlsafe_b64decode(payload["hdr"] + "==")] = base64.urlsafe_b64decode(document["k"] + "==")
 
     def check_nonces(self, plaintexts):
-        """One plaintext for each (salt, key): under one header a record is the same wherever it is seen, no two headers share a salt, a key id
+        """One plaintext for each (salt, key): under one header a record is the same wherever it is seen, no two
+        headers share a salt, a key id
         or a key, and each whole object is one of the plaintexts."""
         salts = [rfc8188.header(header)[0] for header in self.objects]
         key_ids = [rfc8188.header(header)[2] for header in self.objects]
@@ -53,21 +55,28 @@ class Publish(LabTest):
                         continue
                     known = first.setdefault(index, record)
                     same = os.path.commonprefix([known.rstrip(b"\0"), record.rstrip(b"\0")])
-                    self.assertGreaterEqual(len(same), min(len(known.rstrip(b"\0")), len(record.rstrip(b"\0"))), f"record {index} under one header differs")
+                    self.assertGreaterEqual(
+                        len(same),
+                        min(len(known.rstrip(b"\0")), len(record.rstrip(b"\0"))),
+                        f"record {index} under one header differs",
+                    )
             if header in self.keys:
                 whole = max(objects, key=len)
                 opened.add(plaintexts.index(rfc8188.open_body(whole, self.keys[header])))
         return opened
 
     def start(self, lab, *options):
-        return lab.start("publish", "publish", self.source, "--dir", lab.dir, "--entitle", "alice", "--progress", "none", *options)
+        return lab.start(
+            "publish", "publish", self.source, "--dir", lab.dir, "--entitle", "alice", "--progress", "none", *options
+        )
 
     def read(self, name):
         with open(name, "rb") as handle:
             return handle.read()
 
     def edit(self, back_to=None):
-        """Another text of the same length: at the front, in the middle, at the end. The times may be set back: the inode's change time cannot."""
+        """Another text of the same length: at the front, in the middle, at the end. The times may be set back: the
+        inode's change time cannot."""
         with open(self.source, "r+b") as handle:
             for offset in (100, os.path.getsize(self.source) // 2, os.path.getsize(self.source) - 50):
                 handle.seek(offset)
@@ -80,7 +89,12 @@ class Publish(LabTest):
         self.source = make_file(self.path("film.mp4"), 24 * MIB)
         versions = [self.read(self.source)]
         publish = self.start(lab)
-        self.assertTrue(publish.stop_when("sealing", lambda: any(os.path.getsize(part) > 0 for part in self.spool(lab, "object.part-*"))), "it ended before it could be stopped")
+        self.assertTrue(
+            publish.stop_when(
+                "sealing", lambda: any(os.path.getsize(part) > 0 for part in self.spool(lab, "object.part-*"))
+            ),
+            "it ended before it could be stopped",
+        )
         self.collect(lab)
         self.edit()
         versions.append(self.read(self.source))
@@ -92,7 +106,12 @@ class Publish(LabTest):
         self.assertEqual(self.spool(lab, "*"), [])
         # Killed this time, edited, and repeated.
         publish = self.start(lab)
-        self.assertTrue(publish.stop_when("sealing", lambda: any(os.path.getsize(part) > 0 for part in self.spool(lab, "object.part-*"))), "it ended before it could be stopped")
+        self.assertTrue(
+            publish.stop_when(
+                "sealing", lambda: any(os.path.getsize(part) > 0 for part in self.spool(lab, "object.part-*"))
+            ),
+            "it ended before it could be stopped",
+        )
         self.collect(lab)
         publish.kill()
         self.edit(back_to=os.stat(self.source))
@@ -109,7 +128,10 @@ class Publish(LabTest):
         self.source = make_file(self.path("film.mp4"), 48 * MIB)
         versions = [self.read(self.source)]
         publish = self.start(lab)
-        imports = lambda: any(os.stat(name).st_blocks * 512 > MIB for name in glob.glob(os.path.join(lab.dir, "cache", "objects", "*.data")))
+        imports = lambda: any(
+            os.stat(name).st_blocks * 512 > MIB
+            for name in glob.glob(os.path.join(lab.dir, "cache", "objects", "*.data"))
+        )
         self.assertTrue(publish.stop_when("an upload", imports), "it ended before it could be stopped")
         self.collect(lab)
         publish.kill()
@@ -128,7 +150,10 @@ class Publish(LabTest):
     def test_twice(self):
         lab = self.begun()
         self.source = make_file(self.path("film.mp4"), 2 * MIB)
-        first, second = (lab.good("publish", self.source, "--entitle", "alice", "--json", "--progress", "none").json for _ in range(2))
+        first, second = (
+            lab.good("publish", self.source, "--entitle", "alice", "--json", "--progress", "none").json
+            for _ in range(2)
+        )
         self.collect(lab)
         self.assertNotEqual(first["root"], second["root"])
         self.assertNotEqual(first["cid"], second["cid"])
@@ -156,7 +181,9 @@ class Publish(LabTest):
         lab = self.begun()
         for number, protection in enumerate(("session", "none")):
             self.source = make_file(self.path("empty"), 0)
-            refused = lab.run("publish", self.source, "--protect", protection, "--entitle", "alice", "--progress", "none")
+            refused = lab.run(
+                "publish", self.source, "--protect", protection, "--entitle", "alice", "--progress", "none"
+            )
             self.assertEqual(refused.code, 2, refused.err)
             self.assertIn("only be published sealed", refused.err)
             self.source = make_file(self.path("one-" + protection), 1, seed=number)
@@ -168,8 +195,13 @@ class Publish(LabTest):
     def test_refusals(self):
         lab = self.begun()
         self.source = make_file(self.path("film.mp4"), MIB)
-        for options, code, words in ((("/nowhere",), 3, "No such file"), ((self.work,), 2, "directory"), ((self.source, "--protect", "perfectly"), 2, "--protect"),
-                                     ((self.source, "--entitle", "No Body"), 2, "no subscriber name"), ((self.source, "--protect", "none", "--key-out", self.path("key")), 2, "--key-out")):
+        for options, code, words in (
+            (("/nowhere",), 3, "No such file"),
+            ((self.work,), 2, "directory"),
+            ((self.source, "--protect", "perfectly"), 2, "--protect"),
+            ((self.source, "--entitle", "No Body"), 2, "no subscriber name"),
+            ((self.source, "--protect", "none", "--key-out", self.path("key")), 2, "--key-out"),
+        ):
             refused = lab.run("publish", *options, "--progress", "none")
             self.assertEqual((refused.code, refused.out), (code, ""), refused.err)
             self.assertIn(words, refused.err)
@@ -182,7 +214,10 @@ class Publish(LabTest):
         self.source = self.path("sparse")
         with open(self.source, "wb") as handle:
             handle.truncate(256 * MIB)
-        publish = subprocess.Popen([SEALCAST, "publish", self.source, "--dir", lab.dir, "--public", "--progress", "none"], stdout=subprocess.PIPE)
+        publish = subprocess.Popen(
+            [SEALCAST, "publish", self.source, "--dir", lab.dir, "--public", "--progress", "none"],
+            stdout=subprocess.PIPE,
+        )
         uri = publish.stdout.read().decode().strip()
         publish.stdout.close()
         _, status, usage = os.wait4(publish.pid, 0)

@@ -1,4 +1,5 @@
-"""RFC 8188 (aes128gcm) read by other code than that of the product: HKDF of the standard library, AES-GCM of OpenSSL's libcrypto."""
+"""RFC 8188 (aes128gcm) read by other code than that of the product: HKDF of the standard library, AES-GCM of
+OpenSSL's libcrypto."""
 import ctypes
 import hashlib
 import hmac
@@ -19,7 +20,9 @@ def aes_gcm_open(key, nonce, sealed):
     try:
         body, tag = sealed[:-TAG], sealed[-TAG:]
         out, size = ctypes.create_string_buffer(len(body) + 16), ctypes.c_int()
-        assert libcrypto.EVP_DecryptInit_ex(context, ctypes.c_void_p(libcrypto.EVP_aes_128_gcm()), None, key, nonce) == 1
+        assert (
+            libcrypto.EVP_DecryptInit_ex(context, ctypes.c_void_p(libcrypto.EVP_aes_128_gcm()), None, key, nonce) == 1
+        )
         assert libcrypto.EVP_DecryptUpdate(context, out, ctypes.byref(size), body, len(body)) == 1
         assert libcrypto.EVP_CIPHER_CTX_ctrl(context, 0x11, TAG, ctypes.c_char_p(tag)) == 1  # EVP_CTRL_AEAD_SET_TAG
         more = ctypes.c_int()

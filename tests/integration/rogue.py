@@ -1,4 +1,5 @@
-"""A SIP party of our own on a service's listener: TLS with that service's certificate, answers as it is told, and remembers what it saw."""
+"""A SIP party of our own on a service's listener: TLS with that service's certificate, answers as it is told, and
+remembers what it saw."""
 import base64
 import os
 import re
@@ -11,9 +12,9 @@ class Rogue:
     def __init__(self, lab, service, address, subject):
         """address: "127.0.0.1:5070", where the core looks for the service."""
         self.subject = subject  # "cache@sealcast.test"
-        self.play = None        # offer -> (status, reason, [headers], SDP)
-        self.seen = []          # methods, in the order they came
-        self.headers = []       # of each
+        self.play = None  # offer -> (status, reason, [headers], SDP)
+        self.seen = []  # methods, in the order they came
+        self.headers = []  # of each
         self.offer = ""
         self.lock = threading.Lock()
         host, port = address.rsplit(":", 1)
@@ -101,7 +102,15 @@ class Rogue:
         to = named("to", "t")[0]
         if "tag=" not in to:
             to += ";tag=rogue"
-        out = [f"SIP/2.0 {status} {reason}", *named("via", "v"), *named("record-route"), *named("from", "f"), to, *named("call-id", "i"), *named("cseq")]
+        out = [
+            f"SIP/2.0 {status} {reason}",
+            *named("via", "v"),
+            *named("record-route"),
+            *named("from", "f"),
+            to,
+            *named("call-id", "i"),
+            *named("cseq"),
+        ]
         out += [f"Contact: <sip:{self.subject.split('@')[0]}@{self.address};transport=tls>", *headers]
         if sdp:
             out.append("Content-Type: application/sdp")
@@ -112,9 +121,21 @@ class Rogue:
         if crypto is None:
             crypto = [good_line(1)]
         host = self.address.rsplit(":", 1)[0]
-        lines = ["v=0", f"o=- 1 1 IN IP4 {host}", "s=-", f"c=IN IP4 {host}", "t=0 0", f"m=application {self.media.getsockname()[1] if port is None else port} {profile} 98",
-                 "a=rtpmap:98 vnd.p2pcds.ppspp/1000000", "a=rtcp-fb:* ack ccfb", "a=fmtp:98 ver=1; cam=2; mhf=2; maxdg=1204; ig=run; role=both", *crypto,
-                 "a=ssrc:305419896 cname:rogue", "a=rtcp-mux", "a=sendrecv"]
+        lines = [
+            "v=0",
+            f"o=- 1 1 IN IP4 {host}",
+            "s=-",
+            f"c=IN IP4 {host}",
+            "t=0 0",
+            f"m=application {self.media.getsockname()[1] if port is None else port} {profile} 98",
+            "a=rtpmap:98 vnd.p2pcds.ppspp/1000000",
+            "a=rtcp-fb:* ack ccfb",
+            "a=fmtp:98 ver=1; cam=2; mhf=2; maxdg=1204; ig=run; role=both",
+            *crypto,
+            "a=ssrc:305419896 cname:rogue",
+            "a=rtcp-mux",
+            "a=sendrecv",
+        ]
         return "\r\n".join(line for line in lines if not line.startswith(tuple(without) or ("?",))) + "\r\n"
 
 

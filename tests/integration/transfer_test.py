@@ -1,4 +1,5 @@
-"""Two subscribers and a cache, for each protection: the first takes from the cache, the second from both; the third may not."""
+"""Two subscribers and a cache, for each protection: the first takes from the cache, the second from both; the third
+may not."""
 import os
 
 from harness import LabTest, main, make_file, sha256
@@ -34,7 +35,10 @@ class Transfer(LabTest):
     def test_sealed_session(self):
         lab = self.everything("sealed+session", "AEAD_AES_128_GCM")
         audit = lab.good("audit", "query", "--json").json["audit"]
-        self.assertEqual({(line["subscriber"], line["status"]) for line in audit}, {("sip:alice@sealcast.test", 200), ("sip:bob@sealcast.test", 200)})
+        self.assertEqual(
+            {(line["subscriber"], line["status"]) for line in audit},
+            {("sip:alice@sealcast.test", 200), ("sip:bob@sealcast.test", 200)},
+        )
 
     def test_sealed(self):
         self.everything("sealed", "")

@@ -7,16 +7,35 @@
 Each finding is one line "file:line: sentence" on stdout; the exit code is 1 when there is one.
 """
 import argparse
+import concurrent.futures
 import fnmatch
+import os
 import pathlib
 import re
+import shutil
+import subprocess
 import sys
 import tempfile
 
-# --- the picture of docs/architecture.md ---------------------------------------------------------------------------------------------
+# --- the picture of docs/architecture.md ----------------------------------------------------------
 
-LAYERS = {"base": 0, "crypto": 1, "content": 2, "rtp": 2, "sdp": 2, "ppspp": 2, "keys": 2, "tracking": 2, "swarm": 3, "os": 3, "io": 4, "sip": 4, "store": 4,
-          "roles": 5, "apps": 6}
+LAYERS = {
+    "base": 0,
+    "crypto": 1,
+    "content": 2,
+    "rtp": 2,
+    "sdp": 2,
+    "ppspp": 2,
+    "keys": 2,
+    "tracking": 2,
+    "swarm": 3,
+    "os": 3,
+    "io": 4,
+    "sip": 4,
+    "store": 4,
+    "roles": 5,
+    "apps": 6,
+}
 # Arrows inside a layer; all others there are forbidden. A new one needs an ADR.
 SIDEWAYS = {("ppspp", "content"), ("keys", "content"), ("tracking", "content"), ("sdp", "rtp"), ("sip", "io")}
 SANS_IO = [module for module, layer in LAYERS.items() if layer <= 3 and module != "os"]
@@ -25,7 +44,11 @@ SANS_IO = [module for module, layer in LAYERS.items() if layer <= 3 and module !
 FOREIGN = [
     ("openssl/*", ["src/crypto/*"], "crypto is the only place that names OpenSSL"),
     ("openssl/*", ["src/sip/preflight.cpp"], "the TLS handshake that says why the SIP library's fails (ADR 1)"),
-    ("openssl/*", ["src/sip/core.cpp"], "says which TLS file cannot be read; the SIP library says only that it cannot listen"),
+    (
+        "openssl/*",
+        ["src/sip/core.cpp"],
+        "says which TLS file cannot be read; the SIP library says only that it cannot listen",
+    ),
     ("intel-ipsec-mb.h", ["src/crypto/*"], "crypto is the only place that names ipsec-mb"),
     ("sofia-sip/*", ["src/sip/*"], "the SIP stack is behind sip/agent.hpp and sip/core.hpp (ADR 1)"),
     ("sqlite3.h", ["src/store/*"], "the database is behind store/database.hpp"),
@@ -41,25 +64,47 @@ FOREIGN = [
 ]
 
 # L0-L3 touch no socket, file, thread, clock or random device.
-BANNED_HEADERS = """thread mutex shared_mutex condition_variable future semaphore latch barrier stop_token fstream iostream filesystem ctime time.h
- unistd.h fcntl.h poll.h pthread.h signal.h csignal netdb.h ifaddrs.h dirent.h sys/* netinet/* arpa/* net/* linux/*""".split()
+BANNED_HEADERS = """thread mutex shared_mutex condition_variable future semaphore latch barrier stop_token fstream
+ iostream filesystem ctime time.h unistd.h fcntl.h poll.h pthread.h
+ signal.h csignal netdb.h ifaddrs.h dirent.h sys/* netinet/* arpa/* net/* linux/*""".split()
 BANNED_CODE = [
-    (r"\b(?:steady_clock|system_clock|high_resolution_clock|utc_clock|file_clock)\b", "reads a clock: time is an argument"),
-    (r"\bclock_gettime\s*\(|\bgettimeofday\s*\(|(?<![\w.>])(?:std::|::)?time\s*\(\s*(?:nullptr|NULL|0|&)", "reads a clock: time is an argument"),
-    (r"\brandom_device\b|\bgetrandom\s*\(|\bRAND_(?:priv_)?bytes\b|(?<![\w.>])s?rand\s*\(", "uses a random device: the source is an argument"),
+    (
+        r"\b(?:steady_clock|system_clock|high_resolution_clock|utc_clock|file_clock)\b",
+        "reads a clock: time is an argument",
+    ),
+    (
+        r"\bclock_gettime\s*\(|\bgettimeofday\s*\(|(?<![\w.>])(?:std::|::)?time\s*\(\s*(?:nullptr|NULL|0|&)",
+        "reads a clock: time is an argument",
+    ),
+    (
+        r"\brandom_device\b|\bgetrandom\s*\(|\bRAND_(?:priv_)?bytes\b|(?<![\w.>])s?rand\s*\(",
+        "uses a random device: the source is an argument",
+    ),
     (r"\bgetenv\s*\(|\bsetenv\s*\(", "reads the environment"),
     (r"\bsleep_for\b|\bsleep_until\b|\bu?sleep\s*\(|\bnanosleep\s*\(", "sleeps"),
     (r"\bstd::(?:j?thread|async|mutex|shared_mutex|recursive_mutex|condition_variable)\b", "uses threads"),
     (r"\bfopen\s*\(|\bstd::[io]?fstream\b|\bstd::(?:cout|cerr|clog|cin)\b|\bf?printf\s*\(", "does input or output"),
-    (r"(?<![\w.>])::(?:socket|connect|bind|send|recv|sendto|recvfrom|sendmsg|recvmsg|open|close|read|write|mmap)\s*\(", "makes a system call"),
+    (
+        r"(?<![\w.>])::(?:socket|connect|bind|send|recv|sendto|recvfrom|sendmsg|recvmsg|open|close|read|write|mmap)"
+        r"\s*\(",
+        "makes a system call",
+    ),
 ]
 SANS_IO_EXEMPT = {("src/base/assert.hpp", "does input or output"): "the last words of a process that is about to end"}
+
+COLUMNS = 120
+# Markdown is read rendered, and a row of a table cannot be broken; the corpus is data; the licence is not ours.
+COLUMN_SUFFIXES = (".hpp", ".cpp", ".py", ".sh", ".cmake", ".txt", ".toml", ".json", ".service", ".target", "")
+CLANG_FORMAT = "clang-format-14"  # the one of Debian 12: other versions write some lines otherwise
 
 SIZES = {"header": 400, "source": 700, "test": 800, "function": 60, "switch": 100}
 
 # What reads octets from outside, besides every parse_*: each must be called by a harness in tests/fuzz.
-DECODERS = r"(?:parse|parse_\w+|verify_\w+|jws_verify\w*|jws_peek|jws_of_body|jwe_decrypt|unprotect|unprotect_rtcp|open_metadata|is_sealed_header|check_answer|check_against|" \
-           r"rid_of_\w+|from_(?:jwk|pem|octets|coordinates)|classify|sender_ssrc|decide|printable|safe_file_name|is_utf8)"
+DECODERS = (
+    r"(?:parse|parse_\w+|verify_\w+|jws_verify\w*|jws_peek|jws_of_body|"
+    r"jwe_decrypt|unprotect|unprotect_rtcp|open_metadata|is_sealed_header|check_answer|check_against|"
+    r"rid_of_\w+|from_(?:jwk|pem|octets|coordinates)|classify|sender_ssrc|decide|printable|safe_file_name|is_utf8)"
+)
 FUZZ_EXEMPT = {
     "sdp::check_answer": None,  # not exempt; listed so that its qualified name is looked for (keys has one too)
     "keys::check_answer": None,
@@ -67,16 +112,33 @@ FUZZ_EXEMPT = {
 }
 FUZZ_MODULES = SANS_IO
 
-DOCS = ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/threat-model.md", "docs/operations.md", "docs/protocol.md"]
+DOCS = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/architecture.md",
+    "docs/threat-model.md",
+    "docs/operations.md",
+    "docs/protocol.md",
+]
 TREES = "src|apps|tests|docs|scripts|cmake|packaging|bench"
 
 # Words of other systems for what docs/glossary.md names.
-WRONG_WORDS = {"torrent": "content", "infohash": "swarm id", "bitfield": "bitmap", "manifest": "description", "leecher": "leech", "kms": "key service"}
+WRONG_WORDS = {
+    "torrent": "content",
+    "infohash": "swarm id",
+    "bitfield": "bitmap",
+    "manifest": "description",
+    "leecher": "leech",
+    "kms": "key service",
+}
 # A path of somebody's machine; put together here so that this file does not hold one.
-MACHINE_PATH = re.compile(r"(?<![\w.])/(?:" + "|".join(["wo" + "rk", "ho" + "me", "ro" + "ot", "Us" + "ers"]) + r")/[\w.-]+")
+MACHINE_PATH = re.compile(
+    r"(?<![\w.])/(?:" + "|".join(["wo" + "rk", "ho" + "me", "ro" + "ot", "Us" + "ers"]) + r")/[\w.-]+"
+)
 
 
-# --- reading -------------------------------------------------------------------------------------------------------------------------
+# --- reading --------------------------------------------------------------------------------------
+
 
 class Tree:
     """The repository below `root`; paths are relative, with forward slashes."""
@@ -85,8 +147,9 @@ class Tree:
         self.root = pathlib.Path(root)
 
     def files(self, *folders, suffixes=(".hpp", ".cpp")):
+        """Below these folders; "." means the files of the root itself."""
         for folder in folders:
-            for path in sorted((self.root / folder).rglob("*")):
+            for path in sorted((self.root / folder).glob("*") if folder == "." else (self.root / folder).rglob("*")):
                 if path.is_file() and path.suffix in suffixes:
                     yield path.relative_to(self.root).as_posix()
 
@@ -94,7 +157,11 @@ class Tree:
         return (self.root / name).read_text(encoding="utf-8")
 
     def exists(self, pattern):
-        return (self.root / pattern).exists() if not any(c in pattern for c in "*?") else next(self.root.glob(pattern), None) is not None
+        return (
+            (self.root / pattern).exists()
+            if not any(c in pattern for c in "*?")
+            else next(self.root.glob(pattern), None) is not None
+        )
 
 
 def module_of(name):
@@ -111,12 +178,14 @@ TOKENS = re.compile(r'//[^\n]*|/\*.*?\*/|R"(\w*)\(.*?\)\1"|"(?:\\.|[^"\\\n])*"|\
 
 def bare(text):
     """Code without comments and without what stands in quotes; lines keep their numbers. 1'000 keeps its quote."""
+
     def blank(match):
         found = match.group(0)
         if found[0] == "'" and match.start() > 0 and text[match.start() - 1].isalnum():
             return found
         lines = "\n" * found.count("\n")
         return " " + lines if found.startswith(("//", "/*")) else found[0] * 2 + lines
+
     return TOKENS.sub(blank, text)
 
 
@@ -133,7 +202,8 @@ def matches(name, patterns):
     return any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
 
 
-# --- checks: each yields findings ----------------------------------------------------------------------------------------------------
+# --- checks: each yields findings -----------------------------------------------------------------
+
 
 def layers(tree):
     for name in tree.files("src", "apps"):
@@ -183,12 +253,13 @@ def without_templates(head):
         while end < len(head) and depth > 0:
             depth += {"<": 1, ">": -1}.get(head[end], 0)
             end += 1
-        head = head[:at.start()] + head[end:]
+        head = head[: at.start()] + head[end:]
     return head
 
 
 def kind_of_block(head):
-    """What the "{" behind `head` opens at namespace or class level: scope, function, member (an initialiser in a constructor's list), data."""
+    """What the "{" behind `head` opens at namespace or class level: scope, function, member (an initialiser in a
+    constructor's list), data."""
     head = without_templates(head).strip()
     if re.search(r"\bnamespace\b", head) or re.match(r"extern\b[^()]*$", head):
         return "scope"
@@ -196,7 +267,11 @@ def kind_of_block(head):
         return "scope"
     if "(" not in head or re.search(r"\benum\b", head):
         return "data"
-    if head.endswith(")") or re.search(r"(\b(const|noexcept|override|final|mutable|try)|&)$", head) or "->" in head[head.rfind(")"):]:
+    if (
+        head.endswith(")")
+        or re.search(r"(\b(const|noexcept|override|final|mutable|try)|&)$", head)
+        or "->" in head[head.rfind(")") :]
+    ):
         return "function"
     if re.search(r"\)[^()]*:", head) and re.search(r"[\w>]$", head):
         return "member"
@@ -217,7 +292,7 @@ def functions(text):
         elif c == "}" and stack:
             kind, start = stack.pop()
             if kind == "function":
-                body = code[start:at + 1]
+                body = code[start : at + 1]
                 yield line_of(code, start), body.count("\n") + 1, body
             if kind in ("scope", "function", "data") and (not stack or stack[-1][0] == "scope"):
                 head_from = at + 1
@@ -277,7 +352,11 @@ def parsers_have_fuzzers(tree):
             wanted = "json::parse"
         if not re.search(r"\b" + re.escape(wanted) + r"\(", harnesses):
             yield f"{name}:{line}: no harness in tests/fuzz calls {wanted}()"
-    written = re.search(r"set\(harnesses([^)]*)\)", tree.text("tests/fuzz/CMakeLists.txt")) if tree.exists("tests/fuzz/CMakeLists.txt") else None
+    written = (
+        re.search(r"set\(harnesses([^)]*)\)", tree.text("tests/fuzz/CMakeLists.txt"))
+        if tree.exists("tests/fuzz/CMakeLists.txt")
+        else None
+    )
     listed = set(written.group(1).split()) if written else set()
     for name in tree.files("tests/fuzz", suffixes=(".cpp",)):
         stem = pathlib.PurePosixPath(name).stem
@@ -332,45 +411,145 @@ def words(tree):
             code = bare(text)
             for wrong, right in WRONG_WORDS.items():
                 for found in re.finditer(rf"(?i)(?:\b|_|(?<=[a-z])(?=[A-Z])){wrong}(?:\b|_|s\b|(?=[A-Z]))", code):
-                    yield f"{name}:{line_of(code, found.start())}: \"{wrong}\" is called {right} here (docs/glossary.md)"
+                    at = line_of(code, found.start())
+                    yield f"{name}:{at}: \"{wrong}\" is called {right} here (docs/glossary.md)"
 
 
-CHECKS = {"layers": layers, "sans-io": sans_io, "sizes": sizes, "parsers-have-fuzzers": parsers_have_fuzzers, "docs-paths": docs_paths, "headers": headers,
-          "words": words}
+def columns(tree):
+    for name in tree.files(*TREES.split("|"), ".ci", ".", suffixes=COLUMN_SUFFIXES):
+        if "/corpus/" in name or name.startswith("docs/"):
+            continue
+        for line, text in enumerate(tree.text(name).split("\n"), 1):
+            if len(text) > COLUMNS:
+                yield f"{name}:{line}: {len(text)} columns; the limit is {COLUMNS}"
 
-# --- self-test: files that must be found, and how often; then files that must not be ---------------------------------------------------
+
+def code_format(tree):
+    """What clang-format would write otherwise. It is a dependency (scripts/setup): without it nothing is skipped."""
+    sources = list(tree.files("src", "apps", "tests", "bench"))
+    program = shutil.which(CLANG_FORMAT)
+    if not program:
+        yield f"scripts/setup:1: {CLANG_FORMAT} is missing; scripts/setup installs it"
+        return
+    style = "--style=file:" + str(pathlib.Path(__file__).resolve().parents[2] / ".clang-format")
+    run = [program, "--dry-run", style]
+    parts = [sources[at : at + 50] for at in range(0, len(sources), 50)]
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        said = list(pool.map(lambda part: subprocess.run(run + part, cwd=tree.root, capture_output=True), parts))
+    seen = set()
+    for found in re.finditer(r"^(\S+?):(\d+):\d+: ", "".join(one.stderr.decode() for one in said), re.M):
+        name, line = found.groups()
+        if name not in seen:
+            seen.add(name)
+            yield f"{name}:{line}: not as {CLANG_FORMAT} -i writes it"
+    if any(one.returncode != 0 for one in said):
+        yield f".clang-format:1: {CLANG_FORMAT} fails: " + " ".join(one.stderr.decode()[:200] for one in said)
+
+
+CHECKS = {
+    "layers": layers,
+    "sans-io": sans_io,
+    "sizes": sizes,
+    "parsers-have-fuzzers": parsers_have_fuzzers,
+    "docs-paths": docs_paths,
+    "headers": headers,
+    "words": words,
+    "columns": columns,
+    "format": code_format,
+}
+
+# --- self-test: files that must be found, and how often; then files that must not be --------------
 
 LONG = "void f() {\n" + "  g();\n" * 61 + "}\n"
 BAD = [
     ("layers", {"src/base/a.cpp": '#include "swarm/engine.hpp"\n'}, 1),
     ("layers", {"src/rtp/a.cpp": '#include "content/bitmap.hpp"\n#include "sdp/parse.hpp"\n'}, 2),
-    ("layers", {"src/io/a.cpp": '#include "sip/agent.hpp"\n#include "store/database.hpp"\n#include "roles/trust.hpp"\n'}, 3),
+    (
+        "layers",
+        {"src/io/a.cpp": '#include "sip/agent.hpp"\n#include "store/database.hpp"\n#include "roles/trust.hpp"\n'},
+        3,
+    ),
     ("layers", {"src/swarm/a_test.cpp": '#include "io/loop.hpp"\n'}, 1),
-    ("layers", {"src/keys/a.cpp": "#include <openssl/evp.h>\n", "src/io/b.cpp": "#include <sofia-sip/su.h>\n#include <boost/beast.hpp>\n"}, 3),
+    (
+        "layers",
+        {
+            "src/keys/a.cpp": "#include <openssl/evp.h>\n",
+            "src/io/b.cpp": "#include <sofia-sip/su.h>\n#include <boost/beast.hpp>\n",
+        },
+        3,
+    ),
     ("layers", {"src/sip/other.cpp": "#include <openssl/ssl.h>\n", "src/roles/a.cpp": "#include <sqlite3.h>\n"}, 2),
     ("layers", {"src/base/a.hpp": "#include <nlohmann/json.hpp>\n#include <tl/expected.hpp>\n"}, 2),
     ("layers", {"src/rtp/srtp.cpp": "#include <srtp2/srtp.h>\n#include <gtest/gtest.h>\n"}, 2),
     ("layers", {"src/news/a.cpp": "", "src/io/c.cpp": '#include "local.hpp"\n#include "crypto/detail/x.hpp"\n'}, 3),
-    ("sans-io", {"src/swarm/a.cpp": "#include <thread>\n#include <sys/socket.h>\n#include <fstream>\n#include <filesystem>\n#include <mutex>\n"}, 5),
+    (
+        "sans-io",
+        {
+            "src/swarm/a.cpp": "#include <thread>\n#include <sys/socket.h>\n#include <fstream>\n"
+            "#include <filesystem>\n#include <mutex>\n"
+        },
+        5,
+    ),
     ("sans-io", {"src/content/a.cpp": "auto t = std::chrono::steady_clock::now();\nauto u = time(nullptr);\n"}, 2),
     ("sans-io", {"src/keys/a.cpp": 'std::random_device d;\nauto e = std::getenv("X");\nint r = rand();\n'}, 3),
-    ("sans-io", {"src/base/a.cpp": "std::this_thread::sleep_for(1s);\nstd::cerr << 1;\nauto s = ::socket(1, 2, 3);\n"}, 3),
+    (
+        "sans-io",
+        {"src/base/a.cpp": "std::this_thread::sleep_for(1s);\nstd::cerr << 1;\nauto s = ::socket(1, 2, 3);\n"},
+        3,
+    ),
     ("sizes", {"src/io/a.hpp": "//\n" * 401, "src/io/a.cpp": "//\n" * 701, "src/io/a_test.cpp": "//\n" * 801}, 3),
-    ("sizes", {"src/io/a.cpp": LONG, "src/io/b.cpp": "namespace x {\nA::A(int b) : c_{b}, d_(b) {\n" + "  g();\n" * 61 + "}\n}\n"}, 2),
-    ("sizes", {"src/io/a.cpp": "template <class T>\nvoid f(T t) {\n" + "  case 1: case 2: case 3: case 4: case 5:\n" * 101 + "}\n"}, 1),
+    (
+        "sizes",
+        {
+            "src/io/a.cpp": LONG,
+            "src/io/b.cpp": "namespace x {\nA::A(int b) : c_{b}, d_(b) {\n" + "  g();\n" * 61 + "}\n}\n",
+        },
+        2,
+    ),
+    (
+        "sizes",
+        {
+            "src/io/a.cpp": "template <class T>\nvoid f(T t) {\n"
+            + "  case 1: case 2: case 3: case 4: case 5:\n" * 101
+            + "}\n"
+        },
+        1,
+    ),
     ("sizes", {"src/io/a.hpp": "struct S {\n  int f() const {\n" + "    if (a) { b({1}); }\n" * 61 + "  }\n};\n"}, 1),
     ("sizes", {"tests/lint/size_allow.txt": "src/io/a.cpp\n", "src/io/a.cpp": ""}, 1),
-    ("parsers-have-fuzzers", {"src/sdp/a.hpp": "Result<X> parse(std::string_view text);\nstd::optional<Y> parse_y(std::string_view t);\n",
-                              "tests/fuzz/a.cpp": "json::parse(x); // parse_y(x)\n"}, 2),
-    ("parsers-have-fuzzers", {"tests/fuzz/a.cpp": "int LLVMFuzzerTestOneInput(int);\n", "tests/fuzz/CMakeLists.txt": "set(harnesses b)\n"}, 1),
-    ("docs-paths", {"docs/architecture.md": "see src/none.cpp, src/io/*.hpp and `io::Nothing::here`\n", "src/io/a.cpp": ""}, 3),
-    ("headers", {"src/io/a.hpp": "// first\n#pragma once\n", "src/io/b.cpp": "int a;\t\n", "src/io/c.cpp": "int a;"}, 3),
+    (
+        "parsers-have-fuzzers",
+        {
+            "src/sdp/a.hpp": "Result<X> parse(std::string_view text);\nstd::optional<Y> parse_y(std::string_view t);\n",
+            "tests/fuzz/a.cpp": "json::parse(x); // parse_y(x)\n",
+        },
+        2,
+    ),
+    (
+        "parsers-have-fuzzers",
+        {"tests/fuzz/a.cpp": "int LLVMFuzzerTestOneInput(int);\n", "tests/fuzz/CMakeLists.txt": "set(harnesses b)\n"},
+        1,
+    ),
+    (
+        "docs-paths",
+        {"docs/architecture.md": "see src/none.cpp, src/io/*.hpp and `io::Nothing::here`\n", "src/io/a.cpp": ""},
+        3,
+    ),
+    (
+        "headers",
+        {"src/io/a.hpp": "// first\n#pragma once\n", "src/io/b.cpp": "int a;\t\n", "src/io/c.cpp": "int a;"},
+        3,
+    ),
     ("headers", {"src/io/d.hpp": "#pragma once\n", "src/io/d.cpp": '#include <vector>\n#include "io/d.hpp"\n'}, 1),
     ("words", {"src/io/a.hpp": "struct TorrentFile; int bitfield_size; void read_manifest();\n"}, 3),
     ("words", {"docs/a.md": "see /wo" + "rk/main\n"}, 1),
+    ("columns", {"src/io/a.cpp": "// " + "x" * 118 + "\n", "scripts/run": "#\n" + "é" * 121 + "\n"}, 2),
+    ("columns", {"CMakeLists.txt": "#" * 121, ".ci/run": "#" * 121, "tests/a_test.py": "#" * 121 + "\n"}, 3),
+    ("format", {"src/io/a.cpp": "int  a;\nint  b;\n", "tests/support/b.hpp": "#pragma once\nint* f( int a);\n"}, 2),
 ]
 GOOD = {
-    "src/base/a.hpp": "#pragma once\n// steady_clock::now is not used\nconstexpr auto k = \"time(nullptr)\"; int runtime(int); auto n = 1'000;\n",
+    "src/base/a.hpp": "#pragma once\n// steady_clock::now is not used\n"
+    "constexpr auto k = \"time(nullptr)\"; int runtime(int); auto n = 1'000;\n",
     "src/base/result.hpp": "#pragma once\n#include <tl/expected.hpp>\n",
     "src/crypto/a.cpp": "#include <openssl/evp.h>\n#include <vector>\n#include \"base/a.hpp\"\n",
     "src/sdp/a.hpp": "#pragma once\n#include \"rtp/suite.hpp\"\nExpected<int, E> parse(std::string_view text);\n",
@@ -378,12 +557,22 @@ GOOD = {
     "src/io/http_server.cpp": "#include <boost/beast.hpp>\n#include \"swarm/engine.hpp\"\n",
     "src/swarm/a_test.cpp": "#include <gtest/gtest.h>\n#include <thread>\n#include \"tests/support/x.hpp\"\n",
     "apps/sealcast/a.cpp": "#include \"local.hpp\"\n#include <CLI/CLI.hpp>\nint x[] = {\n" + "  1,\n" * 80 + "};\n",
-    "src/io/b.cpp": "enum class E {\n" + "  a,\n" * 70 + "};\n" + "void f() {\n" + "  g();\n" * 58 + "}\n" * 1 + "void h(int x) {\n  switch (x) {\n"
-                    + "    case 1: case 2: case 3: case 4: case 5: g();\n" * 90 + "  }\n}\n",
+    "src/io/b.cpp": "enum class E {\n"
+    + "  a,\n" * 70
+    + "};\n"
+    + "void f() {\n"
+    + "  g();\n" * 58
+    + "}\n" * 1
+    + "void h(int x) {\n  switch (x) {\n"
+    + "    case 1: case 2: case 3: case 4: case 5: g();\n" * 90
+    + "  }\n}\n",
     "tests/fuzz/a.cpp": "int LLVMFuzzerTestOneInput(int) { return sdp::parse(x); }\n",
     "tests/fuzz/CMakeLists.txt": "set(harnesses a)\n",
     "docs/architecture.md": "src/sdp/a.* and src/io and `base::k`; lab/src/none\n",
+    "scripts/run": "é" * 120 + "\n",
+    "docs/long.md": "a" * 200 + "\n",
 }
+WELL_FORMATTED = {"src/io/a.cpp": "int a;\nvoid f(int* b) {\n  g(b);\n}\n"}
 
 
 def grow(folder, files):
@@ -404,8 +593,9 @@ def self_test():
             print(f"self-test {number} ({check}): {len(found)} findings instead of {wanted}", *found, sep="\n  ")
     with tempfile.TemporaryDirectory() as folder:
         tree = grow(folder, GOOD)
+        formatted = grow(pathlib.Path(folder) / "formatted", WELL_FORMATTED)
         for check in CHECKS:
-            found = list(CHECKS[check](tree))
+            found = list(CHECKS[check](formatted if check == "format" else tree))
             if found:
                 failures += 1
                 print(f"self-test: {check} finds what is no fault", *found, sep="\n  ")
