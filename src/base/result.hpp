@@ -19,6 +19,7 @@ enum class ErrorCode : int {
   disk_full = 9,
   negotiation = 10,     // offer/answer failed: the rule and the side are named
   authentication = 11,  // the core refused the identity
+  unavailable = 12,     // a store is locked or fails for the moment: no verdict about anything, the same again later
 };
 
 // One sentence for a person, with what was wrong and where. `rule` and `side` are set for negotiation failures.

@@ -292,12 +292,14 @@ io::HttpResponse CacheApi::audit(const io::HttpRequest& request) {
   std::int64_t after = 0;
   if (constexpr std::string_view name = "after="; request.query.starts_with(name))
     std::from_chars(request.query.data() + name.size(), request.query.data() + request.query.size(), after);
-  auto rows = cache_.library().log_store().audit(after, k_audit_page);
+  auto rows = cache_.library().audit_log().after(after, k_audit_page);
   if (!rows) return error(rows.error());
   json::Array lines;
   for (auto& row : *rows)
     lines.push_back(json::Object{{"seq", row.sequence},
                                  {"time", row.time},
+                                 {"event", row.event},
+                                 {"who", row.who},
                                  {"subscriber", row.subscriber},
                                  {"root", row.root},
                                  {"request", row.request},

@@ -49,7 +49,7 @@ class CacheLibrary {
 
   CachedContent* find(const crypto::Digest& root);
   const std::map<crypto::Digest, CachedContent>& contents() const { return contents_; }
-  store::Contents& log_store() { return *store_; }  // the audit log
+  store::AuditLog audit_log() { return store_->audit_log(); }
 
  private:
   Status load_master_key();

@@ -396,10 +396,10 @@ void CacheRole::answer_key_request(sip::RequestId id, const sip::Request& reques
   auto decision = key_service_->decide(os::unix_now(), request.asserted_identity, request.device, request.body, *this);
   auto& a = decision.audit;
   // What is not in the log was not decided: no key leaves without its line.
-  auto logged =
-      decision.for_the_log
-          ? library_.log_store().append_audit({0, a.time, a.subscriber, a.root, a.request, a.status, a.reason})
-          : Status{};
+  auto logged = decision.for_the_log
+                    ? library_.audit_log().append(
+                          {0, a.time, "key-request", a.subscriber, a.subscriber, a.root, a.request, a.status, a.reason})
+                    : Status{};
   if (!logged) {
     log(LogLevel::error, "cache", "audit: " + logged.error().message);
     return agent_->reply(id, {500, "The audit log cannot be written", {}, {}, {}});

@@ -28,13 +28,13 @@ constexpr const char* k_schema =
 }  // namespace
 
 Result<Contents> Contents::open(const std::filesystem::path& file) {
-  SEALCAST_TRY_ASSIGN(auto database, Database::open(file, {k_schema}));
+  SEALCAST_TRY_ASSIGN(auto database, Database::open(file, {k_schema, AuditLog::k_version_2}));
   return Contents(std::move(database));
 }
 
 Status Contents::put_description(const crypto::Digest& root, std::string_view description) {
   return database_
-      .query(
+      ->query(
           "INSERT INTO content (root, description) VALUES (?, ?) ON CONFLICT (root) DO UPDATE SET description = "
           "excluded.description")
       .bind(ByteView(root))
@@ -42,15 +42,15 @@ Status Contents::put_description(const crypto::Digest& root, std::string_view de
       .run();
 }
 Status Contents::put_access(const crypto::Digest& root, std::string_view access) {
-  return database_.query("UPDATE content SET access = ? WHERE root = ?").bind(access).bind(ByteView(root)).run();
+  return database_->query("UPDATE content SET access = ? WHERE root = ?").bind(access).bind(ByteView(root)).run();
 }
 Status Contents::put_state(const crypto::Digest& root, std::string_view state) {
-  return database_.query("UPDATE content SET state = ? WHERE root = ?").bind(state).bind(ByteView(root)).run();
+  return database_->query("UPDATE content SET state = ? WHERE root = ?").bind(state).bind(ByteView(root)).run();
 }
 Status Contents::put_key(const crypto::Digest& root, ByteView wrapped, std::int64_t not_before) {
   static const std::uint8_t none = 0;
   ByteView blob = wrapped.empty() ? ByteView(&none, 0) : wrapped;
-  return database_.query("UPDATE content SET wrapped_key = ?, not_before = ? WHERE root = ?")
+  return database_->query("UPDATE content SET wrapped_key = ?, not_before = ? WHERE root = ?")
       .bind(blob)
       .bind(not_before)
       .bind(ByteView(root))
@@ -59,7 +59,7 @@ Status Contents::put_key(const crypto::Digest& root, ByteView wrapped, std::int6
 
 Result<std::optional<ContentRow>> Contents::find(const crypto::Digest& root) {
   auto query =
-      database_.query("SELECT root, description, access, state, wrapped_key, not_before FROM content WHERE root = ?");
+      database_->query("SELECT root, description, access, state, wrapped_key, not_before FROM content WHERE root = ?");
   SEALCAST_TRY_ASSIGN(bool found, query.bind(ByteView(root)).step());
   if (!found) return std::nullopt;
   return row_of(query);
@@ -68,7 +68,7 @@ Result<std::optional<ContentRow>> Contents::find(const crypto::Digest& root) {
 Result<std::vector<ContentRow>> Contents::list() {
   std::vector<ContentRow> out;
   auto query =
-      database_.query("SELECT root, description, access, state, wrapped_key, not_before FROM content ORDER BY root");
+      database_->query("SELECT root, description, access, state, wrapped_key, not_before FROM content ORDER BY root");
   for (;;) {
     SEALCAST_TRY_ASSIGN(bool found, query.step());
     if (!found) return out;
@@ -77,33 +77,7 @@ Result<std::vector<ContentRow>> Contents::list() {
 }
 
 Status Contents::remove(const crypto::Digest& root) {
-  return database_.query("DELETE FROM content WHERE root = ?").bind(ByteView(root)).run();
-}
-
-Status Contents::append_audit(const AuditRow& row) {
-  return database_
-      .query("INSERT INTO audit (time, subscriber, root, request, status, reason) VALUES (?, ?, ?, ?, ?, ?)")
-      .bind(row.time)
-      .bind(row.subscriber)
-      .bind(row.root)
-      .bind(row.request)
-      .bind(std::int64_t{row.status})
-      .bind(row.reason)
-      .run();
-}
-
-Result<std::vector<AuditRow>> Contents::audit(std::int64_t after, std::size_t most) {
-  std::vector<AuditRow> out;
-  auto query = database_.query(
-      "SELECT sequence, time, subscriber, root, request, status, reason FROM audit WHERE sequence > ? ORDER BY "
-      "sequence LIMIT ?");
-  query.bind(after).bind(static_cast<std::int64_t>(most));
-  for (;;) {
-    SEALCAST_TRY_ASSIGN(bool found, query.step());
-    if (!found) return out;
-    out.push_back({query.integer(0), query.integer(1), query.text(2), query.text(3), query.text(4),
-                   static_cast<int>(query.integer(5)), query.text(6)});
-  }
+  return database_->query("DELETE FROM content WHERE root = ?").bind(ByteView(root)).run();
 }
 
 }  // namespace sealcast::store

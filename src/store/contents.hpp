@@ -2,7 +2,7 @@
 // Contents as a tracker (catalogue) or a cache knows them: description, entitlement, and at a cache the wrapped key and
 // the state of the object; and the audit log.
 #include "crypto/hash.hpp"
-#include "store/database.hpp"
+#include "store/audit.hpp"
 
 namespace sealcast::store {
 
@@ -13,13 +13,6 @@ struct ContentRow {
   std::string state;        // cache: "described", "importing", "offered", "damaged"
   Bytes wrapped_key;        // cache: under the master key; empty: none
   std::int64_t not_before = 0;
-};
-
-struct AuditRow {
-  std::int64_t sequence = 0, time = 0;
-  std::string subscriber, root, request;
-  int status = 0;
-  std::string reason;
 };
 
 class Contents {
@@ -34,12 +27,17 @@ class Contents {
   Result<std::vector<ContentRow>> list();
   Status remove(const crypto::Digest& root);
 
-  Status append_audit(const AuditRow& row);  // its sequence is given by the log
-  Result<std::vector<AuditRow>> audit(std::int64_t after, std::size_t most);
+  // In the same database: what is changed and its line can be one transaction.
+  AuditLog audit_log() { return AuditLog(*database_); }
+  template <class Work>
+  Status transaction(Work work) {
+    return database_->transaction(std::move(work));
+  }
+  void set_patience(Duration patience) { database_->set_patience(patience); }
 
  private:
-  explicit Contents(Database database) : database_(std::move(database)) {}
-  Database database_;
+  explicit Contents(Database database) : database_(std::make_unique<Database>(std::move(database))) {}
+  std::unique_ptr<Database> database_;
 };
 
 }  // namespace sealcast::store

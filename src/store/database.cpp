@@ -11,9 +11,26 @@
 namespace sealcast::store {
 namespace {
 
+ErrorCode kind_of(int code) {
+  switch (code & 0xff) {
+    case SQLITE_FULL:
+      return ErrorCode::disk_full;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+    case SQLITE_IOERR:
+    case SQLITE_NOMEM:
+    case SQLITE_CANTOPEN:
+    case SQLITE_READONLY:
+    case SQLITE_PROTOCOL:
+      return ErrorCode::unavailable;
+    default:
+      return ErrorCode::failure;
+  }
+}
+
 Error error_of(sqlite3* database, const std::string& file) {
   int code = database ? sqlite3_errcode(database) : SQLITE_NOMEM;
-  auto kind = code == SQLITE_FULL ? ErrorCode::disk_full : ErrorCode::failure;
+  auto kind = kind_of(code);
   return {kind, file + ": " +
                     (code == SQLITE_NOTADB ? "this is no database of Sealcast"
                      : database            ? sqlite3_errmsg(database)
@@ -116,6 +133,11 @@ Database::~Database() {
 Status Database::execute(const char* text) {
   if (sqlite3_exec(handle_, text, nullptr, nullptr, nullptr) != SQLITE_OK) return fail(error_of(handle_, *file_));
   return {};
+}
+
+void Database::set_patience(Duration patience) {
+  sqlite3_busy_timeout(handle_,
+                       static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(patience).count()));
 }
 
 int Database::changes() const {

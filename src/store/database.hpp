@@ -1,5 +1,7 @@
 #pragma once
-// SQLite behind a small wrapper. A connection belongs to one thread. Errors name the file.
+// SQLite behind a small wrapper. A connection belongs to one thread. Errors name the file: they are for the log and for
+// the operator, never for the network. A failure that may pass (locked, an I/O error, no memory) is
+// ErrorCode::unavailable, a full disk ErrorCode::disk_full: neither says anything about what was asked for.
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -8,6 +10,7 @@
 
 #include "base/bytes.hpp"
 #include "base/result.hpp"
+#include "base/time.hpp"
 
 struct sqlite3;
 struct sqlite3_stmt;
@@ -40,6 +43,8 @@ class Query {
   int bound_ = 0;
 };
 
+inline constexpr Duration k_serving_patience = 20ms;
+
 class Database {
  public:
   // Opens or makes `file` (mode 0600). schema[i] brings version i to version i + 1; a file of a later version is
@@ -51,6 +56,18 @@ class Database {
   Query query(const char* text) { return Query(handle_, *file_, text); }
   Status execute(const char* text);
   int changes() const;
+  // How long a statement waits for another process's lock; at first some seconds, fit for commands. Who serves others
+  // waits next to nothing, and tries again later.
+  void set_patience(Duration patience);
+  // All of `work` or nothing: an error rolls back.
+  template <class Work>
+  Status transaction(Work work) {
+    SEALCAST_TRY(execute("BEGIN IMMEDIATE"));
+    Status done = work();
+    if (done) done = execute("COMMIT");
+    if (!done) (void)execute("ROLLBACK");
+    return done;
+  }
 
  private:
   Database() = default;

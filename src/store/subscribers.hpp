@@ -14,6 +14,7 @@ struct Subscriber {
 class Subscribers {
  public:
   static Result<Subscribers> open(const std::filesystem::path& file);
+  void set_patience(Duration patience) { database_.set_patience(patience); }
   Status add(const std::string& name, const std::string& realm, std::string_view password);  // an error if there
   Status remove(const std::string& name);                                                    // not_found if not
   Result<std::optional<Subscriber>> find(const std::string& name);
