@@ -9,7 +9,6 @@
 #include "io/file.hpp"
 #include "os/clock.hpp"
 #include "roles/names.hpp"
-#include "tracking/token.hpp"
 
 namespace sealcast::roles {
 namespace {
@@ -339,28 +338,29 @@ void CacheRole::on_invite(sip::CallId id, const sip::Request& request) {
   terms.caller = request.asserted_identity;
   terms.policy.secured_required = config_.require_srtp;
   terms.policy.inline_key_allowed = request.secure || config_.insecure_signalling;
-  std::string why = "A membership token is needed";
-  for (auto& jws : request.values(k_token_header)) {
-    auto token = tracking::verify_token(jws, *trust_.tracker, tracking::inviter_hash(request.asserted_identity), uri(),
-                                        os::unix_now());
-    if (!token) {
-      why = token.error().message;
-      continue;
-    }
-    auto* content = library_.find(token->root);
-    bool allowed = content && (content->access.allows(request.asserted_identity) ||
-                               is_cache_uri(request.asserted_identity, config_.domain));
-    if (!allowed || !offers_[token->root].in_swarm) {
-      why = content ? "Not entitled" : "Unknown content";
-      continue;
-    }
-    terms.admitted.push_back(token->root);
-    terms.policy.secured_required =
-        terms.policy.secured_required || content::is_secured(content->description.protection);
+  auto expect = [&](const tracking::Token& claims) -> Expected<std::string, std::string> {
+    auto* content = library_.find(claims.root);
+    if (!content) return unexpected(std::string("Unknown content"));
+    bool allowed =
+        content->access.allows(request.asserted_identity) || is_cache_uri(request.asserted_identity, config_.domain);
+    auto offer = offers_.find(claims.root);
+    if (!allowed || offer == offers_.end() || !offer->second.in_swarm) return unexpected(std::string("Not entitled"));
+    return uri();
+  };
+  auto admission = token_gate_.admit(os::monotonic_now(), os::unix_now(),
+                                     {request.asserted_identity, tracking::inviter_hash(request.asserted_identity)},
+                                     request.values(k_token_header), *trust_.tracker, expect);
+  if (request.asserted_identity.empty() || admission.swarms.empty()) {
+    log(LogLevel::info, "cache",
+        "invitation by " + printable(request.asserted_identity) + " refused: " + admission.why);
+    sip::Response refusal{admission.status, printable(admission.why, 120), {}, {}, {}};
+    if (admission.retry_after > 0) refusal.headers.push_back({"Retry-After", std::to_string(admission.retry_after)});
+    return agent_->answer(id, std::move(refusal));
   }
-  if (request.asserted_identity.empty() || terms.admitted.empty()) {
-    log(LogLevel::info, "cache", "invitation by " + printable(request.asserted_identity) + " refused: " + why);
-    return agent_->answer(id, {403, printable(why, 120), {}, {}, {}});
+  for (auto& root : admission.swarms) {
+    terms.admitted.push_back(root);
+    terms.policy.secured_required =
+        terms.policy.secured_required || content::is_secured(library_.find(root)->description.protection);
   }
   calls_->answer(id, request, terms);
 }

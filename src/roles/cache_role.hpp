@@ -9,6 +9,7 @@
 #include "roles/answered_calls.hpp"
 #include "roles/cache_library.hpp"
 #include "roles/swarm_peers.hpp"
+#include "tracking/admission.hpp"
 
 namespace sealcast::roles {
 
@@ -83,6 +84,7 @@ class CacheRole final : private sip::Handler, private keys::KeyLookup {
   std::unique_ptr<MediaNode> media_;
   std::unique_ptr<sip::Agent> agent_;
   std::unique_ptr<AnsweredCalls> calls_;
+  tracking::TokenGate token_gate_;
   std::map<crypto::Digest, Offer> offers_;
   io::Loop::TimerId renew_timer_ = 0, beat_timer_ = 0;
   Instant announcing_until_{};  // the tracker came back empty: all announcements are on their way

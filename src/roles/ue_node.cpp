@@ -11,7 +11,6 @@
 #include "os/clock.hpp"
 #include "roles/names.hpp"
 #include "roles/ue_swarm.hpp"
-#include "tracking/token.hpp"
 
 namespace sealcast::roles {
 namespace {
@@ -240,33 +239,32 @@ void UeNode::leave(UeSwarm& swarm) {
 }
 
 // The token names us by our pseudonym of the swarm, and the inviter by its own, which is what From says.
-UeSwarm* UeNode::invited_swarm(const sip::Request& request, std::string& why) {
-  why = "A membership token is needed";
+UeSwarm* UeNode::invited_swarm(const sip::Request& request, tracking::Admission& admission) {
   // The core asserts the tracker, or the inviter's pseudonym: nobody but the tracker may speak for those.
   bool by_pseudonym = request.asserted_identity == request.from && request.from.ends_with("@peers." + config_.domain);
   if (!by_pseudonym && request.asserted_identity != tracker_uri(config_.domain)) {
-    why = "Invitations come through the tracker";
+    admission.addressed = true;
+    admission.why = "Invitations come through the tracker";
     return nullptr;
   }
-  for (auto& jws : request.values(k_token_header)) {
-    auto peeked = crypto::jws_peek(jws);
-    auto audience = peeked ? peeked->payload.string_or("aud") : std::string();
-    auto at = std::find_if(swarms_.begin(), swarms_.end(),
-                           [&](auto& each) { return !audience.empty() && each.second->own_pseudonym() == audience; });
-    if (at == swarms_.end()) continue;
-    auto token = tracking::verify_token(jws, *trust_.tracker, request.from, audience, os::unix_now());
-    if (token && token->root == at->first) return at->second;
-    why = token ? "The token is of another swarm" : token.error().message;
-  }
-  return nullptr;
+  auto expect = [this](const tracking::Token& claims) -> Expected<std::string, std::string> {
+    auto at = swarms_.find(claims.root);
+    if (at == swarms_.end()) return unexpected(std::string("Not in this swarm"));
+    return at->second->own_pseudonym();
+  };
+  admission = token_gate_.admit(os::monotonic_now(), os::unix_now(), {request.from, request.from},
+                                request.values(k_token_header), *trust_.tracker, expect);
+  return admission.swarms.empty() ? nullptr : swarms_.at(admission.swarms.front());
 }
 
 void UeNode::on_invite(sip::CallId id, const sip::Request& request) {
-  std::string why;
-  auto* swarm = invited_swarm(request, why);
+  tracking::Admission admission;
+  auto* swarm = invited_swarm(request, admission);
   if (!swarm) {
-    log(LogLevel::info, "ue", "invitation refused: " + why);
-    return agent_->answer(id, {why == "A membership token is needed" ? 404 : 403, printable(why, 120), {}, {}, {}});
+    log(LogLevel::info, "ue", "invitation refused: " + admission.why);
+    sip::Response refusal{admission.addressed ? admission.status : 404, printable(admission.why, 120), {}, {}, {}};
+    if (admission.retry_after > 0) refusal.headers.push_back({"Retry-After", std::to_string(admission.retry_after)});
+    return agent_->answer(id, std::move(refusal));
   }
   calls_->answer(id, request, {swarm->policy(), {swarm->description().root}, swarm::PartnerKind::ue, request.from});
 }

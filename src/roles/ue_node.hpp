@@ -11,6 +11,7 @@
 #include "roles/media_node.hpp"
 #include "roles/trust.hpp"
 #include "sip/agent.hpp"
+#include "tracking/admission.hpp"
 #include "tracking/messages.hpp"
 
 namespace sealcast::roles {
@@ -71,7 +72,7 @@ class UeNode final : private sip::Handler {
   void send_key_request(const std::string& rid);
   void key_request_answered(const std::string& rid, const sip::Response& response);
   void finish_key_request(const std::string& rid, Result<keys::KeyAnswer> result);
-  UeSwarm* invited_swarm(const sip::Request& request, std::string& why);
+  UeSwarm* invited_swarm(const sip::Request& request, tracking::Admission& admission);
 
   io::Loop& loop_;
   UeConfig config_;
@@ -82,6 +83,7 @@ class UeNode final : private sip::Handler {
   std::unique_ptr<MediaNode> media_;
   std::unique_ptr<sip::Agent> agent_;
   std::unique_ptr<AnsweredCalls> calls_;
+  tracking::TokenGate token_gate_;
   std::unique_ptr<Announcer> announcer_;
   bool is_registered_ = false;
   std::function<void(Status)> registered_;

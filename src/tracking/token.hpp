@@ -16,6 +16,10 @@ struct Token {
   std::string audience;  // URI of the callee
   UnixSeconds issued_at = 0, expires_at = 0;
 };
+// What a token says, its signature not looked at: enough to refuse it, never enough to believe it. Length, type,
+// the signer's name, subject and validity are checked.
+Result<Token> claims_of(std::string_view jws, const std::string& tracker_thumbprint, const std::string& subject,
+                        UnixSeconds now);
 std::string make_token(const Token& token, const crypto::PrivateKey& tracker);
 // Signature, validity, subject and audience; the error says which is wrong.
 Result<Token> verify_token(std::string_view jws, const crypto::PublicKey& tracker, const std::string& subject,

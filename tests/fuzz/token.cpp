@@ -1,7 +1,6 @@
 // Membership tokens: foreign text, and tokens that the tracker signed over a spoilt payload.
-#include "tracking/token.hpp"
-
 #include "tests/fuzz/documents.hpp"
+#include "tracking/admission.hpp"
 
 using namespace sealcast;
 
@@ -15,5 +14,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   auto token = tracking::verify_token(jws, tracker.public_key(), subject, fuzz::k_cache, fuzz::k_now);
   SEALCAST_ASSERT(!token || (token->subject == subject && token->audience == fuzz::k_cache &&
                              token->expires_at > fuzz::k_now - 60));
+  // The gate admits what the signature admits, and nothing else.
+  tracking::TokenGate gate;
+  auto admission = gate.admit({}, fuzz::k_now, {fuzz::k_alice, subject}, {jws}, tracker.public_key(),
+                              [](const tracking::Token&) { return Expected<std::string, std::string>(fuzz::k_cache); });
+  SEALCAST_ASSERT(admission.swarms.empty() == !token.has_value());
   return 0;
 }
