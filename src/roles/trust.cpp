@@ -1,6 +1,7 @@
 #include "roles/trust.hpp"
 
 #include "io/file.hpp"
+#include "io/file_lock.hpp"
 
 namespace sealcast::roles {
 
@@ -34,17 +35,40 @@ Status save_trust(const std::filesystem::path& file, const Trust& trust) {
   return io::write_file_atomically(file, view_of(text), 0644);
 }
 
+namespace {
+
+Result<crypto::PrivateKey> load_key(const std::filesystem::path& file) {
+  SEALCAST_TRY_ASSIGN(auto octets, io::read_file(file, 16384));
+  auto key = crypto::PrivateKey::from_pem(string_of(octets));
+  wipe(octets);
+  if (!key) return fail(ErrorCode::usage, "key file " + file.string() + ": " + key.error().message);
+  return key;
+}
+
+// What a process that was killed while it made a key left beside it.
+void remove_attempts(const std::filesystem::path& file) {
+  auto beginning = file.filename().string() + ".new-";
+  std::error_code ignored;
+  for (auto& entry : std::filesystem::directory_iterator(
+           file.has_parent_path() ? file.parent_path() : std::filesystem::path("."), ignored))
+    if (entry.path().filename().string().starts_with(beginning)) std::filesystem::remove(entry.path(), ignored);
+}
+
+}  // namespace
+
+// One key for a file, however many processes begin at once: whoever comes second finds the first one's.
 Result<crypto::PrivateKey> load_or_make_key(const std::filesystem::path& file, RandomSource& random) {
-  if (std::filesystem::exists(file)) {
-    SEALCAST_TRY_ASSIGN(auto octets, io::read_file(file, 16384));
-    auto key = crypto::PrivateKey::from_pem(string_of(octets));
-    wipe(octets);
-    if (!key) return fail(ErrorCode::usage, "key file " + file.string() + ": " + key.error().message);
-    return key;
-  }
+  if (std::filesystem::exists(file)) return load_key(file);
+  SEALCAST_TRY_ASSIGN(auto turn, io::FileLock::wait_for(file.has_parent_path() ? file.parent_path() : "."));
+  if (std::filesystem::exists(file)) return load_key(file);
+  remove_attempts(file);
   auto key = crypto::PrivateKey::generate(random);
   auto pem = key.pem();
-  SEALCAST_TRY(io::write_file_atomically(file, view_of(pem), 0600));
+  auto made = io::write_file_once(file, view_of(pem), 0600);
+  wipe({reinterpret_cast<std::uint8_t*>(pem.data()), pem.size()});
+  if (!made) return fail(made.error());
+  // A file system without locks between machines: the link decided.
+  if (!*made) return load_key(file);
   return key;
 }
 

@@ -26,6 +26,17 @@ std::string random_user(RandomSource& random) {
   return hex(octets);
 }
 
+// RFC 4122 section 4.4, of this process and this run: processes of one subscriber must not take each other's place.
+std::string random_instance(RandomSource& random) {
+  std::array<std::uint8_t, 16> octets;
+  random.fill(octets);
+  octets[6] = static_cast<std::uint8_t>((octets[6] & 0x0f) | 0x40);
+  octets[8] = static_cast<std::uint8_t>((octets[8] & 0x3f) | 0x80);
+  auto text = hex(octets);
+  return "urn:uuid:" + text.substr(0, 8) + "-" + text.substr(8, 4) + "-" + text.substr(12, 4) + "-" +
+         text.substr(16, 4) + "-" + text.substr(20);
+}
+
 }  // namespace
 
 UeNode::UeNode(io::Loop& loop, UeConfig config) : loop_(loop), config_(std::move(config)) {}
@@ -54,6 +65,7 @@ Status UeNode::start() {
   sip::AgentConfig agent;
   agent.identity = identity();
   agent.contact_user = random_user(random_);
+  agent.instance = random_instance(random_);
   agent.listen = config_.media;  // same address, port chosen
   if (auto colon = agent.listen.rfind(':'); colon != std::string::npos)
     agent.listen = agent.listen.substr(0, colon) + ":0";

@@ -17,6 +17,7 @@ using SubscriptionId = std::uint64_t;  // a SUBSCRIBE dialog, either side
 struct AgentConfig {
   std::string identity;      // "sip:alice@sealcast.test" or a service identity
   std::string contact_user;  // random user part of Contact
+  std::string instance;      // "urn:uuid:...", +sip.instance of registrations; empty: none
   // "127.0.0.1:0" (port chosen) or "[::1]:5070"; empty: our address towards the next hop, port chosen. Connections go
   // out from this address.
   std::string listen;

@@ -94,7 +94,11 @@ void AgentStack::add_addresses(msg_t* message, nta_leg_t* leg, const Request& re
   }
   if (request.method == "REGISTER" || request.method == "INVITE" || request.method == "SUBSCRIBE" ||
       request.method == "NOTIFY") {
-    ::sip_add_tl(message, sip, SIPTAG_CONTACT_STR(contact().c_str()), TAG_END());
+    auto address = contact();
+    // RFC 5626 section 4.1: what the registrar tells devices, and processes of one device, apart by.
+    if (request.method == "REGISTER" && !config_.instance.empty())
+      address += ";+sip.instance=\"<" + config_.instance + ">\"";
+    ::sip_add_tl(message, sip, SIPTAG_CONTACT_STR(address.c_str()), TAG_END());
   }
   if (in_dialog || request.method == "REGISTER") return;
   for (const auto& route : registration_.service_route())
