@@ -25,7 +25,7 @@ struct TlsSettings {
 // of the old one live on with it. Any thread.
 class TlsContext {
  public:
-  // The sentence of a failure says what of the settings is wrong; it knows no file names.
+  // A failure is the end of a sentence ("holds no certificate that can be read") about Error::side, "own" or "trust".
   static Result<std::shared_ptr<const TlsContext>> make(const TlsSettings& settings);
   ~TlsContext();
 

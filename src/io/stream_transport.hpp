@@ -28,6 +28,7 @@ struct StreamLimits {
   Duration stranger_life = 30s;
   std::size_t stranger_octets = 64 << 10;  // plaintext and handshake together
   std::size_t send_queue = 1 << 20;        // octets that wait for a slow reader; more closes the stream
+  std::size_t send_total = 64 << 20;       // of all streams together
   Duration send_stall = 30s;               // a reader that takes nothing for so long is gone
   Duration dial_time = 10s;                // connection and handshake
 };
@@ -46,13 +47,13 @@ struct StreamCounters {
   std::uint64_t expired = 0;     // strangers whose life was over
   std::uint64_t too_much = 0;    // strangers that sent more than they may
   std::uint64_t handshakes = 0;  // that failed
-  std::uint64_t refused = 0;     // all streams in use by the admitted
+  std::uint64_t refused = 0;     // newcomers: all streams in use by the admitted
   std::uint64_t rests = 0;       // of accepting, for want of descriptors
   std::uint64_t overflows = 0;   // send queues that were full, readers that stalled
   std::size_t open = 0, strangers = 0;
 };
 
-// On the loop's thread. Every call of the transport is allowed from within; the views live for the call.
+// On the loop's thread. Every call of the transport is allowed from within, but not its end; views live for the call.
 class StreamEvents {
  public:
   virtual ~StreamEvents() = default;
