@@ -120,26 +120,39 @@ void Congestion::on_timeout(Instant now, std::vector<SentPacket>& lost) {
   forget_done();
 }
 
-bool Arrivals::record(Instant now, std::uint16_t sequence) {
-  std::uint64_t extended;
+void Arrivals::begin(std::uint64_t sequence) {
+  highest_ = sequence;
+  // Room below for packets that overtook the first one.
+  lowest_ = sequence - std::min<std::uint64_t>(64, sequence & 0xffff);
+  reported_to_ = lowest_;
+}
+
+Arrival Arrivals::record(Instant now, std::uint16_t sequence, bool authenticated) {
   if (!started_) {
     started_ = true;
-    // Room below for packets that overtook the first one.
-    extended = highest_ = (std::uint64_t{1} << 16) | sequence;
-    lowest_ = extended - std::min<std::uint64_t>(64, sequence);
-    reported_to_ = lowest_;
-  } else {
-    auto ahead = static_cast<std::int16_t>(sequence - static_cast<std::uint16_t>(highest_));
-    extended = highest_ + static_cast<std::uint64_t>(std::int64_t{ahead});
+    begin((std::uint64_t{1} << 16) | sequence);
   }
-  if (extended + k_memory <= highest_ || extended < lowest_) return true;  // too old to be reported
+  auto ahead = std::int64_t{static_cast<std::int16_t>(sequence - static_cast<std::uint16_t>(highest_))};
+  auto extended = highest_ + static_cast<std::uint64_t>(ahead);
+  if (!authenticated && (ahead > k_largest_jump || -ahead > k_largest_jump)) {
+    // One packet from anywhere would move us away from the partner's numbers for good. Two in order are the partner's,
+    // or of somebody who can do so again and again; the partner's own next two bring us back.
+    if (expected_ != sequence) {
+      expected_ = static_cast<std::uint16_t>(sequence + 1);
+      return Arrival::implausible;
+    }
+    begin(((highest_ >> 16) + 1) << 16 | sequence);
+    extended = highest_;
+  }
+  expected_.reset();
+  if (extended + k_memory <= highest_ || extended < lowest_) return Arrival::taken;  // too old to be reported
   auto& entry = entries_[extended % k_memory];
-  if (entry.sequence == extended) return false;
+  if (entry.sequence == extended) return Arrival::again;
   entry = {extended, now};
   highest_ = std::max(highest_, extended);
   reported_to_ = std::min(reported_to_, extended);
   if (unreported_++ == 0) first_unreported_ = now;
-  return true;
+  return Arrival::taken;
 }
 
 rtp::Feedback Arrivals::report(Instant now, std::uint32_t own_ssrc, std::uint32_t partner_ssrc) {

@@ -71,13 +71,12 @@ void Engine::admit(AssociationId id, const SwarmId& swarm) {
 }
 
 Channel& Engine::Impl::make_channel(Instant now, Association& a, SwarmState& s, bool initiator) {
-  auto c = std::make_unique<Channel>();
+  auto c = std::make_unique<Channel>(ranges);
   do c->local = random.u32();
   while (c->local == 0 || a.find(c->local));
   c->initiator = initiator;
   c->swarm = &s;
   c->opened = c->next_handshake = c->last_progress = now;
-  c->has = content::Bitmap(s.geometry().chunks());
   c->cursor = random.u32() % s.runs();
   c->keyinfo_due = !s.config.keyinfo.empty();
   a.channels.push_back(std::move(c));
@@ -93,6 +92,12 @@ Status Engine::open_channel(Instant now, AssociationId id, const SwarmId& swarm)
   if (s->config.secured_only && !a->secured())
     return fail(Error{ErrorCode::negotiation, "the swarm wants session protection and this association is plain",
                       "sdes-required", "offerer"});
+  if (ppspp::k_channel_octets + ppspp::k_data_overhead + s->geometry().chunk_size() > a->config.max_datagram)
+    return fail(Error{ErrorCode::negotiation,
+                      "chunks of " + std::to_string(s->geometry().chunk_size()) +
+                          " octets do not fit the datagrams that the partner takes (maxdg=" +
+                          std::to_string(a->config.max_datagram) + ")",
+                      "fmtp-mismatch", "answerer"});
   if (e.channels >= e.options.max_channels) return fail(ErrorCode::network, "too many channels");
   e.make_channel(now, *a, *s, true);
   a->admitted.insert(swarm);
@@ -101,6 +106,7 @@ Status Engine::open_channel(Instant now, AssociationId id, const SwarmId& swarm)
 
 void Engine::Impl::close_channel(Association& a, Channel& c, const std::string& reason, bool tell_partner) {
   release_all(c);
+  ++c.swarm->revision;
   if (tell_partner && c.remote != 0 && a.closing.size() < 10 * 64) {
     std::array<std::uint8_t, 16> room;
     Writer w(room);
@@ -138,6 +144,7 @@ void Engine::set_appetite(Instant now, const SwarmId& swarm, Appetite appetite) 
   auto* s = impl_->find(swarm);
   if (!s) return;
   s->config.appetite = appetite;
+  ++s->revision;
   if (appetite == Appetite::all) impl_->fetch_everywhere(now, *s);
 }
 
@@ -182,13 +189,14 @@ bool Engine::check_run(Instant now, const SwarmId& swarm, std::uint32_t chunk) {
 }
 
 void Engine::Impl::chunks_gained(SwarmState& s, ChunkRange range, const Channel* from) {
-  for_each_channel(s, [&](Association&, Channel& c) {
+  for_each_channel(s, [&](Association& a, Channel& c) {
     std::erase_if(c.waiting, [&](ChunkRange piece) {
       if (!s.config.held.test(piece)) return false;
-      c.serve_queue.push_back(piece);
+      if (c.requested.add(piece)) c.serve_queue.push_back(piece);
       return true;
     });
-    if (&c == from || c.has.test(range)) return;  // ACK tells the one it came from; who has it need not know
+    // ACK tells the one it came from. Who has it need not know, if it was the partner who said that it has it.
+    if (&c == from || (a.secured() && c.has.contains(range))) return;
     if (!c.have_queue.empty() && c.have_queue.back().last + 1 == range.first)
       c.have_queue.back().last = range.last;
     else
@@ -207,6 +215,7 @@ void Engine::Impl::chunks_lost(Instant now, AssociationId reader, SwarmState& s,
   emit(EventKind::storage_corrupt, reader, s.id(), {chunks.front(), chunks.back()});
   for (auto chunk : chunks) s.by_chunk[chunk / 32] = 1;
   s.config.appetite = Appetite::all;
+  ++s.revision;
   fetch_everywhere(now, s);
 }
 
@@ -221,6 +230,8 @@ void Engine::Impl::tick(Instant now, Association& a) {
     auto& c = *a.channels[i];
     if (dead)
       close_channel(a, c, "the partner does not answer", false);
+    else if (c.closing && now >= *c.closing)
+      close_channel(a, c, "closed by the partner", false);
     else if (c.stage != ChannelStage::open && now - c.opened >= k_handshake_patience)
       close_channel(a, c, "the handshake was not answered", false);
     else if (c.stage == ChannelStage::open) {
@@ -236,6 +247,12 @@ Instant Engine::Impl::deadline_of(Instant now, const Association& a) const {
   for (auto& c : a.channels) {
     if (c->stage == ChannelStage::open) {
       out = std::min(out, a.last_sent + k_keep_alive);
+      if (c->closing) out = std::min(out, *c->closing);
+      bool hungry = c->swarm->config.appetite == Appetite::all && !c->swarm->config.held.full();
+      if (hungry && c->searching) out = std::min(out, now + k_search_pause);
+      if (hungry && c->choked_by_partner && !c->stalled) out = std::min(out, c->choked + k_stall);
+      if (hungry && c->rests_until > now) out = std::min(out, c->rests_until);
+      if (hungry && !c->denied.empty()) out = std::min(out, std::max(c->denied_until, now + k_search_pause));
       if (!c->fetching.empty()) out = std::min(out, std::max(now + 100ms, c->last_progress + k_piece_patience));
       if (options.download_limit != 0 && c->swarm->config.appetite == Appetite::all)
         out = std::min(out, std::max(download.next(now), now + 1ms));
@@ -277,6 +294,28 @@ std::optional<Event> Engine::poll_event() {
 const content::Bitmap* Engine::held(const SwarmId& swarm) const {
   auto* s = impl_->find(swarm);
   return s ? &s->config.held : nullptr;
+}
+
+SwarmProgress Engine::progress(Instant now, const SwarmId& swarm) const {
+  auto* s = impl_->find(swarm);
+  if (!s) return {};
+  bool waits = impl_->options.download_limit != 0 && impl_->download.next(now) > now && s->asked.empty();
+  return {s->last_verified, waits};
+}
+
+std::uint64_t Engine::work() const {
+  return impl_->ranges.work.steps;
+}
+
+void Engine::too_large(const Endpoint& to, std::size_t octets) {
+  for (auto& [id, a] : impl_->associations) {
+    if (a->config.remote != to || a->path_told) continue;
+    a->path_told = true;
+    auto headers = to.address.is_v6() ? 48 : 28;
+    impl_->emit(EventKind::path_too_small, id, {}, {},
+                "datagrams of " + std::to_string(octets) + " octets are too large for the way to " + to.text() +
+                    ": its MTU is below " + std::to_string(octets + headers));
+  }
 }
 
 Traffic Engine::traffic(const SwarmId& swarm) const {

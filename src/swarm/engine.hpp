@@ -61,8 +61,10 @@ enum class EventKind : std::uint8_t {
   bitmap,             // first HAVE of a channel has come
   chunks_verified,    // range is in storage now
   swarm_complete,     // every chunk is held
-  stalled,            // requests unanswered for 10 s on this association: the caller may replace the partner
+  stalled,            // useless for 10 s: choked, requests unanswered, or nothing that verifies; to be replaced (text)
   integrity_failure,  // bytes from this partner did not verify (certain blame when secured)
+  lied,               // certain: several pieces did not verify on a secured association; channel_closed follows
+  path_too_small,     // datagrams of DATA's size do not pass, small ones do (text); once per association
   storage_corrupt,    // range read from storage did not verify: now missing, will be fetched again when anybody has it
   storage_failed,     // error text; the swarm's appetite is set to none
   key_exhausted,      // 1/16 of the SRTP lifetime is left: rekey
@@ -81,6 +83,11 @@ struct Traffic {
   std::uint64_t received_from_caches = 0;
   std::uint64_t received_from_ues = 0;
   std::uint64_t sent = 0;
+};
+// Progress is content that verified, nothing else: a partner may say and send what it likes.
+struct SwarmProgress {
+  Instant verified{};          // when octets verified last; the epoch when none have since the swarm was added
+  bool held_by_limit = false;  // nothing is under way because our own download limit says wait
 };
 struct AssociationState {
   AssociationId id = 0;
@@ -138,6 +145,10 @@ class Engine {
 
   const content::Bitmap* held(const SwarmId& swarm) const;  // nullptr when unknown
   Traffic traffic(const SwarmId& swarm) const;
+  SwarmProgress progress(Instant now, const SwarmId& swarm) const;
+  // The system refused datagrams of this size to this address as too large (EMSGSIZE).
+  void too_large(const Endpoint& to, std::size_t octets);
+  std::uint64_t work() const;  // steps that input and timers have cost since the beginning
   std::vector<AssociationState> associations() const;
 
  private:

@@ -12,11 +12,18 @@ namespace sealcast::swarm {
 inline constexpr Duration k_handshake_patience = 10s, k_keep_alive = 15s, k_dead_partner = 180s;
 inline constexpr Duration k_piece_patience = 3s, k_stall = 10s;
 inline constexpr std::size_t k_max_fetch_window = 64;     // pieces asked for on one channel
-inline constexpr std::size_t k_max_serve_queue = 256;     // pieces a partner may ask for
+inline constexpr std::size_t k_max_serve_queue = 256;     // requests of a partner that wait
 inline constexpr std::size_t k_max_control_queue = 4096;  // control datagrams waiting on one channel
-inline constexpr std::uint32_t k_max_have_messages = 1u << 20;
+inline constexpr std::size_t k_max_control = 1204;        // octets of a control datagram: passes on every path
 inline constexpr int k_max_bad_pieces = 3;
-inline constexpr int k_max_timeouts = 10;  // in a row, then the partner is gone
+inline constexpr int k_max_bad_in_row =
+    128;  // more than are under way at once; on a plain association: nobody is blamed, but it is of no use
+inline constexpr Duration k_close_doubt = 3s;  // a plain partner's farewell is believed when nothing follows it
+inline constexpr Duration k_reordering = 200ms;
+inline constexpr Duration k_search_pause = 10ms, k_denial = 10s, k_prune_pause = 10s;
+inline constexpr std::uint64_t k_search_steps = 4096;  // of a timer
+inline constexpr std::uint64_t k_datagram_steps = 64;  // of search that any datagram may cost beyond its octets
+inline constexpr int k_max_timeouts = 10;              // in a row, then the partner is gone
 
 struct AssociationKey {
   Endpoint remote;
@@ -51,24 +58,37 @@ struct Engine::Impl {
   void handshake_answer(Instant now, Association& a, Channel& c, const ppspp::Handshake& h);
   void channel_opened(Instant now, Association& a, Channel& c);
   void message(Instant now, Association& a, Channel& c, const ppspp::Message& m);
-  void on_have(Channel& c, content::ChunkRange range, Association& a);
-  void on_request(Association& a, Channel& c, content::ChunkRange range);
+  void on_have(Instant now, Association& a, Channel& c, content::ChunkRange range);
+  void on_ack(Instant now, Association& a, Channel& c, content::ChunkRange range);
+  void on_choke(Instant now, Association& a, Channel& c, bool choked);
+  void on_closing(Instant now, Association& a, Channel& c);
+  void on_request(Channel& c, content::ChunkRange range);
   void on_cancel(Channel& c, content::ChunkRange range);
-  void on_keyinfo(Association& a, Channel& c, ByteView text);
+  void on_keyinfo(Instant now, Association& a, Channel& c, ByteView text);
+  bool helps(const Channel& c, content::Bin node) const;
   void on_integrity(Instant now, Association& a, Channel& c, std::span<const content::NodeHash> nodes);
+  bool proof(Channel& c, PieceFetch& piece, std::vector<content::NodeHash>& out);
   void on_data(Instant now, Association& a, Channel& c, const ppspp::Message& m);
   void settle(Instant now, Association& a, ppspp::ChannelId channel);
-  void piece_complete(Instant now, Association& a, Channel& c, content::Bin bin);
-  void piece_bad(Association& a, Channel& c, content::Bin bin, content::ChunkRange range);
+  void piece_complete(Instant now, Association& a, Channel& c, content::Bin bin,
+                      std::span<const content::NodeHash> hashes);
+  void piece_bad(Instant now, Association& a, Channel& c, const PieceFetch& piece);
+  void deny_overtaken(Instant now, Channel& c, std::uint64_t order);
 
   // engine_fetch.cpp
-  void fetch(Instant now, Association& a, Channel& c);
+  // Asks for what fits into the window; looks at no more than `steps`, and goes on later.
+  void fetch(Instant now, Association& a, Channel& c, std::uint64_t steps = k_search_steps);
+  bool may_fetch(Instant now, const Channel& c) const;
+  std::uint64_t look(Instant now, Association& a, Channel& c);
   void fetch_after_arrival(Instant now, Association& a, Channel& c);
   bool fetch_run(Instant now, Channel& c, std::uint32_t run, bool endgame);
   bool ask(Instant now, Channel& c, content::ChunkRange range, bool endgame);
   void release(Channel& c, content::Bin bin);
   void release_all(Channel& c);
   void watch_progress(Instant now, Association& a, Channel& c);
+  void give_up(Instant now, Association& a, Channel& c, std::string why);
+  void look_at_path(Association& a, const Channel& c);
+  void deny(Instant now, Channel& c, content::ChunkRange range);
   void fetch_everywhere(Instant now, SwarmState& s);
 
   // engine_send.cpp
@@ -78,6 +98,7 @@ struct Engine::Impl {
   bool put_control(Instant now, Association& a, Channel& c);
   bool put_data(Instant now, Association& a, Channel& c);
   bool next_piece(Instant now, Association& a, Channel& c);
+  std::optional<content::ChunkRange> next_request(Channel& c);
   void put_integrity(Channel& c, content::ChunkRange range);
   // Appends an RTP packet around `payload`; false when the batch is full or sizes do not fit together.
   MutableByteView packet_room(Association& a, std::size_t payload);
@@ -85,9 +106,11 @@ struct Engine::Impl {
   std::optional<SendBatch> finish_batch(Association& a);
   void make_good(Association& a, std::vector<SentPacket>& lost);
   void queue_control(Channel& c, Bytes messages);
+  void queue_range(Channel& c, ppspp::MessageType type, content::ChunkRange range);
 
   RandomSource& random;
   EngineOptions options;
+  RangePool ranges;
   RateLimit download, upload;
   AssociationId next_association = 1;
   std::map<AssociationId, std::unique_ptr<Association>> associations;

@@ -43,6 +43,13 @@ void Engine::Impl::queue_control(Channel& c, Bytes messages) {
   }
 }
 
+void Engine::Impl::queue_range(Channel& c, ppspp::MessageType type, ChunkRange range) {
+  std::array<std::uint8_t, ppspp::k_range_message> room;
+  Writer w(room);
+  ppspp::write_range(w, type, range);
+  queue_control(c, bytes_of(w.written()));
+}
+
 MutableByteView Engine::Impl::packet_room(Association& a, std::size_t payload) {
   auto size = rtp::k_rtp_header + payload + (a.secured() ? rtp::k_max_srtp_overhead : 0);
   if (batch_closed || slots.size() >= k_batch_segments || batch_used + size > k_batch_octets) return {};
@@ -127,8 +134,7 @@ bool Engine::Impl::put_closing(Instant now, Association& a) {
 }
 
 bool Engine::Impl::put_control(Instant now, Association& a, Channel& c) {
-  auto room = packet_room(a, a.config.max_datagram);
-  Writer w(room.first(std::min(room.size(), a.config.max_datagram)));
+  Writer w(packet_room(a, std::min(a.config.max_datagram, k_max_control)));
   if (c.stage != ChannelStage::open) {
     if (now < c.next_handshake) return false;
     c.next_handshake = now + 500ms * (1 << std::min(c.handshakes++, 4));
@@ -162,36 +168,69 @@ bool Engine::Impl::put_control(Instant now, Association& a, Channel& c) {
   return true;
 }
 
+// The next piece of what was asked for: an aligned run of 2^k chunks, k <= 5, when it was named, else runs and chunks
+// out of a longer range. What is not here is passed over, but not without end: nobody is to ask for it.
+std::optional<ChunkRange> Engine::Impl::next_request(Channel& c) {
+  auto& s = *c.swarm;
+  constexpr int k_most_misses = 16;
+  for (int misses = 0; !c.serve_queue.empty();) {
+    ranges.work.count();
+    auto& range = c.serve_queue.front();
+    auto first = c.requested.next(range.first);
+    if (!first || *first > range.last || misses >= k_most_misses) {
+      c.requested.remove(range);
+      c.serve_queue.pop_front();
+      misses = 0;
+      continue;
+    }
+    ChunkRange piece{*first, range.last};
+    if (!s.piece_of(piece)) {
+      auto run = s.run_range(*first / 32);
+      piece = run.first == *first && run.last <= range.last ? run : ChunkRange{*first, *first};
+    }
+    c.requested.remove(piece);
+    if (piece.last >= range.last)
+      c.serve_queue.pop_front();
+    else
+      range.first = piece.last + 1;
+    if (s.config.held.test(piece)) return piece;
+    ++misses;
+  }
+  return std::nullopt;
+}
+
 // Reads and checks the next piece that was asked for; its INTEGRITY is queued as control.
 bool Engine::Impl::next_piece(Instant now, Association& a, Channel& c) {
-  while (!c.piece_active && !c.serve_queue.empty()) {
-    auto range = c.serve_queue.front();
-    c.serve_queue.pop_front();
-    if (!c.swarm->config.held.test(range)) continue;
+  while (!c.piece_active) {
+    auto range = next_request(c);
+    if (!range) return false;
     std::vector<std::uint32_t> corrupt;
-    auto data = c.swarm->read_checked(range, corrupt);
+    auto data = c.swarm->read_checked(*range, corrupt);
     if (!data) {
-      if (c.waiting.size() < k_max_serve_queue) c.waiting.push_back(range);
+      if (c.waiting.size() < k_max_serve_queue) c.waiting.push_back(*range);
       chunks_lost(now, a.id, *c.swarm, corrupt);
       continue;
     }
     c.piece = std::move(*data);
-    c.piece_range = range;
-    c.piece_next = range.first;
+    c.piece_range = *range;
+    c.piece_next = range->first;
     c.piece_active = true;
-    put_integrity(c, range);
+    put_integrity(c, *range);
+    c.sent.add(*range);
   }
-  return c.piece_active;
+  return true;
 }
 
 // Nodes that the partner cannot know: the piece's own, and uncles up to one whose parent lies above something that it
-// has verified.
+// has verified. It is believed about what we sent it, no further; and whoever asks for a piece once more gets every
+// node, so that an acknowledgement that was not the partner's does no lasting harm.
 void Engine::Impl::put_integrity(Channel& c, ChunkRange range) {
   auto& s = *c.swarm;
   auto target = *s.piece_of(range);
+  bool again = c.sent.overlaps(range) || c.sent.full();
   auto known = [&](Bin b) {
     if (b == s.tree.root_bin()) return true;
-    return c.has.test_any(s.cut(bin::parent(b)));
+    return !again && c.acknowledged.overlaps(s.cut(bin::parent(b)));
   };
   if (target == s.tree.root_bin()) return;
   auto nodes = s.tree.uncles(target, known);
@@ -214,10 +253,10 @@ bool Engine::Impl::put_data(Instant now, Association& a, Channel& c) {
     Bytes again;
     ByteView data;
     if (!c.resend.empty()) {
-      chunk = c.resend.front();
+      chunk = *c.resend.begin();
       std::vector<std::uint32_t> corrupt;
       auto read = s.config.held.test(chunk) ? s.read_checked({chunk, chunk}, corrupt) : std::nullopt;
-      c.resend.pop_front();
+      c.resend.erase(c.resend.begin());
       if (!corrupt.empty()) chunks_lost(now, a.id, s, corrupt);
       if (!read) continue;
       again = std::move(*read);
@@ -235,7 +274,7 @@ bool Engine::Impl::put_data(Instant now, Association& a, Channel& c) {
     bool misfit =
         batch_segment != 0 && rtp::k_rtp_header + payload + (a.secured() ? a.sender->overhead() : 0) > batch_segment;
     if (room.empty() || misfit) {
-      if (!again.empty()) c.resend.push_front(chunk);
+      if (!again.empty()) c.resend.insert(chunk);
       break;
     }
     Writer w(room);
@@ -262,8 +301,8 @@ void Engine::Impl::make_good(Association& a, std::vector<SentPacket>& lost) {
     if (!packet.is_data) {
       if (!packet.control.empty() && c->control.size() < k_max_control_queue)
         c->control.push_front(std::move(packet.control));
-    } else if (c->resend.size() < 16384 && !c->has.test(packet.chunk)) {
-      c->resend.push_back(packet.chunk);
+    } else if (c->resend.size() < 16384 && !c->acknowledged.contains(packet.chunk)) {
+      c->resend.insert(packet.chunk);
     }
   }
 }

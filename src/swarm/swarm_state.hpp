@@ -37,6 +37,8 @@ class SwarmState {
   std::unordered_map<content::Bin, int> asked;  // pieces under way -> on how many channels
   std::vector<std::uint8_t> by_chunk;           // runs that failed as a whole: fetched chunk by chunk
   Traffic traffic;
+  Instant last_verified{};
+  std::uint64_t revision = 0;  // goes up when chunks become free to be asked for again
   bool completion_told = false;
 
  private:

@@ -1,0 +1,236 @@
+#pragma once
+// Engines, the datagrams between them and virtual time; and a partner without an engine, whose datagrams a test writes.
+#include <gtest/gtest.h>
+
+#include <queue>
+
+#include "ppspp/message.hpp"
+#include "rtp/feedback.hpp"
+#include "rtp/packet.hpp"
+#include "swarm/engine.hpp"
+#include "tests/support/seeded_random.hpp"
+
+namespace sealcast::swarm {
+
+using content::ChunkRange;
+using content::MerkleTree;
+using test::SeededRandom;
+
+class MemoryStorage final : public ChunkStorage {
+ public:
+  explicit MemoryStorage(std::uint64_t size) : octets(size) {}
+  Status read(std::uint64_t offset, MutableByteView out) override {
+    if (offset + out.size() > octets.size()) return fail("read outside");
+    std::copy_n(octets.begin() + static_cast<std::ptrdiff_t>(offset), out.size(), out.begin());
+    return {};
+  }
+  Status write(std::uint64_t offset, ByteView data) override {
+    if (full) return fail(ErrorCode::disk_full, "disk full");
+    if (offset + data.size() > octets.size()) return fail("write outside");
+    std::copy(data.begin(), data.end(), octets.begin() + static_cast<std::ptrdiff_t>(offset));
+    return {};
+  }
+  Bytes octets;
+  bool full = false;
+};
+
+// One content, whole.
+struct Content {
+  Bytes octets;
+  content::Geometry geometry;
+  std::vector<content::Digest> nodes;
+  SwarmId id{};
+  Content(std::uint64_t length, std::uint64_t seed, std::uint32_t chunk = 1152)
+      : octets(length),
+        geometry(*content::Geometry::make(length, chunk)),
+        nodes(MerkleTree::octets(geometry.chunks()) / 32) {
+    SeededRandom(seed).fill(octets);
+    content::MerkleTreeBuilder builder(nodes, geometry.chunks());
+    for (std::uint32_t i = 0; i < geometry.chunks(); ++i)
+      builder.add(crypto::sha256(ByteView(octets).subspan(geometry.offset_of(i), geometry.size_of(i))));
+    id = builder.finish();
+  }
+};
+
+struct Node {
+  SeededRandom random;
+  Engine engine;
+  std::vector<content::Digest> nodes;
+  MemoryStorage storage;
+  Endpoint address;
+  std::vector<Event> events;
+
+  Node(std::uint16_t port, const Content& c, bool seed, bool secured_only, Appetite appetite = Appetite::all,
+       EngineOptions options = {}, std::string keyinfo = {})
+      : random(port),
+        engine(random, options),
+        nodes(MerkleTree::octets(c.geometry.chunks()) / 32),
+        storage(c.octets.size()),
+        address{IpAddress::v4(127, 0, 0, 1), port} {
+    if (seed) {
+      nodes = c.nodes;
+      storage.octets = c.octets;
+    }
+    SwarmConfig config{c.id,     c.geometry, secured_only, nodes, content::Bitmap(c.geometry.chunks(), seed),
+                       &storage, appetite,   keyinfo};
+    EXPECT_TRUE(engine.add_swarm(std::move(config)));
+  }
+  int count(EventKind kind) const {
+    return static_cast<int>(std::count_if(events.begin(), events.end(), [&](auto& e) { return e.kind == kind; }));
+  }
+};
+
+struct Link {
+  double loss = 0, duplicate = 0;
+  Duration delay = 5ms, jitter = 0us;
+};
+
+// Nodes, datagrams on their way, and virtual time.
+class World {
+ public:
+  explicit World(Link link, std::uint64_t seed = 1) : link_(link), random_(seed) {}
+  void add(Node& node) { nodes_[node.address] = &node; }
+  void cut(const Endpoint& address) { nodes_.erase(address); }
+
+  // Associations on both sides; `opener` opens a channel.
+  AssociationId connect(Node& opener, Node& other, const SwarmId& swarm, bool secured, bool admit = true,
+                        PartnerKind other_is = PartnerKind::cache) {
+    AssociationConfig mine, theirs;
+    mine.remote = other.address;
+    theirs.remote = opener.address;
+    mine.local_ssrc = theirs.remote_ssrc = random_.u32() | 1;
+    mine.remote_ssrc = theirs.local_ssrc = random_.u32() | 1;
+    mine.initiator = true;
+    mine.partner = other_is;
+    theirs.partner = PartnerKind::ue;
+    if (secured) {
+      rtp::SrtpKey a{rtp::CryptoSuite::aead_aes_128_gcm, SecretBytes(28)},
+          b{rtp::CryptoSuite::aead_aes_128_gcm, SecretBytes(28)};
+      random_.fill(a.key_and_salt.fill());
+      random_.fill(b.key_and_salt.fill());
+      mine.send_key = a.duplicate();
+      theirs.receive_key = a.duplicate();
+      mine.receive_key = b.duplicate();
+      theirs.send_key = b.duplicate();
+    }
+    auto here = *opener.engine.add_association(now, std::move(mine));
+    auto there = *other.engine.add_association(now, std::move(theirs));
+    if (admit) other.engine.admit(there, swarm);
+    (void)opener.engine.open_channel(now, here, swarm);
+    return here;
+  }
+
+  void run(
+      Duration duration, std::function<bool()> done = [] { return false; }) {
+    for (auto end = now + duration; now < end && !done();) step(end);
+  }
+  Instant now{1s};
+  std::uint64_t datagrams = 0;
+  std::function<void(Bytes&, const Endpoint& from)> tamper;
+
+ private:
+  struct Flying {
+    Instant at;
+    std::uint64_t order;
+    Endpoint from, to;
+    Bytes octets;
+    bool operator>(const Flying& o) const { return std::tie(at, order) > std::tie(o.at, o.order); }
+  };
+
+  double chance() { return static_cast<double>(random_.u32()) / 4294967296.0; }
+
+  void launch(Node& node) {
+    while (auto batch = node.engine.output(now))
+      for (std::size_t at = 0; at < batch->data.size(); at += batch->segment) {
+        auto part = batch->data.subspan(at, std::min(batch->segment, batch->data.size() - at));
+        for (int copies = chance() < link_.duplicate ? 2 : 1; copies > 0; --copies) {
+          ++datagrams;
+          if (chance() < link_.loss) continue;
+          auto late = Duration(static_cast<std::int64_t>(chance() * static_cast<double>(link_.jitter.count())));
+          Flying flying{now + link_.delay + late, ++order_, node.address, batch->to, bytes_of(part)};
+          if (tamper) tamper(flying.octets, node.address);
+          air_.push(std::move(flying));
+        }
+      }
+    while (auto event = node.engine.poll_event()) node.events.push_back(std::move(*event));
+  }
+
+  void step(Instant end) {
+    for (auto& [address, node] : nodes_) launch(*node);
+    auto next = air_.empty() ? end : std::min(end, air_.top().at);
+    for (auto& [address, node] : nodes_) next = std::min(next, std::max(node->engine.deadline(), now + 100us));
+    now = std::max(now, next);
+    while (!air_.empty() && air_.top().at <= now) {
+      auto flying = air_.top();
+      air_.pop();
+      auto to = nodes_.find(flying.to);
+      if (to != nodes_.end()) to->second->engine.input(now, {flying.from, flying.octets.size(), flying.octets});
+    }
+    for (auto& [address, node] : nodes_)
+      if (node->engine.deadline() <= now) node->engine.on_deadline(now);
+  }
+
+  Link link_;
+  SeededRandom random_;
+  std::map<Endpoint, Node*> nodes_;
+  std::priority_queue<Flying, std::vector<Flying>, std::greater<>> air_;
+  std::uint64_t order_ = 0;
+};
+
+inline bool whole(const Node& node, const Content& c) {
+  return node.engine.held(c.id)->full() && node.storage.octets == c.octets;
+}
+
+// A partner without an engine, over SRTP: the test writes its datagrams.
+struct Script {
+  Endpoint address{IpAddress::v4(127, 0, 0, 1), 9};
+  rtp::SrtpKey ours{rtp::CryptoSuite::aead_aes_128_gcm, SecretBytes(28)},
+      theirs{rtp::CryptoSuite::aead_aes_128_gcm, SecretBytes(28)};
+  rtp::SrtpSender sender{ours, 7};
+  rtp::SrtpReceiver receiver{theirs, 8};
+  std::uint16_t sequence = 0;
+  ppspp::ChannelId channel = 0;
+
+  AssociationId meet(Node& node, Instant now) {
+    AssociationConfig config;
+    config.remote = address;
+    config.local_ssrc = 8;
+    config.remote_ssrc = 7;
+    config.send_key = theirs.duplicate();
+    config.receive_key = ours.duplicate();
+    return *node.engine.add_association(now, std::move(config));
+  }
+  // Learns the channel id that the engine chose, from its HANDSHAKE.
+  void listen(Node& node, Instant now) {
+    while (auto batch = node.engine.output(now)) {
+      auto octets = bytes_of(batch->data.first(batch->segment));
+      rtp::PacketSlot slot{octets.data(), static_cast<std::uint32_t>(octets.size()),
+                           static_cast<std::uint32_t>(octets.size()), false};
+      receiver.unprotect({&slot, 1});
+      if (!slot.ok) continue;
+      ppspp::Decoder decoder(ByteView(octets).subspan(16, slot.size - 16));
+      if (auto m = decoder.next(); m && m->type == ppspp::MessageType::handshake && m->handshake.source != 0)
+        channel = m->handshake.source;
+    }
+  }
+  void say(Node& node, Instant now, const std::function<void(Writer&)>& messages) {
+    Bytes room(2000);
+    Writer w(MutableByteView(room).subspan(12));
+    w.u32(channel);
+    messages(w);
+    rtp::write_header({98, sequence++, 0, 7}, room.data());
+    rtp::PacketSlot slot{room.data(), static_cast<std::uint32_t>(12 + w.size()),
+                         static_cast<std::uint32_t>(room.size()), false};
+    sender.protect({&slot, 1});
+    node.engine.input(now, {address, slot.size, MutableByteView(room).first(slot.size)});
+  }
+  void send_run(Node& node, Instant now, const Content& c, std::uint32_t run, bool good) {
+    for (std::uint32_t chunk = run * 32; chunk < run * 32 + 32; ++chunk) {
+      auto data = bytes_of(ByteView(c.octets).subspan(c.geometry.offset_of(chunk), c.geometry.size_of(chunk)));
+      if (!good) data[0] ^= 1;
+      say(node, now, [&](Writer& w) { ppspp::write_data(w, chunk, 0, data); });
+    }
+  }
+};
+
+}  // namespace sealcast::swarm
