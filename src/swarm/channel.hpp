@@ -42,12 +42,11 @@ struct Channel {
   // The partner's side.
   RangeSet has;     // by its own word
   RangeSet denied;  // it did not give these when it was asked; not asked for again before `denied_until`
-  Instant denied_until{}, pruned{};
+  Instant denied_until{}, pruned{}, compacted{};  // `has` and `serve_queue` are cleared up at times
   bool bitmap_seen = false, choked_by_partner = false;
   Instant choked{};
   std::deque<crypto::Digest> keyinfo_seen;  // the newest; bounded
   bool news = false;                        // the datagram at hand told of chunks that were not known
-  bool compacted = false;                   // for the datagram at hand
   std::optional<Instant> closing;           // a plain partner, or anybody, said that it closes; believed from then on
 
   // What we send.
@@ -75,7 +74,9 @@ struct Channel {
   std::uint64_t search_left = 0;               // chunks
   std::optional<std::uint64_t> nothing_found;  // SwarmState::revision at which a search came home empty
   bool nothing_in_endgame = false;
-  Instant last_progress{};  // a chunk that was asked for came
+  Instant last_progress{};  // a chunk that was asked for came, or was asked for after a rest
+  // Since when something was asked for and nothing came, however often it was asked for and whatever else was said.
+  std::optional<Instant> useless_since;
   Instant asked_again{}, rests_until{};
   int rests = 0;  // in a row
   bool stalled = false;

@@ -60,17 +60,16 @@ void Congestion::forget_done() {
 void Congestion::feedback(Instant now, const rtp::Feedback& feedback, std::uint16_t first_sequence,
                           std::vector<SentPacket>& lost) {
   if (next_ == 0) return;
-  // Extend: the 16-bit distance back from the newest packet sent.
+  // Extend: the 16-bit distance from the newest packet sent. What was never sent is passed over: on a plain association
+  // anybody may have used numbers that are still to come.
   auto newest = static_cast<std::uint16_t>(first_sequence + (next_ - 1));
-  auto last_reported = static_cast<std::uint16_t>(feedback.begin + feedback.reports.size() - 1);
-  std::uint64_t back = static_cast<std::uint16_t>(newest - last_reported);
-  if (back >= next_ || back >= 32768) return;
-  auto last = next_ - 1 - back;
+  auto distance = std::int64_t{static_cast<std::int16_t>(feedback.begin - newest)};
+  auto begin = static_cast<std::int64_t>(next_ - 1) + distance;
   bool progress = false;
   for (std::size_t i = feedback.reports.size(); i-- > 0;) {
-    auto distance = feedback.reports.size() - 1 - i;
-    if (!feedback.reports[i].received || distance > last) continue;
-    auto sequence = last - distance;
+    auto index = begin + static_cast<std::int64_t>(i);
+    if (!feedback.reports[i].received || index < 0) continue;
+    auto sequence = static_cast<std::uint64_t>(index);
     auto* packet = find(sequence);
     if (!packet || packet->done) continue;
     if (!progress) {  // the newest one acknowledged here is the freshest sample; its stay at the receiver is not the
@@ -147,12 +146,13 @@ Arrival Arrivals::record(Instant now, std::uint16_t sequence, bool authenticated
   expected_.reset();
   if (extended + k_memory <= highest_ || extended < lowest_) return Arrival::taken;  // too old to be reported
   auto& entry = entries_[extended % k_memory];
-  if (entry.sequence == extended) return Arrival::again;
+  bool again = entry.sequence == extended;
+  if (again && authenticated) return Arrival::again;
   entry = {extended, now};
   highest_ = std::max(highest_, extended);
   reported_to_ = std::min(reported_to_, extended);
   if (unreported_++ == 0) first_unreported_ = now;
-  return Arrival::taken;
+  return again ? Arrival::again : Arrival::taken;  // whose it was nobody knows: the partner waits for its report
 }
 
 rtp::Feedback Arrivals::report(Instant now, std::uint32_t own_ssrc, std::uint32_t partner_ssrc) {

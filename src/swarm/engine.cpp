@@ -251,6 +251,7 @@ Instant Engine::Impl::deadline_of(Instant now, const Association& a) const {
       bool hungry = c->swarm->config.appetite == Appetite::all && !c->swarm->config.held.full();
       if (hungry && c->searching) out = std::min(out, now + k_search_pause);
       if (hungry && c->choked_by_partner && !c->stalled) out = std::min(out, c->choked + k_stall);
+      if (hungry && c->useless_since) out = std::min(out, *c->useless_since + k_stall);
       if (hungry && c->rests_until > now) out = std::min(out, c->rests_until);
       if (hungry && !c->denied.empty()) out = std::min(out, std::max(c->denied_until, now + k_search_pause));
       if (!c->fetching.empty()) out = std::min(out, std::max(now + 100ms, c->last_progress + k_piece_patience));

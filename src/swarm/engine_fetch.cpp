@@ -36,6 +36,7 @@ bool Engine::Impl::ask(Instant now, Channel& c, ChunkRange range, bool endgame) 
   if (owners >= (endgame ? 2 : 1)) return false;
   ++owners;
   if (c.fetching.empty()) c.last_progress = now;
+  if (!c.useless_since) c.useless_since = now;
   PieceFetch piece;
   piece.bin = *bin;
   piece.range = range;
@@ -174,6 +175,7 @@ void Engine::Impl::give_up(Instant now, Association& a, Channel& c, std::string 
   ++c.swarm->revision;
   c.rests_until = now + k_stall * (1 << std::min(c.rests++, 4));
   c.last_progress = c.rests_until;
+  c.useless_since.reset();
   emit(EventKind::stalled, a.id, c.swarm->id(), {}, std::move(why));
   fetch_everywhere(now, *c.swarm);
 }
@@ -181,9 +183,7 @@ void Engine::Impl::give_up(Instant now, Association& a, Channel& c, std::string 
 // Small datagrams come, DATA has never come: what a path does whose MTU is too small.
 void Engine::Impl::look_at_path(Association& a, const Channel& c) {
   auto needed = ppspp::k_channel_octets + ppspp::k_data_overhead + c.swarm->geometry().size_of(0);
-  auto oldest = k_never;
-  for (auto& [bin, piece] : c.fetching) oldest = std::min(oldest, piece.asked);
-  if (a.path_told || a.largest_received >= needed || a.last_received < oldest || c.choked_by_partner) return;
+  if (a.path_told || a.largest_received >= needed || a.last_received < *c.useless_since || c.choked_by_partner) return;
   a.path_told = true;
   auto whole = needed + rtp::k_rtp_header + (a.secured() ? a.sender->overhead() : 0) +
                (a.config.remote.address.is_v6() ? 48 : 28);
@@ -202,12 +202,11 @@ void Engine::Impl::watch_progress(Instant now, Association& a, Channel& c) {
     if (!c.stalled && now - c.choked >= k_stall) give_up(now, a, c, "it chokes us");
     if (c.fetching.empty()) return;
   }
-  if (c.fetching.empty() || now - c.last_progress < k_piece_patience) return;
-  if (now - c.last_progress >= k_stall) {
+  if (c.useless_since && now - *c.useless_since >= k_stall) {
     look_at_path(a, c);
     return give_up(now, a, c, "it does not send what it was asked for");
   }
-  if (now - c.asked_again < k_piece_patience) return;
+  if (c.fetching.empty() || now - c.last_progress < k_piece_patience || now - c.asked_again < k_piece_patience) return;
   c.asked_again = now;
   // What another channel has brought may prove a piece of this one.
   auto local = c.local;

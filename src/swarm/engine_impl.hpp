@@ -62,7 +62,7 @@ struct Engine::Impl {
   void on_ack(Instant now, Association& a, Channel& c, content::ChunkRange range);
   void on_choke(Instant now, Association& a, Channel& c, bool choked);
   void on_closing(Instant now, Association& a, Channel& c);
-  void on_request(Channel& c, content::ChunkRange range);
+  void on_request(Instant now, Channel& c, content::ChunkRange range);
   void on_cancel(Channel& c, content::ChunkRange range);
   void on_keyinfo(Instant now, Association& a, Channel& c, ByteView text);
   bool helps(const Channel& c, content::Bin node) const;

@@ -89,7 +89,7 @@ void Engine::Impl::datagram(Instant now, Association& a, ByteView payload) {
   if (c->stage == ChannelStage::half_open) channel_opened(now, a, *c);
   std::array<content::NodeHash, 32> hashes;
   std::size_t count = 0;
-  c->news = c->compacted = false;
+  c->news = false;
   // What overtook the farewell, or was overtaken by it, does not speak against it.
   if (c->closing && now >= *c->closing - k_close_doubt + k_reordering) c->closing.reset();
   bool choked = c->choked_by_partner;
@@ -192,7 +192,7 @@ void Engine::Impl::message(Instant now, Association& a, Channel& c, const ppspp:
       on_ack(now, a, c, m.range);
       break;
     case MessageType::request:
-      on_request(c, m.range);
+      on_request(now, c, m.range);
       break;
     case MessageType::cancel:
       on_cancel(c, m.range);
@@ -249,6 +249,7 @@ void Engine::Impl::on_choke(Instant now, Association& a, Channel& c, bool choked
   c.choked = now;
   if (a.secured()) {
     release_all(c);
+    c.useless_since.reset();
     ++c.swarm->revision;
   }
 }
@@ -260,12 +261,13 @@ void Engine::Impl::on_closing(Instant now, Association& a, Channel& c) {
 }
 
 // Kept as it was said, piece by piece when it is served: a range may be long, and little of it here.
-void Engine::Impl::on_request(Channel& c, ChunkRange range) {
+void Engine::Impl::on_request(Instant now, Channel& c, ChunkRange range) {
   auto last = c.swarm->geometry().chunks() - 1;
   if (range.first > last) return;
   range.last = std::min(range.last, last);
   if (c.requested.contains(range) || (c.piece_active && c.piece_range == range)) return;
-  if (c.serve_queue.size() >= k_max_serve_queue && !std::exchange(c.compacted, true)) {
+  if (c.serve_queue.size() >= k_max_serve_queue && now - c.compacted >= 100ms) {
+    c.compacted = now;
     ranges.work.count(c.serve_queue.size());
     std::erase_if(c.serve_queue, [&](ChunkRange each) { return !c.requested.overlaps(each); });
   }
@@ -378,6 +380,7 @@ void Engine::Impl::on_data(Instant now, Association& a, Channel& c, const ppspp:
   auto bit = std::uint32_t{1} << (chunk - piece.range.first);
   if ((piece.received & bit) != 0) return;
   c.last_progress = now;
+  c.useless_since = now;
   c.stalled = false;
   if (c.choked_by_partner) c.choked_by_partner = false, c.news = true;
   if (piece.data.empty()) piece.data.resize(s.geometry().size_of(piece.range));
@@ -393,6 +396,7 @@ void Engine::Impl::piece_complete(Instant now, Association& a, Channel& c, Bin b
   auto& s = *c.swarm;
   auto piece = std::move(c.fetching.at(bin_of_piece));
   release(c, bin_of_piece);
+  if (c.fetching.empty()) c.useless_since.reset();
   deny_overtaken(now, c, piece.order);
   if (s.config.held.test(piece.range)) return fetch_after_arrival(now, a, c);  // endgame: another was faster
   auto taken = s.take_piece(bin_of_piece, piece.data, hashes);
@@ -417,6 +421,7 @@ void Engine::Impl::piece_complete(Instant now, Association& a, Channel& c, Bin b
     for (auto& [other_bin, waiting] : other.fetching) waiting.waits_for.reset();
     if (&other == &c || !other.fetching.contains(bin_of_piece)) return;
     release(other, bin_of_piece);
+    if (other.fetching.empty()) other.useless_since.reset();
     queue_range(other, ppspp::MessageType::cancel, piece.range);
   });
   emit(EventKind::chunks_verified, a.id, s.id(), piece.range);

@@ -47,7 +47,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         if (congestion.deadline() <= now) congestion.on_timeout(now, lost);
         break;
       case 3:
-        (void)arrivals.record(now, in.u16());
+        (void)arrivals.record(now, in.u16(), in.flag());
         break;
       case 4:
         if (auto report = arrivals.report(now, 1, 2); !report.reports.empty()) check_written_alike(report);

@@ -126,6 +126,7 @@ class World {
   }
   Instant now{1s};
   std::uint64_t datagrams = 0;
+  std::size_t too_large = SIZE_MAX;  // datagrams of more octets do not pass
   std::function<void(Bytes&, const Endpoint& from)> tamper;
 
  private:
@@ -145,7 +146,7 @@ class World {
         auto part = batch->data.subspan(at, std::min(batch->segment, batch->data.size() - at));
         for (int copies = chance() < link_.duplicate ? 2 : 1; copies > 0; --copies) {
           ++datagrams;
-          if (chance() < link_.loss) continue;
+          if (chance() < link_.loss || part.size() > too_large) continue;
           auto late = Duration(static_cast<std::int64_t>(chance() * static_cast<double>(link_.jitter.count())));
           Flying flying{now + link_.delay + late, ++order_, node.address, batch->to, bytes_of(part)};
           if (tamper) tamper(flying.octets, node.address);
@@ -181,8 +182,10 @@ inline bool whole(const Node& node, const Content& c) {
   return node.engine.held(c.id)->full() && node.storage.octets == c.octets;
 }
 
-// A partner without an engine, over SRTP: the test writes its datagrams.
+// A partner without an engine: the test writes its datagrams, over SRTP or plain.
 struct Script {
+  explicit Script(bool secured_ = true) : secured(secured_) {}
+  bool secured;
   Endpoint address{IpAddress::v4(127, 0, 0, 1), 9};
   rtp::SrtpKey ours{rtp::CryptoSuite::aead_aes_128_gcm, SecretBytes(28)},
       theirs{rtp::CryptoSuite::aead_aes_128_gcm, SecretBytes(28)};
@@ -190,46 +193,103 @@ struct Script {
   rtp::SrtpReceiver receiver{theirs, 8};
   std::uint16_t sequence = 0;
   ppspp::ChannelId channel = 0;
+  std::vector<Bytes> heard;  // RTP payloads
+  std::uint16_t first_heard = 0, packets_heard = 0;
 
-  AssociationId meet(Node& node, Instant now) {
+  AssociationId meet(Node& node, Instant now, std::size_t max_datagram = 1204) {
     AssociationConfig config;
     config.remote = address;
     config.local_ssrc = 8;
     config.remote_ssrc = 7;
-    config.send_key = theirs.duplicate();
-    config.receive_key = ours.duplicate();
+    config.max_datagram = max_datagram;
+    if (secured) config.send_key = theirs.duplicate();
+    if (secured) config.receive_key = ours.duplicate();
     return *node.engine.add_association(now, std::move(config));
   }
-  // Learns the channel id that the engine chose, from its HANDSHAKE.
+  // What the engine says; learns the channel id that it chose, from its HANDSHAKE.
   void listen(Node& node, Instant now) {
-    while (auto batch = node.engine.output(now)) {
-      auto octets = bytes_of(batch->data.first(batch->segment));
-      rtp::PacketSlot slot{octets.data(), static_cast<std::uint32_t>(octets.size()),
-                           static_cast<std::uint32_t>(octets.size()), false};
-      receiver.unprotect({&slot, 1});
-      if (!slot.ok) continue;
-      ppspp::Decoder decoder(ByteView(octets).subspan(16, slot.size - 16));
-      if (auto m = decoder.next(); m && m->type == ppspp::MessageType::handshake && m->handshake.source != 0)
-        channel = m->handshake.source;
-    }
+    while (auto batch = node.engine.output(now))
+      for (std::size_t at = 0; at < batch->data.size(); at += batch->segment) {
+        auto octets = bytes_of(batch->data.subspan(at, std::min(batch->segment, batch->data.size() - at)));
+        rtp::PacketSlot slot{octets.data(), static_cast<std::uint32_t>(octets.size()),
+                             static_cast<std::uint32_t>(octets.size()), true};
+        if (rtp::classify(octets) != rtp::PacketKind::rtp) continue;
+        if (secured) receiver.unprotect({&slot, 1});
+        if (!slot.ok) continue;
+        if (packets_heard++ == 0) first_heard = rtp::parse_header(octets)->sequence;
+        heard.push_back(bytes_of(ByteView(octets).subspan(12, slot.size - 12)));
+        ppspp::Decoder decoder(ByteView(heard.back()).subspan(4));
+        if (auto m = decoder.next(); m && m->type == ppspp::MessageType::handshake && m->handshake.source != 0)
+          channel = m->handshake.source;
+      }
   }
-  void say(Node& node, Instant now, const std::function<void(Writer&)>& messages) {
+  // Messages of one type that were heard.
+  std::vector<ChunkRange> heard_ranges(ppspp::MessageType type) const {
+    std::vector<ChunkRange> out;
+    for (auto& payload : heard) {
+      ppspp::Decoder decoder(ByteView(payload).subspan(4));
+      while (auto m = decoder.next())
+        if (m->type == type) out.push_back(m->range);
+    }
+    return out;
+  }
+  std::size_t say(Node& node, Instant now, const std::function<void(Writer&)>& messages) {
+    return say_as(sequence++, node, now, channel, messages);
+  }
+  // Returns the octets of the RTP payload.
+  std::size_t say_as(std::uint16_t number, Node& node, Instant now, ppspp::ChannelId to,
+                     const std::function<void(Writer&)>& messages) {
     Bytes room(2000);
     Writer w(MutableByteView(room).subspan(12));
-    w.u32(channel);
+    w.u32(to);
     messages(w);
-    rtp::write_header({98, sequence++, 0, 7}, room.data());
+    rtp::write_header({98, number, 0, 7}, room.data());
     rtp::PacketSlot slot{room.data(), static_cast<std::uint32_t>(12 + w.size()),
-                         static_cast<std::uint32_t>(room.size()), false};
-    sender.protect({&slot, 1});
+                         static_cast<std::uint32_t>(room.size()), true};
+    if (secured) sender.protect({&slot, 1});
+    EXPECT_TRUE(slot.ok);
     node.engine.input(now, {address, slot.size, MutableByteView(room).first(slot.size)});
+    return w.size();
+  }
+  // The engine opens the channel, we answer and say what we have.
+  AssociationId open(Node& node, Instant now, const SwarmId& swarm, ChunkRange have, std::uint32_t chunk_size = 1152) {
+    auto id = meet(node, now);
+    EXPECT_TRUE(node.engine.open_channel(now, id, swarm));
+    listen(node, now);
+    EXPECT_NE(channel, 0u);
+    say(node, now, [&](Writer& w) {
+      ppspp::write_handshake(w, {5, std::nullopt, chunk_size});
+      ppspp::write_range(w, ppspp::MessageType::have, have);
+    });
+    return id;
+  }
+  // We open the channel.
+  AssociationId call(Node& node, Instant now, const SwarmId& swarm, std::uint32_t chunk_size = 1152) {
+    auto id = meet(node, now);
+    node.engine.admit(id, swarm);
+    channel = 0;
+    say(node, now, [&](Writer& w) { ppspp::write_handshake(w, {5, swarm, chunk_size}); });
+    listen(node, now);
+    EXPECT_NE(channel, 0u);
+    say(node, now, [](Writer&) {});
+    return id;
+  }
+  void send_chunk(Node& node, Instant now, const Content& c, std::uint32_t chunk, bool good) {
+    auto data = bytes_of(ByteView(c.octets).subspan(c.geometry.offset_of(chunk), c.geometry.size_of(chunk)));
+    if (!good) data[0] ^= 1;
+    say(node, now, [&](Writer& w) { ppspp::write_data(w, chunk, 0, data); });
   }
   void send_run(Node& node, Instant now, const Content& c, std::uint32_t run, bool good) {
-    for (std::uint32_t chunk = run * 32; chunk < run * 32 + 32; ++chunk) {
-      auto data = bytes_of(ByteView(c.octets).subspan(c.geometry.offset_of(chunk), c.geometry.size_of(chunk)));
-      if (!good) data[0] ^= 1;
-      say(node, now, [&](Writer& w) { ppspp::write_data(w, chunk, 0, data); });
-    }
+    for (std::uint32_t chunk = run * 32; chunk < run * 32 + 32; ++chunk) send_chunk(node, now, c, chunk, good);
+  }
+  // All that was heard has arrived.
+  void report(Node& node, Instant now) {
+    rtp::Feedback f{7, 8, first_heard, std::vector<rtp::FeedbackReport>(packets_heard, {true, 0}), 0};
+    Bytes room(rtp::feedback_octets(packets_heard) + 20);
+    rtp::PacketSlot slot{room.data(), static_cast<std::uint32_t>(rtp::write_feedback(f, room)),
+                         static_cast<std::uint32_t>(room.size()), true};
+    if (secured) sender.protect_rtcp(slot);
+    node.engine.input(now, {address, slot.size, MutableByteView(room).first(slot.size)});
   }
 };
 
