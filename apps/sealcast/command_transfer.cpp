@@ -15,6 +15,7 @@ struct Flags {
   std::string uri;
   std::vector<std::string> uris;
   roles::TransferOptions options;
+  std::optional<std::string> out;
   std::string as, progress = "auto", key_order = "first", download_limit, upload_limit;
   std::filesystem::path config;
   int stall_timeout = 60;
@@ -82,7 +83,18 @@ Result<roles::TransferReport> transfer(io::Loop& loop, roles::UeNode& node, cons
   return result;
 }
 
+Status check_flags(Flags& flags) {
+  if (!flags.out) return {};
+  if (flags.out->empty()) return fail(ErrorCode::usage, "-o is empty: it names the output file");
+  if (*flags.out == "-")
+    return fail(ErrorCode::usage,
+                "-o -: the output appears when it is whole, so it must be a file (./- for that name)");
+  flags.options.output = *flags.out;
+  return {};
+}
+
 Status get_checked(const Globals& globals, Flags& flags) {
+  SEALCAST_TRY(check_flags(flags));
   SEALCAST_TRY_ASSIGN(auto uri, content::parse_content_uri(flags.uri));
   SEALCAST_TRY_ASSIGN(auto config, ue_config(globals, flags));
   flags.options.key_first = flags.key_order == "first";
@@ -103,10 +115,8 @@ Status get_checked(const Globals& globals, Flags& flags) {
 Status get(const Globals& globals, Flags& flags) {
   auto got = get_checked(globals, flags);
   if (!got && globals.json) {
-    auto& e = got.error();
-    json::Object out{{"uri", flags.uri}, {"error", e.message}, {"code", static_cast<int>(e.code)}};
-    if (!e.rule.empty()) out["rule"] = e.rule;
-    if (!e.side.empty()) out["side"] = e.side;
+    auto out = failure_document(got.error());
+    out["uri"] = flags.uri;
     std::printf("%s\n", json::Value(std::move(out)).text().c_str());
   }
   return got;
@@ -149,6 +159,13 @@ Status seed(const Globals& globals, Flags& flags) {
 
 }  // namespace
 
+json::Object failure_document(const Error& error) {
+  json::Object out{{"error", error.message}, {"code", static_cast<int>(error.code)}};
+  if (!error.rule.empty()) out["rule"] = error.rule;
+  if (!error.side.empty()) out["side"] = error.side;
+  return out;
+}
+
 void add_transfer_commands(CLI::App& app, Globals& globals) {
   auto flags = std::make_shared<Flags>();  // owners: the parsers' options and the actions
   auto common = [flags](CLI::App* command) {
@@ -162,14 +179,16 @@ void add_transfer_commands(CLI::App& app, Globals& globals) {
   auto* fetch = add_command(app, globals, "get", "fetch a content from caches and peers",
                             [&globals, flags] { return get(globals, *flags); });
   fetch->add_option("URI", flags->uri, "sealcast:...@domain")->required();
-  fetch->add_option("-o,--out", flags->options.output,
-                    "output file (default: the content's name); appears when it is whole");
-  fetch->add_flag("-c,--continue", flags->options.resume, "go on with the verified chunks of an interrupted get");
+  fetch->add_option("-o,--out", flags->out, "output file (default: the content's name); appears when it is whole");
+  fetch->add_flag("--overwrite", flags->options.overwrite,
+                  "without -o: replace a file that has the content's name already");
+  fetch->add_flag("-c,--continue", flags->options.resume,
+                  "go on with the verified chunks of an interrupted get, or say why not (without: begin anew then)");
   fetch->add_option("--key-order", flags->key_order, "first: no chunk before the key is there; parallel: both at once")
       ->check(CLI::IsMember({"first", "parallel"}));
   fetch
       ->add_option("--stall-timeout", flags->stall_timeout,
-                   "give up after so many seconds without progress (default 60)")
+                   "give up when for so many seconds no octet of content was verified (default 60)")
       ->check(CLI::Range(1, 86400));
   fetch->add_option("--progress", flags->progress, "auto, bar, plain, json, none")
       ->check(CLI::IsMember({"auto", "bar", "plain", "json", "none"}));

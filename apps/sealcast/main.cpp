@@ -39,7 +39,21 @@ constexpr const char* k_footer =
     "with get -c), "
     "8 key not released yet, 9 disk full, 10 negotiation failed, 11 authentication refused.\n";
 
+// `get --json` gives a document for a command line that cannot be read, too.
+bool wants_document(int argc, char** argv) {
+  bool get = false, json = false;
+  for (int i = 1; i < argc; ++i) {
+    get = get || std::string_view(argv[i]) == "get";
+    json = json || std::string_view(argv[i]) == "--json";
+  }
+  return get && json;
+}
+
 int run(int argc, char** argv) {
+  auto refuse = [&](const Error& error) {
+    if (wants_document(argc, argv)) std::printf("%s\n", json::Value(failure_document(error)).text().c_str());
+    return report(error);
+  };
   CLI::App app{"Secure peer-to-peer content distribution over IMS.", "sealcast"};
   Globals globals;
   globals.directory = default_directory();
@@ -72,12 +86,12 @@ int run(int argc, char** argv) {
     auto left = app.remaining();
     bool no_command = app.get_subcommands().empty() && !left.empty() && !left.front().starts_with("-");
     auto sentence = no_command ? "there is no command \"" + left.front() + "\"" : std::string(error.what());
-    return report({ErrorCode::usage, sentence + " (--help says more)"});
+    return refuse({ErrorCode::usage, sentence + " (--help says more)"});
   }
-  if (globals.directory.empty()) return report({ErrorCode::usage, "--dir is empty"});
+  if (globals.directory.empty()) return refuse({ErrorCode::usage, "--dir is empty"});
   silence_sip_library();
   start_logging(globals.log_level);
-  if (auto chosen = choose_crypto(); !chosen) return report(chosen.error());
+  if (auto chosen = choose_crypto(); !chosen) return refuse(chosen.error());
   return globals.action ? globals.action() : static_cast<int>(ErrorCode::usage);
 }
 

@@ -21,6 +21,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr std::size_t k_longest_stem = 200;
+
 std::string shown(const fs::path& path) {
   return printable(path.string(), 4096);
 }
@@ -32,9 +34,9 @@ fs::path directory_of(const fs::path& path) {
 fs::path temporary_name(const fs::path& path) {
   std::array<std::uint8_t, 8> octets{};
   os::SystemRandom().fill(octets);
-  auto out = path;
-  out += ".part-" + hex(octets);
-  return out;
+  // A name of 255 octets has no room for more.
+  auto name = path.filename().string().substr(0, k_longest_stem) + ".part-" + hex(octets);
+  return path.has_parent_path() ? path.parent_path() / name : fs::path(name);
 }
 
 void close_descriptor(int& descriptor) {
@@ -63,27 +65,63 @@ Status sync_directory(const fs::path& directory) {
   return {};
 }
 
-Status publish(int& descriptor, const fs::path& part, const fs::path& path) {
+// 0, or why not. Without replacement an existing name is EEXIST, whoever made it in the last moment.
+int give_name(const fs::path& part, const fs::path& path, Replace replace) {
+  if (replace == Replace::allowed) return ::rename(part.c_str(), path.c_str()) == 0 ? 0 : errno;
+  if (::renameat2(AT_FDCWD, part.c_str(), AT_FDCWD, path.c_str(), RENAME_NOREPLACE) == 0) return 0;
+  if (errno != EINVAL && errno != ENOSYS) return errno;
+  if (::link(part.c_str(), path.c_str()) != 0) return errno;
+  ::unlink(part.c_str());
+  return 0;
+}
+
+Status publish(int& descriptor, const fs::path& part, const fs::path& path, Replace replace = Replace::allowed) {
   if (::fsync(descriptor) != 0) return fail(system_error("cannot sync", part, errno));
   int reason = ::close(std::exchange(descriptor, -1)) == 0 ? 0 : errno;
   if (reason != 0) return fail(system_error("cannot close", part, reason));
-  if (::rename(part.c_str(), path.c_str()) != 0)
-    return fail(system_error("cannot rename " + shown(part) + " to", path, errno));
+  reason = give_name(part, path, replace);
+  if (reason == EEXIST) return fail(ErrorCode::usage, "cannot write to " + shown(path) + ": it exists already");
+  if (reason != 0) return fail(system_error("cannot rename " + shown(part) + " to", path, reason));
   return sync_directory(directory_of(path));
 }
 
-// What may be replaced by an output: nothing at all, or a regular file.
-Status check_replaceable(const fs::path& path) {
+tl::unexpected<Error> unwritable(const fs::path& path, const std::string& why) {
+  return fail(ErrorCode::usage, "cannot write to " + shown(path) + ": " + why);
+}
+
+// A mount point, and what the kernel does not let go, meet the rename only after a long transfer.
+Status check_renamable(const fs::path& path, const struct stat& about) {
+  struct statx more {};
+  if (::statx(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, &more) == 0) {
+    auto has = [&](std::uint64_t attribute) { return (more.stx_attributes & attribute) != 0; };
+    if (has(STATX_ATTR_MOUNT_ROOT)) return unwritable(path, "something is mounted there, so it cannot be replaced");
+    if (has(STATX_ATTR_IMMUTABLE) || has(STATX_ATTR_APPEND))
+      return unwritable(path, "it is immutable or append-only, so it cannot be replaced");
+  }
+  struct stat directory {};
+  bool sticky = ::stat(directory_of(path).c_str(), &directory) == 0 && (directory.st_mode & S_ISVTX) != 0;
+  if (sticky && ::geteuid() != 0 && about.st_uid != ::geteuid() && directory.st_uid != ::geteuid())
+    return unwritable(path, "it is somebody else's file in a directory where only owners may remove");
+  return {};
+}
+
+// What may be replaced by an output: nothing at all, or a regular file. mode: of that file, 0 when there is none.
+Status check_replaceable(const fs::path& path, Replace replace, unsigned* mode = nullptr) {
   struct stat about {};
   if (::lstat(path.c_str(), &about) != 0) {
     if (errno == ENOENT) return {};
+    if (errno == ENAMETOOLONG) return unwritable(path, "its name is too long");
     return fail(system_error("cannot look at", path, errno));
   }
-  if (S_ISREG(about.st_mode)) return {};
-  auto what = S_ISLNK(about.st_mode)   ? "a symbolic link, which is not followed"
-              : S_ISDIR(about.st_mode) ? "a directory"
-                                       : "no regular file";
-  return fail(ErrorCode::usage, "cannot write to " + shown(path) + ": it is " + what);
+  if (!S_ISREG(about.st_mode)) {
+    auto what = S_ISLNK(about.st_mode)   ? "a symbolic link, which is not followed"
+                : S_ISDIR(about.st_mode) ? "a directory"
+                                         : "no regular file";
+    return unwritable(path, std::string("it is ") + what);
+  }
+  if (replace == Replace::never) return unwritable(path, "it exists already");
+  if (mode) *mode = about.st_mode & 0777;
+  return check_renamable(path, about);
 }
 
 }  // namespace
@@ -182,15 +220,31 @@ DirectoryLock& DirectoryLock::operator=(DirectoryLock&& other) noexcept {
   return *this;
 }
 
-Result<OutputFile> OutputFile::create(const fs::path& path) {
-  if (!path.has_filename()) return fail(ErrorCode::usage, "cannot write to " + shown(path) + ": it names no file");
-  SEALCAST_TRY(check_replaceable(path));
+Result<OutputFile> OutputFile::create(const fs::path& path, Replace replace) {
+  if (!path.has_filename()) return unwritable(path, "it names no file");
+  unsigned mode = 0;
+  SEALCAST_TRY(check_replaceable(path, replace, &mode));
   OutputFile out;
   out.path_ = path;
   out.part_ = temporary_name(path);
+  out.replace_ = replace;
   out.descriptor_ = ::open(out.part_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
   if (out.descriptor_ < 0) return fail(system_error("cannot create", std::exchange(out.part_, {}), errno));
+  // Before there is anything to read in it.
+  if (mode != 0 && ::fchmod(out.descriptor_, mode) != 0)
+    return fail(system_error("cannot set the mode of", out.part_, errno));
   return out;
+}
+
+Status OutputFile::check(const fs::path& path, Replace replace) {
+  SEALCAST_TRY_ASSIGN(auto probe, create(path, replace));
+  auto renamed = temporary_name(path);
+  if (::rename(probe.part_.c_str(), renamed.c_str()) != 0)
+    return fail(system_error("cannot rename a file beside", path, errno));
+  probe.part_ = renamed;
+  if (::unlink(renamed.c_str()) != 0) return fail(system_error("cannot remove a file beside", path, errno));
+  probe.part_.clear();
+  return {};
 }
 
 Status OutputFile::write(ByteView data) {
@@ -198,10 +252,29 @@ Status OutputFile::write(ByteView data) {
 }
 
 Status OutputFile::commit() {
-  SEALCAST_TRY(check_replaceable(path_));
-  auto done = publish(descriptor_, part_, path_);
+  unsigned mode = 0777;
+  SEALCAST_TRY(check_replaceable(path_, replace_, &mode));
+  // The file there may have been made more private since.
+  struct stat about {};
+  if (::fstat(descriptor_, &about) == 0 && (about.st_mode & 0777 & ~mode) != 0 &&
+      ::fchmod(descriptor_, about.st_mode & mode & 0777) != 0)
+    return fail(system_error("cannot set the mode of", part_, errno));
+  auto done = publish(descriptor_, part_, path_, replace_);
   if (done) part_.clear();
   return done;
+}
+
+Result<bool> OutputFile::same_as(const fs::path& path) const {
+  SEALCAST_TRY_ASSIGN(auto ours, SourceFile::open(part_));
+  SEALCAST_TRY_ASSIGN(auto theirs, SourceFile::open(path));
+  if (ours.size() != theirs.size()) return false;
+  Bytes a(1 << 16), b(1 << 16);
+  for (;;) {
+    SEALCAST_TRY_ASSIGN(auto got, ours.read(a));
+    SEALCAST_TRY_ASSIGN(auto got_there, theirs.read(b));
+    if (got == 0) return true;
+    if (got != got_there || !equal(ByteView(a).first(got), ByteView(b).first(got))) return false;
+  }
 }
 
 OutputFile::~OutputFile() {
@@ -211,10 +284,12 @@ OutputFile::~OutputFile() {
 OutputFile::OutputFile(OutputFile&& other) noexcept
     : path_(std::move(other.path_)),
       part_(std::exchange(other.part_, {})),
+      replace_(other.replace_),
       descriptor_(std::exchange(other.descriptor_, -1)) {}
 OutputFile& OutputFile::operator=(OutputFile&& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(part_, other.part_);
+  std::swap(replace_, other.replace_);
   std::swap(descriptor_, other.descriptor_);
   return *this;
 }

@@ -30,20 +30,28 @@ class DirectoryLock {
   int descriptor_ = -1;
 };
 
+enum class Replace { allowed, never };
+
 // Output that appears under its name only when it is whole: "<name>.part-<random>" beside it, O_EXCL | O_NOFOLLOW,
-// renamed by commit(). A symbolic link at the name is refused, not followed.
+// renamed by commit(). A symbolic link at the name is refused, not followed. What takes the place of a file has that
+// file's mode, or less.
 class OutputFile {
  public:
-  static Result<OutputFile> create(const std::filesystem::path& path);
+  static Result<OutputFile> create(const std::filesystem::path& path, Replace replace = Replace::allowed);
+  // Would all that work? What a rename would meet is looked for, and a file is made, renamed and removed again.
+  static Status check(const std::filesystem::path& path, Replace replace = Replace::allowed);
   OutputFile(OutputFile&& other) noexcept;
   OutputFile& operator=(OutputFile&&) noexcept;
   ~OutputFile();  // removes the part unless committed
   Status write(ByteView data);
   Status commit();
+  // What was written so far against a file that is there already.
+  Result<bool> same_as(const std::filesystem::path& path) const;
 
  private:
   OutputFile() = default;
   std::filesystem::path path_, part_;
+  Replace replace_ = Replace::allowed;
   int descriptor_ = -1;
 };
 

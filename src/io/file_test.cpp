@@ -146,6 +146,49 @@ TEST_F(Files, OutputRefusesLinksDirectoriesAndDevices) {
   EXPECT_EQ(get(at("victim")), "precious");
 }
 
+TEST_F(Files, OutputKeepsTheModeOfWhatItReplacesAndNeverWidensIt) {
+  put(at("a"), "old");
+  ASSERT_EQ(::chmod(at("a").c_str(), 0600), 0);
+  auto out = OutputFile::create(at("a"));
+  ASSERT_TRUE(out);
+  ASSERT_TRUE(out->write(view_of("new")));
+  ASSERT_TRUE(out->commit());
+  EXPECT_EQ(mode(at("a")), 0600u);
+  ASSERT_EQ(::chmod(at("a").c_str(), 0660), 0);
+  out = OutputFile::create(at("a"));
+  ASSERT_EQ(::chmod(at("a").c_str(), 0640), 0);  // meanwhile
+  ASSERT_TRUE(out->commit());
+  EXPECT_EQ(mode(at("a")), 0640u);
+}
+
+TEST_F(Files, OutputThatMayNotReplaceFindsAFileBeforeAndAfter) {
+  put(at("a"), "precious");
+  EXPECT_EQ(OutputFile::create(at("a"), Replace::never).error().code, ErrorCode::usage);
+  EXPECT_FALSE(OutputFile::check(at("a"), Replace::never));
+  EXPECT_TRUE(OutputFile::check(at("a")));
+  EXPECT_TRUE(OutputFile::check(at("b"), Replace::never));
+  auto out = OutputFile::create(at("b"), Replace::never);
+  ASSERT_TRUE(out);
+  put(at("b"), "quicker");
+  EXPECT_FALSE(out->commit());
+  EXPECT_EQ(get(at("b")), "quicker");
+  out = OutputFile::create(at("c"), Replace::never);
+  ASSERT_TRUE(out->write(view_of("new")));
+  ASSERT_TRUE(out->commit());
+  EXPECT_EQ(get(at("c")), "new");
+  EXPECT_EQ(count(), 3u);
+}
+
+TEST_F(Files, LongNamesGetShortTemporaryNames) {
+  std::string longest(255, 'n');
+  auto out = OutputFile::create(at(longest.c_str()));
+  ASSERT_TRUE(out);
+  ASSERT_TRUE(out->commit());
+  EXPECT_TRUE(fs::exists(at(longest.c_str())));
+  EXPECT_TRUE(write_file_atomically(at(longest.c_str()), view_of("x"), 0600));
+  EXPECT_EQ(OutputFile::check(at((longest + "n").c_str())).error().code, ErrorCode::usage);
+}
+
 TEST_F(Files, SourceIsReadWholeAndFoundUnchanged) {
   put(at("a"), "0123456789");
   fs::create_symlink("a", at("link"));

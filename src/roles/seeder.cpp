@@ -6,6 +6,11 @@
 #include "os/clock.hpp"
 
 namespace sealcast::roles {
+namespace {
+
+constexpr Duration k_look_again = 2s;
+
+}  // namespace
 
 Seeder::Seeder(UeNode& node, std::vector<crypto::Digest> roots, std::function<void()> on_ready,
                std::function<void(const Error&)> on_end)
@@ -14,6 +19,7 @@ Seeder::Seeder(UeNode& node, std::vector<crypto::Digest> roots, std::function<vo
 Seeder::~Seeder() {
   *alive_ = false;
   node_.loop().cancel(timer_);
+  node_.loop().cancel(waiting_timer_);
 }
 
 void Seeder::start() {
@@ -59,7 +65,14 @@ Status Seeder::join_checked(const crypto::Digest& root, const std::string& jws) 
   auto& content = contents_.at(root);
   SEALCAST_TRY_ASSIGN(auto description,
                       content.state->accept_description(jws, node_.trust().providers, os::unix_now()));
-  SEALCAST_TRY(content.state->open_object(description.geometry()));
+  SEALCAST_TRY_ASSIGN(auto opened, content.state->open_object(description.geometry(), {}));
+  if (!opened) {
+    content.waiting = jws;
+    node_.loop().cancel(waiting_timer_);
+    waiting_timer_ = node_.loop().after(k_look_again, [this] { look_for_the_waiting(); });
+    return {};
+  }
+  content.waiting.clear();
   UeSwarmEvents events;
   events.on_failed = [this, root](const Error& error) { give_up(root, error); };
   events.on_keyinfo = [this, root, description](const std::string& keyinfo) {
@@ -71,6 +84,15 @@ Status Seeder::join_checked(const crypto::Digest& root, const std::string& jws) 
   content.swarm =
       std::make_unique<UeSwarm>(node_, *content.state, description, swarm::Appetite::all, std::move(events));
   return content.swarm->start();
+}
+
+// The other process has ended, or has all of it, by and by.
+void Seeder::look_for_the_waiting() {
+  std::vector<std::pair<crypto::Digest, std::string>> waiting;
+  for (auto& [root, content] : contents_)
+    if (!content.waiting.empty()) waiting.emplace_back(root, content.waiting);
+  for (auto& [root, jws] : waiting)
+    if (auto joined = join_checked(root, jws); !joined) give_up(root, joined.error());
 }
 
 // A content that was named must be there; of all that are kept, the others go on.
@@ -93,7 +115,7 @@ void Seeder::look_whether_ready() {
   if (!on_ready_) return;
   bool ready = true, holds_something = false;
   for (auto& [root, content] : contents_) {
-    ready = ready && content.swarm && content.swarm->list_seen();
+    ready = ready && (!content.waiting.empty() || (content.swarm && content.swarm->list_seen()));
     holds_something = holds_something || (content.swarm && !content.swarm->held().empty());
   }
   if (ready && (!holds_something || node_.announced())) return std::exchange(on_ready_, nullptr)();
@@ -104,6 +126,7 @@ Seeder::Totals Seeder::totals() const {
   Totals out;
   for (auto& [root, content] : contents_) {
     ++out.contents;
+    if (!content.waiting.empty()) ++out.waiting;
     if (!content.swarm) continue;
     if (content.swarm->complete()) ++out.complete;
     out.sent += content.swarm->traffic().sent;

@@ -16,7 +16,7 @@ class Seeder {
   ~Seeder();
   void start();
   struct Totals {
-    std::size_t contents = 0, complete = 0;
+    std::size_t contents = 0, complete = 0, waiting = 0;
     std::uint64_t sent = 0;
   };
   Totals totals() const;
@@ -25,12 +25,14 @@ class Seeder {
   struct Content {
     std::unique_ptr<ContentState> state;
     std::unique_ptr<UeSwarm> swarm;
+    std::string waiting;  // description of what another process of the subscriber is fetching: served by us afterwards
   };
   void registered();
   void join(const crypto::Digest& root, const Result<std::string>& from_tracker);
   Status join_checked(const crypto::Digest& root, const std::string& jws);
   void give_up(const crypto::Digest& root, const Error& error);
   void look_whether_ready();
+  void look_for_the_waiting();
   void end(Error error);
 
   UeNode& node_;
@@ -39,7 +41,7 @@ class Seeder {
   std::function<void()> on_ready_;
   std::function<void(const Error&)> on_end_;
   std::map<crypto::Digest, Content> contents_;
-  io::Loop::TimerId timer_ = 0;
+  io::Loop::TimerId timer_ = 0, waiting_timer_ = 0;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // owners: this, and callbacks that are under way
 };
 

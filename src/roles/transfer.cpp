@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/encoding.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "os/clock.hpp"
@@ -13,6 +14,23 @@ namespace {
 constexpr Duration k_watch = 1s;
 constexpr int k_runs_a_step = 128;                         // of 32 chunks
 constexpr int k_shortest_retry = 1, k_longest_retry = 30;  // seconds, of 429
+constexpr Duration k_ask_again = 2s;
+// A holder that says "later" (429: many requests of one subscriber) is waited for longer than one that says nothing.
+constexpr Duration k_busy_patience = 600s;
+// Under a limit so many chunks may have to come before the first of them can be verified.
+constexpr std::uint64_t k_chunks_under_limit = 32;
+
+// The same for every way to write a path, and for a file that is not there yet.
+std::string canonical_text(const std::filesystem::path& path) {
+  std::error_code error;
+  auto absolute = std::filesystem::absolute(path, error);
+  auto directory = std::filesystem::weakly_canonical(absolute.parent_path(), error);
+  return error ? absolute.string() : (directory / absolute.filename()).string();
+}
+
+std::string short_hash(const std::string& text) {
+  return hex(crypto::sha256(view_of(text))).substr(0, 32);
+}
 
 }  // namespace
 
@@ -32,7 +50,7 @@ void Transfer::start() {
   if (uri_.domain != node_.config().domain)
     return fail_with({ErrorCode::not_found, "the URI's tracker is in " + printable(uri_.domain) +
                                                 ", and this subscriber belongs to " + node_.config().domain});
-  if (auto writable = check_output(); !writable) return fail_with(writable.error());
+  if (auto writable = prepare_output(); !writable) return fail_with(writable.error());
   auto state = ContentState::open(node_.config().state, uri_.root);
   if (!state) return fail_with(state.error());
   state_ = std::move(*state);
@@ -44,11 +62,52 @@ void Transfer::start() {
   });
 }
 
-// An output that cannot be written is better known before the transfer than after it.
-Status Transfer::check_output() const {
-  if (options_.output.empty()) return {};
-  auto probe = io::OutputFile::create(options_.output);
-  return probe ? Status{} : Status(fail(probe.error()));
+// An output that cannot be written is better known before the transfer than after it. One that has no name yet is named
+// as soon as the description, or the key to it, is there.
+Status Transfer::prepare_output() {
+  if (options_.output.empty()) {
+    output_key_ = short_hash(canonical_text("./") + "\n" + content::root_text(uri_.root));
+    SEALCAST_TRY(lock_output(output_key_, "this content's file in this directory"));
+    return io::OutputFile::check("sealcast-output");
+  }
+  output_path_ = options_.output;
+  SEALCAST_TRY(io::OutputFile::check(output_path_));
+  output_key_ = short_hash(canonical_text(output_path_));
+  return lock_output(output_key_, printable(output_path_.string(), 4096));
+}
+
+Status Transfer::lock_output(const std::string& key, const std::string& shown) {
+  auto directory = node_.config().state / "outputs";
+  SEALCAST_TRY(io::make_directory(directory, 0700));
+  SEALCAST_TRY_ASSIGN(auto lock, io::FileLock::try_take(directory / key, io::LockKind::exclusive, io::LockFile::goes));
+  if (!lock)
+    return fail(shown + " is in use by " + io::FileLock::holder(directory / key) +
+                ", another get of this subscriber: wait for it, or name another file with -o");
+  outputs_.push_back(std::move(*lock));
+  return {};
+}
+
+// The provider chose the name: nothing that is there is replaced by it, unless it is this very content.
+Status Transfer::name_output() {
+  if (!output_path_.empty()) return {};
+  SEALCAST_TRY_ASSIGN(auto described, metadata());
+  output_path_ = safe_file_name(described.name, content::root_text(uri_.root));
+  SEALCAST_TRY(lock_output(short_hash(canonical_text(output_path_)), output_path_.string()));
+  if (options_.overwrite) return io::OutputFile::check(output_path_);
+  SEALCAST_TRY_ASSIGN(compare_, output_is_there());
+  return compare_ ? Status{} : io::OutputFile::check(output_path_, io::Replace::never);
+}
+
+// A regular file of the same length. One of another length is refused before anything is fetched.
+Result<bool> Transfer::output_is_there() const {
+  std::error_code error;
+  auto status = std::filesystem::symlink_status(output_path_, error);
+  if (!std::filesystem::exists(status)) return false;
+  auto same_length = std::filesystem::is_regular_file(status) &&
+                     std::filesystem::file_size(output_path_, error) == description_->plain_length && !error;
+  if (same_length) return true;
+  return fail(ErrorCode::usage, "cannot write to " + output_path_.string() +
+                                    ": it exists already (-o FILE names another, --overwrite replaces it)");
 }
 
 void Transfer::registered() {
@@ -64,6 +123,8 @@ void Transfer::take_description(const std::string& jws) {
   auto accepted = state_->accept_description(jws, node_.trust().providers, os::unix_now());
   if (!accepted) return fail_with(accepted.error());
   description_ = std::move(*accepted);
+  if (!content::is_sealed(description_->protection))
+    if (auto named = name_output(); !named) return fail_with(named.error());
   if (auto ready = prepare_object(); !ready) return fail_with(ready.error());
   bool sealed = content::is_sealed(description_->protection);
   phase_ = sealed ? "key" : "chunks";
@@ -79,25 +140,23 @@ void Transfer::take_description(const std::string& jws) {
 }
 
 Status Transfer::prepare_object() {
-  auto opened = state_->open_object(description_->geometry());
-  if (!opened && (options_.resume || opened.error().code != ErrorCode::failure)) return opened;
-  if (!opened) {
+  auto opened = state_->open_object(description_->geometry(), output_key_);
+  if (!opened && !options_.resume && opened.error().code == ErrorCode::failure) {
     log(LogLevel::warning, "get", "begun anew: " + opened.error().message);
-    state_->discard_object();
-    SEALCAST_TRY(state_->open_object(description_->geometry()));
+    if (state_->discard_object()) opened = state_->open_object(description_->geometry(), output_key_);
   }
-  auto& held = state_->object().held_at_open();
-  if (!held.full() && !held.empty() && !options_.resume) {
-    log(LogLevel::warning, "get", "chunks of an interrupted run are discarded: -c would keep them");
-    state_->discard_object();
-    SEALCAST_TRY(state_->open_object(description_->geometry()));
-  }
-  if (state_->object().held_at_open().empty()) next_check_ = description_->geometry().chunks();
+  if (!opened) return fail(opened.error());
+  if (!*opened) return fail("this content is in use by another process of this subscriber: wait for it");
+  auto& held = state_->held();
+  if (!held.full() && !held.empty())
+    log(LogLevel::info, "get",
+        "going on with " + std::to_string(held.count()) + " of " + std::to_string(held.size()) + " chunks");
+  if (held.empty()) next_check_ = description_->geometry().chunks();
   return check_space();
 }
 
 Status Transfer::check_space() const {
-  auto& held = state_->object().held_at_open();
+  auto& held = state_->held();
   auto missing = std::uint64_t{description_->geometry().chunks() - held.count()} * description_->chunk_size;
   auto free = io::free_space(state_->object().data_path());
   if (free && *free < missing)
@@ -138,7 +197,9 @@ void Transfer::take_key(Result<keys::KeyAnswer> answer) {
   asking_ = false;
   if (answer && answer->status == 200) {
     key_.emplace(std::move(answer->key));
+    busy_since_.reset();
     log(LogLevel::info, "get", "key released by " + key_holder_);
+    if (auto named = name_output(); !named) return fail_with(named.error());
     phase_ = "chunks";
     phase_since_ = os::monotonic_now();
     swarm_->set_appetite(swarm::Appetite::all);
@@ -146,11 +207,14 @@ void Transfer::take_key(Result<keys::KeyAnswer> answer) {
     return;
   }
   if (answer && answer->status == 429) {
-    key_timer_ =
-        node_.loop().after(std::chrono::seconds(std::clamp(answer->retry_after, k_shortest_retry, k_longest_retry)),
-                           [this] { ask_for_key(); });
+    auto wait = std::chrono::seconds(std::clamp(answer->retry_after, k_shortest_retry, k_longest_retry));
+    if (!busy_since_) busy_since_ = os::monotonic_now();
+    log(LogLevel::warning, "get",
+        "the key holder has many requests of this subscriber: asking again in " + std::to_string(wait.count()) + " s");
+    key_timer_ = node_.loop().after(wait, [this] { ask_for_key(); });
     return;
   }
+  busy_since_.reset();
   Error trouble = answer ? Error{} : answer.error();
   if (answer) {
     auto from = " (" + key_holder_ + ")";
@@ -173,9 +237,13 @@ void Transfer::take_key(Result<keys::KeyAnswer> answer) {
     }
   }
   log(LogLevel::info, "get", trouble.message);
-  // Another holder may know better; without one this is the end.
+  // Another holder may know better. A verdict of the last one is the end; silence is not.
+  if (trouble.code != ErrorCode::network) key_verdict_ = trouble;
+  key_trouble_ = trouble;
   if (++next_holder_ < holders_.size()) return ask_for_key();
-  fail_with(trouble);
+  if (key_verdict_) return fail_with(*key_verdict_);
+  next_holder_ = 0;
+  key_timer_ = node_.loop().after(k_ask_again, [this] { ask_for_key(); });
 }
 
 // ---- opening
@@ -195,12 +263,12 @@ void Transfer::complete() {
     phase_ = "checking";
     return check_some();
   }
-  auto described = metadata();
-  if (!described) return fail_with(described.error());
-  output_path_ = options_.output.empty()
-                     ? std::filesystem::path(safe_file_name(described->name, content::root_text(uri_.root)))
-                     : options_.output;
-  auto output = io::OutputFile::create(output_path_);
+  state_->share();
+  if (auto named = name_output(); !named) return fail_with(named.error());
+  bool keep = compare_ || (options_.output.empty() && !options_.overwrite);
+  auto part = output_path_;
+  if (compare_) part += "~";  // of its own name; it never becomes a file
+  auto output = io::OutputFile::create(part, keep ? io::Replace::never : io::Replace::allowed);
   if (!output) return fail_with(output.error());
   output_.emplace(std::move(*output));
   phase_ = "opening";
@@ -238,7 +306,7 @@ void Transfer::open_some() {
     });
   if (opener_->written() != description_->plain_length)
     return fail_with({ErrorCode::integrity, "the opened content has another length than its description says"});
-  if (auto committed = output_->commit(); !committed) return fail_with(committed.error());
+  if (auto written = write_output(); !written) return fail_with(written.error());
   TransferReport report;
   report.file = output_path_;
   report.protection = content::name(description_->protection);
@@ -249,6 +317,15 @@ void Transfer::open_some() {
   report.traffic = swarm_->traffic();
   report.elapsed = os::monotonic_now() - started_;
   finish(std::move(report));
+}
+
+Status Transfer::write_output() {
+  if (!compare_) return output_->commit();
+  SEALCAST_TRY_ASSIGN(auto same, output_->same_as(output_path_));
+  if (same) return {};
+  return fail(ErrorCode::usage, "cannot write to " + output_path_.string() +
+                                    ": it exists already and is another file (-o FILE names another, --overwrite "
+                                    "replaces it)");
 }
 
 // ---- time, interruption, end
@@ -262,15 +339,27 @@ TransferProgress Transfer::progress() const {
   return out;
 }
 
+// At a limit of r octets a second the first verified chunk may take its time: that is no stall.
+Duration Transfer::patience() const {
+  if (busy_since_) return std::max(options_.patience, k_busy_patience);
+  auto limit = node_.config().download_limit;
+  if (limit == 0 || !description_) return options_.patience;
+  return options_.patience + std::chrono::seconds(k_chunks_under_limit * description_->chunk_size / limit);
+}
+
 // What a person should hear when nothing has moved for long.
 Error Transfer::waiting_for() const {
-  auto seconds = std::to_string(std::chrono::duration_cast<std::chrono::seconds>(options_.patience).count());
+  auto seconds = std::to_string(std::chrono::duration_cast<std::chrono::seconds>(patience()).count());
   auto give_up = [&](ErrorCode code, const std::string& what) {
-    return Error{code, what + " for " + seconds + " s; get -c goes on with the chunks that are verified"};
+    auto gone = node_.registered() ? std::string() : " (and the core at " + node_.config().core + " does not answer)";
+    return Error{code, what + " for " + seconds + " s" + gone + "; get -c goes on with the chunks that are verified"};
   };
   if (!swarm_) return give_up(ErrorCode::network, "no answer (" + phase_ + ")");
+  if (phase_ == "key" && busy_since_)
+    return give_up(ErrorCode::key_not_released, "the key holder has been too busy to release the key");
   if (phase_ == "key" && key_trouble_)
-    return give_up(key_trouble_->code, "no peer says credibly who holds the key (" + key_trouble_->message + ")");
+    return give_up(key_trouble_->code,
+                   "no peer gives the key or says credibly who holds it (" + key_trouble_->message + ")");
   if (phase_ == "key" && swarm_->connected() > 0)
     return give_up(ErrorCode::key_not_released, "no peer says who holds the key");
   if (swarm_->listed() == 0) return give_up(ErrorCode::network, "the tracker names no peer that has this content");
@@ -278,12 +367,12 @@ Error Transfer::waiting_for() const {
   return give_up(ErrorCode::network, "no chunk has come");
 }
 
+// Only octets of content that were verified count, and the beginning of a phase: a partner may open channels, shake
+// hands and say what it has for ever.
 void Transfer::watch() {
   watch_timer_ = node_.loop().after(k_watch, [this] { watch(); });
-  auto last = swarm_ ? std::max(phase_since_, swarm_->last_progress()) : phase_since_;
-  // A channel that opens is progress for chunks, not for a key.
-  if (phase_ == "key") last = phase_since_;
-  if (phase_ == "opening" || phase_ == "checking" || asking_ || os::monotonic_now() - last < options_.patience) return;
+  auto last = swarm_ ? std::max(phase_since_, swarm_->last_verified()) : phase_since_;
+  if (phase_ == "opening" || phase_ == "checking" || os::monotonic_now() - last < patience()) return;
   fail_with(waiting_for());
 }
 
@@ -301,7 +390,10 @@ void Transfer::finish(Result<TransferReport> result) {
   // Events of the swarm may have brought us here: it goes when they are over.
   node_.loop().post([this, alive = alive_, done = std::move(done), result = std::move(result)]() mutable {
     if (!*alive) return;
+    bool whole = swarm_ && swarm_->complete();
     swarm_.reset();
+    if (state_) state_->settle(whole);
+    outputs_.clear();
     done(std::move(result));
   });
 }

@@ -12,9 +12,10 @@ namespace sealcast::roles {
 
 struct TransferOptions {
   std::filesystem::path output;  // empty: the content's own name, made safe, in the current directory
-  bool resume = false;           // -c: chunks of an interrupted run are kept
+  bool overwrite = false;        // a file of the content's own name may be replaced
+  bool resume = false;           // -c: a state of an earlier run that cannot be read is an error
   bool key_first = true;         // no chunk is asked for before a verified key is there
-  Duration patience = 60s;       // without any progress
+  Duration patience = 60s;       // while no octet of content is verified
 };
 
 struct TransferReport {
@@ -49,7 +50,11 @@ class Transfer {
   void take_description(const std::string& jws);
   Status prepare_object();
   Status check_space() const;
-  Status check_output() const;
+  Status prepare_output();
+  Status name_output();
+  Status lock_output(const std::string& key, const std::string& shown);
+  Result<bool> output_is_there() const;
+  Status write_output();
   void take_keyinfo(const std::string& keyinfo);
   void ask_for_key();
   void take_key(Result<keys::KeyAnswer> answer);
@@ -58,6 +63,7 @@ class Transfer {
   void check_some();
   void open_some();
   void watch();
+  Duration patience() const;
   Error waiting_for() const;
   void finish(Result<TransferReport> result);
   void fail_with(Error error) { finish(fail(std::move(error))); }
@@ -76,11 +82,16 @@ class Transfer {
   bool asking_ = false;
   std::optional<content::ContentKey> key_;
   std::string key_holder_;
-  std::optional<Error> key_trouble_;  // why a KEYINFO was not believed
-  std::uint32_t next_check_ = 0;      // chunks below were checked, or came in this run
+  std::optional<Error> key_trouble_;   // why a KEYINFO was not believed, or a holder did not answer
+  std::optional<Error> key_verdict_;   // of a holder, while there is another one to ask
+  std::optional<Instant> busy_since_;  // the key holder says "later" (429)
+  std::uint32_t next_check_ = 0;       // chunks below were checked, or came in this run
   std::optional<io::OutputFile> output_;
   std::unique_ptr<ObjectOpener> opener_;
   std::filesystem::path output_path_;
+  std::string output_key_;             // names the output among those of this subscriber
+  std::vector<io::FileLock> outputs_;  // that no other process of this subscriber may write now
+  bool compare_ = false;               // there is a file of this name and length: it stays, and must be the same
   io::Loop::TimerId watch_timer_ = 0, key_timer_ = 0;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // owners: this, and posted tasks
 };

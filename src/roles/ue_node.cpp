@@ -16,7 +16,8 @@ namespace sealcast::roles {
 namespace {
 
 constexpr int k_registration = 600, k_announcement = 60;  // seconds
-constexpr Duration k_core_patience = 5s, k_key_patience = 5s;
+constexpr Duration k_core_patience = 5s, k_key_patience = 5s, k_busy_patience = 10s;
+constexpr Duration k_least_between_confirmations = 30s;
 constexpr int k_key_attempts = 3;
 constexpr std::size_t k_most_announced = 64;
 
@@ -85,12 +86,19 @@ Status UeNode::start() {
   announcer_->on_forgotten = [this] {
     for (auto& [root, swarm] : swarms_) swarm->on_forgotten();
   };
+  announcer_->on_answer = [this](const sip::Response& response) {
+    auto now = os::monotonic_now();
+    if (response.status != 403 || now < next_confirmation_) return;
+    next_confirmation_ = now + k_least_between_confirmations;
+    confirm_registration([](const Status&) {});  // the announcer asks again by itself
+  };
   return {};
 }
 
 void UeNode::stop() {
   forget_key_requests();
-  registered_ = nullptr;
+  waiting_.clear();
+  loop_.cancel(busy_timer_);
   if (announcer_) announcer_->withdraw();
   announcer_.reset();
   calls_.reset();
@@ -104,7 +112,23 @@ void UeNode::stop() {
 // ---- registration
 
 void UeNode::register_identity(std::function<void(Status)> done) {
-  registered_ = std::move(done);
+  confirm_registration(std::move(done));
+}
+
+void UeNode::confirm_registration(std::function<void(Status)> done) {
+  waiting_.push_back(std::move(done));
+  if (waiting_.size() > 1) return;
+  busy_ = fail(ErrorCode::network, "registration failed: no answer from " + config_.core);
+  busy_timer_ = loop_.after(k_busy_patience, [this] { registration_told(busy_); });
+  register_now();
+}
+
+void UeNode::registration_told(const Status& status) {
+  loop_.cancel(busy_timer_);
+  for (auto& each : std::exchange(waiting_, {})) each(status);
+}
+
+void UeNode::register_now() {
   sip::Credentials credentials{config_.name + "@" + config_.domain, config_.domain, password_.duplicate()};
   agent_->register_identity(
       std::move(credentials), k_registration,
@@ -119,20 +143,25 @@ void UeNode::registration_changed(const sip::RegistrationState& state) {
   log(LogLevel::info, "ue",
       state.registered ? "registered as " + identity()
                        : "not registered: " + std::to_string(state.status) + " " + printable(state.reason));
-  if (!registered_) return;
+  if (waiting_.empty()) return;
+  if (state.registered) return registration_told({});
   bool refused = state.status == 401 || state.status == 403 || state.status == 404 || state.status == 407;
-  if (state.registered) return std::exchange(registered_, nullptr)({});
-  if (refused)
-    return std::exchange(registered_, nullptr)(fail(ErrorCode::authentication, printable(state.reason, 400)));
-  std::exchange(registered_, nullptr)(
-      fail(ErrorCode::network,
-           "registration failed: " + (state.status == 0 ? std::string() : std::to_string(state.status) + " ") +
-               printable(state.reason)));
+  if (refused) return registration_told(fail(ErrorCode::authentication, printable(state.reason, 400)));
+  auto said = (state.status == 0 ? std::string() : std::to_string(state.status) + " ") + printable(state.reason, 200);
+  busy_ = fail(ErrorCode::network, "registration failed: " + said);
+  // No answer, or "not now": the agent asks again, and gets some seconds for it.
+  if (state.status != 0 && state.status < 500) return registration_told(busy_);
+  log(LogLevel::warning, "ue", "registration failed, and is tried again: " + said);
 }
 
 // ---- tracker
 
 void UeNode::fetch_description(const crypto::Digest& root, std::function<void(Result<std::string>)> done) {
+  ask_description(root, false, std::move(done));
+}
+
+void UeNode::ask_description(const crypto::Digest& root, bool confirmed,
+                             std::function<void(Result<std::string>)> done) {
   sip::Request request;
   request.method = "SUBSCRIBE";
   request.uri = tracker_uri(config_.domain);
@@ -157,8 +186,13 @@ void UeNode::fetch_description(const crypto::Digest& root, std::function<void(Re
         else
           finish(list->descriptions.front());
       },
-      [finish](const sip::Response& response) {
+      [this, root, confirmed, once, finish](const sip::Response& response) {
         if (response.status == 404) return finish(fail(ErrorCode::not_found, "the tracker knows no such content"));
+        if (response.status == 403 && !confirmed && *once)
+          return confirm_registration([this, root, again = std::exchange(*once, nullptr)](const Status& status) {
+            if (!status) return again(fail(status.error()));
+            ask_description(root, true, again);
+          });
         if (response.status == 403) return finish(fail(ErrorCode::not_entitled, "not entitled to this content"));
         finish(fail(ErrorCode::network,
                     "the tracker does not answer: " +
@@ -183,7 +217,7 @@ void UeNode::request_key(const content::Description& description, const keys::Ke
                          std::function<void(Result<keys::KeyAnswer>)> done) {
   auto request = keys::make_request(description, identity(), holder, os::unix_now(), *device_, random_);
   auto rid = request.rid;
-  exchanges_.emplace(rid, KeyExchange{std::move(request), description, std::move(done), 0, 0});
+  exchanges_.emplace(rid, KeyExchange{std::move(request), description, std::move(done)});
   send_key_request(rid);
 }
 
@@ -210,6 +244,15 @@ void UeNode::key_request_answered(const std::string& rid, const sip::Response& r
   if (!exchanges_.contains(rid) || response.ok()) return;  // the answer itself is a MESSAGE of its own
   auto reason =
       "the key request was refused: " + std::to_string(response.status) + " " + printable(response.reason, 120);
+  auto& exchange = exchanges_.at(rid);
+  if (response.status == 403 && !std::exchange(exchange.confirmed, true)) {
+    loop_.cancel(exchange.timer);
+    return confirm_registration([this, rid](const Status& status) {
+      if (!exchanges_.contains(rid)) return;
+      if (!status) return finish_key_request(rid, fail(status.error()));
+      send_key_request(rid);
+    });
+  }
   if (response.status == 403) return finish_key_request(rid, fail(ErrorCode::not_entitled, reason));
   if (response.status == 404 || response.status == 400)
     return finish_key_request(rid, fail(ErrorCode::key_not_released, reason));

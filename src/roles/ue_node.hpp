@@ -26,6 +26,9 @@ class UeNode final : private sip::Handler {
   Status start();
   // Told once: registered, or why not (authentication, network). Later changes are handled and logged here.
   void register_identity(std::function<void(Status)> done);
+  // Registers anew, and tells how that went: who is refused asks again only then believes it. The core may have
+  // forgotten us, by a restart or otherwise, and says so with the same 403 as somebody who really refuses.
+  void confirm_registration(std::function<void(Status)> done);
   void stop();
 
   // The signed description from the tracker, not verified yet. not_found, not_entitled, network.
@@ -57,6 +60,7 @@ class UeNode final : private sip::Handler {
     content::Description description;
     std::function<void(Result<keys::KeyAnswer>)> done;
     int attempts = 0;
+    bool confirmed = false;  // refused once, and registered anew since
     io::Loop::TimerId timer = 0;
   };
   void on_request(sip::RequestId id, const sip::Request& request) override;
@@ -68,7 +72,10 @@ class UeNode final : private sip::Handler {
 
   Status load_identity();
   void on_event(const swarm::Event& event);
+  void register_now();
+  void registration_told(const Status& status);
   void registration_changed(const sip::RegistrationState& state);
+  void ask_description(const crypto::Digest& root, bool confirmed, std::function<void(Result<std::string>)> done);
   void send_key_request(const std::string& rid);
   void key_request_answered(const std::string& rid, const sip::Response& response);
   void finish_key_request(const std::string& rid, Result<keys::KeyAnswer> result);
@@ -86,7 +93,10 @@ class UeNode final : private sip::Handler {
   tracking::TokenGate token_gate_;
   std::unique_ptr<Announcer> announcer_;
   bool is_registered_ = false;
-  std::function<void(Status)> registered_;
+  std::vector<std::function<void(Status)>> waiting_;  // for the registration under way
+  Status busy_;                                       // why they still wait; told when that has lasted too long
+  io::Loop::TimerId busy_timer_ = 0;
+  Instant next_confirmation_{};
   std::map<crypto::Digest, UeSwarm*> swarms_;
   std::map<std::string, KeyExchange> exchanges_;  // by rid
 };

@@ -20,9 +20,10 @@ UeSwarm::UeSwarm(UeNode& node, ContentState& state, const content::Description& 
       description_(description),
       appetite_(appetite),
       events_(std::move(events)),
-      last_progress_(os::monotonic_now()) {}
+      last_verified_(os::monotonic_now()) {}
 
 UeSwarm::~UeSwarm() {
+  *alive_ = false;
   node_.loop().cancel(save_timer_);
   node_.loop().cancel(ask_timer_);
   if (!in_engine_) return;
@@ -41,7 +42,7 @@ Status UeSwarm::start() {
   swarm::SwarmConfig config{description_.root, description_.geometry()};
   config.secured_only = secured();
   config.nodes = state_.object().nodes();
-  config.held = state_.object().held_at_open();
+  config.held = state_.held();
   config.storage = &state_.object();
   config.appetite = appetite_;
   auto keyinfo = state_.keyinfo();
@@ -68,15 +69,23 @@ Status UeSwarm::start() {
 }
 
 // A core that has just come back says 403 to whoever it has not registered yet: that is no word about this content. A
-// refusal counts when this device is registered; from a tracker that has given a list before, only when it is repeated.
+// refusal counts when it comes again to a device that has registered anew since; from a tracker that has given a list
+// before, only then when it is repeated once more.
 void UeSwarm::refused(const sip::Response& response) {
-  bool believed = node_.registered() && (!list_seen() || ++refusals_ >= 2);
+  bool believed = confirmed_ && node_.registered() && (!list_seen() || ++refusals_ >= 2);
+  if (response.status == 404 && !list_seen()) believed = true;
   if (!believed) {
     log(LogLevel::info, "peers",
         "peer list refused (" + std::to_string(response.status) + " " + printable(response.reason, 120) +
             "), asking again");
-    node_.loop().cancel(ask_timer_);
-    ask_timer_ = node_.loop().after(k_ask_again, [this] { peers_->ask_again(); });
+    node_.confirm_registration([this, alive = alive_](const Status& status) {
+      if (!*alive) return;
+      confirmed_ = status.has_value();
+      node_.loop().cancel(ask_timer_);
+      ask_timer_ = node_.loop().after(status && !list_seen() ? Duration(0) : k_ask_again, [this] {
+        if (peers_) peers_->ask_again();
+      });
+    });
     return;
   }
   auto code = response.status == 404 ? ErrorCode::not_found : ErrorCode::not_entitled;
@@ -93,7 +102,7 @@ void UeSwarm::set_appetite(swarm::Appetite appetite) {
 
 const content::Bitmap& UeSwarm::held() const {
   auto* held = in_engine_ ? node_.media().engine().held(description_.root) : nullptr;
-  return held ? *held : state_.object().held_at_open();
+  return held ? *held : state_.held();
 }
 
 std::uint64_t UeSwarm::octets_held() const {
@@ -134,12 +143,9 @@ void UeSwarm::on_event(const swarm::Event& event) {
   switch (event.kind) {
     case swarm::EventKind::chunks_verified:
       refusals_ = 0;
-      last_progress_ = os::monotonic_now();
+      confirmed_ = false;
+      last_verified_ = os::monotonic_now();
       schedule_save();
-      break;
-    case swarm::EventKind::channel_open:
-    case swarm::EventKind::bitmap:
-      last_progress_ = os::monotonic_now();
       break;
     case swarm::EventKind::keyinfo:
       if (events_.on_keyinfo) events_.on_keyinfo(event.text);

@@ -41,7 +41,7 @@ class UeSwarm {
   std::size_t connected() const { return peers_ ? peers_->connected() : 0; }
   std::size_t listed() const { return peers_ ? peers_->listed() : 0; }
   bool list_seen() const { return peers_ && peers_->list_seen(); }
-  Instant last_progress() const { return last_progress_; }
+  Instant last_verified() const { return last_verified_; }  // an octet of content, or the beginning
 
  private:
   bool secured() const;
@@ -56,10 +56,12 @@ class UeSwarm {
   std::unique_ptr<SwarmPeers> peers_;
   std::string last_suite_;
   bool in_engine_ = false;
-  Instant last_progress_{};
+  Instant last_verified_{};
   std::uint32_t announced_chunks_ = 0;
   io::Loop::TimerId save_timer_ = 0, ask_timer_ = 0;
-  int refusals_ = 0;  // of the peer list, in a row
+  int refusals_ = 0;        // of the peer list, in a row
+  bool confirmed_ = false;  // this device has registered anew since the first of them
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // owners: this, and callbacks that are under way
 };
 
 }  // namespace sealcast::roles

@@ -126,6 +126,18 @@ bool certificate_names(SSL* connection, const std::string& host) {
   return ::X509_check_ip_asc(certificate.get(), host.c_str(), 0) == 1;
 }
 
+// Nothing was said against us: the other side is no longer there.
+bool connection_was_lost() {
+  const auto code = ::ERR_peek_error();
+  return code == 0 || ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING;
+}
+
+tl::unexpected<Error> lost(const std::string& next_hop) {
+  ::ERR_clear_error();
+  return fail(ErrorCode::network, "the connection to the core at " + next_hop +
+                                      " was closed while TLS was agreed on (has it stopped, or is it starting?)");
+}
+
 std::string last_tls_error() {
   const auto code = ::ERR_get_error();
   ::ERR_clear_error();
@@ -157,6 +169,7 @@ Status handshake(int fd, const Place& place, const std::string& next_hop, const 
   if (result < 0) return cannot_connect(next_hop, ETIMEDOUT);
   if (result == 0) {
     const auto verdict = ::SSL_get_verify_result(connection.get());
+    if (verdict == X509_V_OK && connection_was_lost()) return lost(next_hop);
     const auto why = last_tls_error();
     if (config.verify_peer && verdict != X509_V_OK)
       return fail(ErrorCode::network, verification_sentence(verdict, place, next_hop, config));
@@ -170,6 +183,7 @@ Status handshake(int fd, const Place& place, const std::string& next_hop, const 
   char octet;
   const auto soon = std::min(until, Clock::now() + std::chrono::milliseconds(150));
   if (drive(connection.get(), fd, soon, [&] { return ::SSL_read(connection.get(), &octet, 1); }) == 0) {
+    if (connection_was_lost()) return lost(next_hop);
     return fail(ErrorCode::network, next_hop + " refuses our certificate: " + last_tls_error());
   }
   ::SSL_shutdown(connection.get());

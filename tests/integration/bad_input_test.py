@@ -1030,8 +1030,8 @@ class BadInput(LabTest):
                 if line.startswith("{") and line.endswith("}")
             ),
         )
-        # The same content, twice at once.
-        self.refused_get(lab, FAILURE, "in use by process", uri=uri)
+        # The same output, twice at once.
+        self.refused_get(lab, FAILURE, "in use by process", uri=uri, out=self.path("copy"))
         slow.process.send_signal(signal.SIGTERM)
         self.assertEqual(slow.wait(), 7)
         self.assertEqual(json.loads(slow.output())["code"], 7)
