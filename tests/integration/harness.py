@@ -1,5 +1,6 @@
 """A laboratory for tests: real processes on loopback, in a directory of their own. The program is named by
 $SEALCAST."""
+import glob
 import hashlib
 import http.client
 import json
@@ -72,6 +73,16 @@ def flip(path, offset, mask=0x10):
         octet = handle.read(1)[0]
         handle.seek(offset)
         handle.write(bytes([octet ^ mask]))
+
+
+def faketime():
+    """Path of the library that fakes clocks; the test is skipped, with the reason, where it cannot be loaded."""
+    if reason := os.environ.get("SEALCAST_NO_FAKETIME"):
+        raise unittest.SkipTest(reason)
+    found = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
+    if not found:
+        raise unittest.SkipTest("libfaketime is not installed")
+    return found[0]
 
 
 class Process:
