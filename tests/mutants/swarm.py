@@ -11,13 +11,6 @@ MUTANTS = [
         "",
         TEST,
     ),
-    (
-        "unprotected feedback",
-        SEND,
-        "  batch_used = slot.size;\n  return slot.ok;",
-        "  batch_used = slot.size;\n  return true;",
-        TEST,
-    ),
     ("feedback in the clear", SEND, "if (a.sender) a.sender->protect_rtcp(slot);", "", TEST),
     (
         "no word of a key at its end",
@@ -55,20 +48,6 @@ MUTANTS = [
     ("channels without end", RECEIVE, "channels >= options.max_channels ||", "false ||", TEST),
     ("messages before the channel is open", RECEIVE, "if (c->stage != ChannelStage::open) return;\n", "", TEST),
     ("a request that nobody cut", RECEIVE, "c.looks < k_most_looks && ", "", TEST),
-    (
-        "a queue of requests without end",
-        RECEIVE,
-        "c.serve_queue.size() < k_max_serve_queue; ++c.looks",
-        "true; ++c.looks",
-        TEST,
-    ),
-    (
-        "chunks that we do not hold",
-        RECEIVE,
-        "if (held && !queued) c.serve_queue.push_back(piece);",
-        "if (!queued) c.serve_queue.push_back(piece);",
-        TEST,
-    ),
     ("keyinfo without end", RECEIVE, "if (c.keyinfo_seen.size() >= 8 || ", "if (", TEST),
     (
         "a chunk that was not asked for",

@@ -1,5 +1,6 @@
 """Who is told of whom, and with which token: src/tracking."""
 REGISTRY, TOKEN, MESSAGES = "src/tracking/registry.cpp", "src/tracking/token.cpp", "src/tracking/messages.cpp"
+ADMISSION = "src/tracking/admission.cpp"
 TEST = "tracking_test"
 MUTANTS = [
     ("a change of another's announcement", REGISTRY, " || publisher_of(known->second) != publisher)", ")", TEST),
@@ -54,10 +55,7 @@ MUTANTS = [
     ("an unsigned token", TOKEN, "crypto::jws_verify(jws, k_type, tracker)", "crypto::jws_peek(jws)", TEST),
     ("a token for another inviter", TOKEN, "if (out.subject != subject) return", "if (false) return", TEST),
     ("a token for another party", TOKEN, "if (out.audience != audience) return", "if (false) return", TEST),
-    ("an expired token", TOKEN, "out.expires_at <= now - k_leeway || ", "", TEST),
-    ("a token from the future", TOKEN, " || out.issued_at > now + k_leeway)", ")", TEST),
     ("a token without root", TOKEN, 'p.int_or("v") != 1 || !root) return', "false) return", TEST),
-    ("a token of any length", TOKEN, "if (jws.size() > 4096) return", "if (false) return", TEST),
     (
         "an identity that can be read from a token",
         TOKEN,
@@ -82,4 +80,13 @@ MUTANTS = [
     ("a peer without token", MESSAGES, " || peer.token.empty())", ")", TEST),
     ("a peer that is no SIP URI", MESSAGES, '!peer.uri.starts_with("sip:") || ', "", TEST),
     ("other versions", MESSAGES, 'if (document->int_or("v") != 1) return', "if (false) return", TEST),
+    ("any number of tokens", ADMISSION, "if (tokens.size() > k_most_tokens) {", "if (false) {", TEST),
+    ("a token for another party", ADMISSION, "|| *audience != claims->audience", "", TEST),
+    ("signatures without end", ADMISSION, "if (!budget_.take(now, inviter.caller)) {", "if (false) {", TEST),
+    ("a claim without signature", ADMISSION, "if (token && token->root == claims->root)", "if (token || claims)", TEST),
+    ("a token of any length", TOKEN, "k_longest = 2048;", "k_longest = 2048000;", TEST),
+    ("an expired token", TOKEN, "out.expires_at <= now - k_leeway || ", "", TEST),
+    ("a token from the future", TOKEN, " || out.issued_at > now + k_leeway)", ")", TEST),
+    ("a claim of another tracker", TOKEN, " || peeked->header.kid != tracker_thumbprint)", ")", TEST),
+    ("a claim of another type", TOKEN, "peeked->header.typ != k_type || ", "", TEST),
 ]
