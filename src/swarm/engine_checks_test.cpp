@@ -224,12 +224,6 @@ TEST_F(EngineChecks, ChannelsAreBounded) {
   EXPECT_FALSE(engine->open_channel(now, id, second.id));
 }
 
-TEST_F(EngineChecks, KeyinfoIsBounded) {
-  opened(content);
-  for (int i = 0; i < 20; ++i) say([&](Writer& w) { ppspp::write_keyinfo(w, "certificate~" + std::to_string(i)); });
-  EXPECT_EQ(count(EventKind::keyinfo), 8);
-}
-
 TEST_F(EngineChecks, AChunkOfAnotherSizeIsDropped) {
   opened(content);
   std::fill(leeched.storage.octets.begin(), leeched.storage.octets.end(), 0);
