@@ -203,6 +203,7 @@ std::size_t BatchSocket::send_single(const SendBatch& batch, os::SocketAddress& 
     } else if (is_full(errno)) {
       return done * batch.segment;
     } else if (errno != EINTR) {
+      if (errno == EMSGSIZE) ++counters.too_large;
       ++counters.send_errors;
       ++done;
     }

@@ -167,5 +167,22 @@ TEST_F(Sockets, AnAddressThatIsTakenIsNamed) {
   EXPECT_FALSE(third.is_open());
 }
 
+// A datagram that is too large for the way is told apart from other trouble; segmentation stays on.
+TEST_F(Sockets, WhatIsTooLargeIsCounted) {
+  MediaOptions options;
+  options.send_messages = [](int fd, mmsghdr* messages, unsigned count, int flags) {
+    std::size_t size = 0;
+    for (std::size_t i = 0; i < messages[0].msg_hdr.msg_iovlen; ++i) size += messages[0].msg_hdr.msg_iov[i].iov_len;
+    if (size > 1000) return errno = EMSGSIZE, -1;
+    return ::sendmmsg(fd, messages, count, flags);
+  };
+  open(options);
+  auto small = octets(900), large = octets(4000);
+  EXPECT_EQ(from.send(batch(small, 900), counters), 900u);
+  EXPECT_EQ(counters.too_large, 0u);
+  EXPECT_EQ(from.send(batch(large, 1200), counters), 4000u);
+  EXPECT_GE(counters.too_large, 3u);
+}
+
 }  // namespace
 }  // namespace sealcast::io

@@ -22,6 +22,7 @@ struct MediaDriver::Impl {
   void ready(bool readable, bool writable);
   void receive();
   bool send_pending();
+  std::size_t hand_over(const SendBatch& batch);
   bool send(std::size_t budget);
   void flush();
   void service();
@@ -73,10 +74,17 @@ void MediaDriver::Impl::receive() {
   }
 }
 
+std::size_t MediaDriver::Impl::hand_over(const SendBatch& batch) {
+  auto before = counters.too_large;
+  auto done = socket.send(batch, counters);
+  if (counters.too_large != before) engine.too_large(batch.to, batch.segment);
+  return done;
+}
+
 // True when nothing waits any more.
 bool MediaDriver::Impl::send_pending() {
   if (pending_batch.data.empty()) return true;
-  auto done = socket.send(pending_batch, counters);
+  auto done = hand_over(pending_batch);
   pending_batch.data = pending_batch.data.subspan(done);
   return pending_batch.data.empty();
 }
@@ -87,7 +95,7 @@ bool MediaDriver::Impl::send(std::size_t budget) {
   for (std::size_t sent = 0; sent < budget; ++sent) {
     auto batch = engine.output(os::monotonic_now());
     if (!batch) return true;
-    auto done = socket.send(*batch, counters);
+    auto done = hand_over(*batch);
     if (done == batch->data.size()) continue;
     // Protected already, numbered and on its books: the engine never makes the same packets again.
     ++counters.send_waits;

@@ -22,6 +22,7 @@ struct MediaCounters {
   std::uint64_t received_batches = 0, received_segments = 0, receive_errors = 0;
   std::uint64_t sent_batches = 0, sent_segments = 0;
   std::uint64_t send_errors = 0;  // datagrams that the system refused: no route, too large for the path, ...
+  std::uint64_t too_large = 0;    // of these, too large for the way (EMSGSIZE)
   std::uint64_t send_waits = 0;   // times the socket was full
 };
 

@@ -68,6 +68,7 @@ void AnsweredCalls::on_call_ended(sip::CallId id) {
 }
 
 void AnsweredCalls::on_event(const swarm::Event& event) {
+  if (event.kind == swarm::EventKind::path_too_small) log(LogLevel::warning, "media", event.text);
   auto at = event.association == 0 ? calls_.end() : find(event.association);
   if (at == calls_.end()) return;
   if (event.kind == swarm::EventKind::channel_open) ++at->second.channels;

@@ -8,9 +8,9 @@ namespace {
 
 constexpr rtp::CryptoSuite k_suites[] = {rtp::CryptoSuite::aead_aes_128_gcm, rtp::CryptoSuite::aes_cm_128_hmac_sha1_80,
                                          rtp::CryptoSuite::aead_aes_256_gcm};
-// HANDSHAKE, INTEGRITY and one DATA of the default chunk: with IP, UDP, RTP and the tag below IPv6's minimum MTU of
-// 1280.
-constexpr std::size_t k_max_datagram = 1204;
+// What is received: DATA of the largest chunk. What is sent is no larger than 1204 octets unless the content's chunks
+// are: with IP, UDP, RTP and the tag below IPv6's minimum MTU of 1280.
+constexpr std::size_t k_max_datagram = 8213;
 
 }  // namespace
 

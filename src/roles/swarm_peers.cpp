@@ -75,8 +75,9 @@ void SwarmPeers::connect() {
   for (auto& [uri, peer] : peers_) {
     auto& used = peer.listed.cache ? caches : ues;
     if (!peer.idle() || !peer.present || used >= (peer.listed.cache ? config_.max_caches : config_.max_ues)) continue;
-    if (peer.retry_at > now) {
-      next = std::min(next, peer.retry_at);
+    auto free_at = std::max(peer.retry_at, blame_.free_at(now, uri));
+    if (free_at > now) {
+      next = std::min(next, free_at);
       continue;
     }
     ++used;
@@ -137,6 +138,12 @@ void SwarmPeers::agree(Peer& peer, const PendingOffer& offer, const sip::Respons
   }
   peer.association = agreed->id;
   peer.failed.reset();
+  // Who was found lying may come back under another pseudonym.
+  if (auto free_at = blame_.free_at(os::monotonic_now(), address_of(peer)); free_at != Instant{}) {
+    drop(peer, "not trusted");
+    peer.retry_at = free_at;
+    return;
+  }
   suite_ = agreed->suite;
   auto opened = media_.engine().open_channel(os::monotonic_now(), peer.association, config_.root);
   if (!opened) {
@@ -177,6 +184,18 @@ void SwarmPeers::drop(Peer& peer, const std::string& reason) {
   peer.pause = std::min(peer.pause * 2, k_longest_pause);
 }
 
+std::string SwarmPeers::address_of(const Peer& peer) const {
+  for (auto& each : media_.engine().associations())
+    if (each.id == peer.association) return each.remote.text();
+  return {};
+}
+
+Instant SwarmPeers::last_verified() const {
+  auto now = os::monotonic_now();
+  auto progress = media_.engine().progress(now, config_.root);
+  return progress.held_by_limit ? now : progress.verified;
+}
+
 void SwarmPeers::look_for_hope() {
   const Error* last = nullptr;
   for (auto& [uri, peer] : peers_) {
@@ -204,8 +223,27 @@ void SwarmPeers::on_call_ended(sip::CallId call, const std::string& reason) {
 
 void SwarmPeers::on_event(const swarm::Event& event) {
   if (event.kind == swarm::EventKind::channel_open || event.kind == swarm::EventKind::chunks_verified) {
-    for (auto& [uri, peer] : peers_)
-      if (peer.association == event.association && event.association != 0) peer.pause = 500ms, peer.open = true;
+    for (auto& [uri, peer] : peers_) {
+      if (peer.association != event.association || event.association == 0) continue;
+      peer.open = true;
+      // Only content makes up for earlier trouble: anybody can open a channel.
+      if (event.kind == swarm::EventKind::chunks_verified) peer.pause = 500ms;
+    }
+    return;
+  }
+  if (event.kind == swarm::EventKind::lied || event.kind == swarm::EventKind::path_too_small) {
+    for (auto& [uri, peer] : peers_) {
+      if (peer.association != event.association || event.association == 0) continue;
+      log(LogLevel::warning, "peers",
+          event.kind == swarm::EventKind::lied ? uri + " sends octets that do not verify: it is not called for a while"
+                                               : event.text);
+      if (event.kind == swarm::EventKind::path_too_small) path_trouble_ = event.text;
+      if (event.kind != swarm::EventKind::lied) continue;
+      auto now = os::monotonic_now();
+      auto address = address_of(peer);
+      blame_.blame(now, uri);
+      if (!address.empty()) blame_.blame(now, address);
+    }
     return;
   }
   bool gone = event.kind == swarm::EventKind::channel_closed || event.kind == swarm::EventKind::stalled ||
@@ -216,7 +254,7 @@ void SwarmPeers::on_event(const swarm::Event& event) {
     // Rekeying: a new call with fresh keys follows at once.
     if (event.kind == swarm::EventKind::key_exhausted) peer.pause = 1ms;
     log(LogLevel::info, "peers",
-        event.kind == swarm::EventKind::stalled ? "a partner stalls"
+        event.kind == swarm::EventKind::stalled ? "a partner stalls: " + printable(event.text, 120)
                                                 : "a channel has ended: " + printable(event.text, 120));
     drop(peer, "replaced");
     return connect();

@@ -5,6 +5,7 @@
 
 #include "content/protection.hpp"
 #include "roles/media_node.hpp"
+#include "roles/peer_blame.hpp"
 #include "roles/peer_watch.hpp"
 #include "tracking/messages.hpp"
 
@@ -44,6 +45,10 @@ class SwarmPeers {
   std::string suite() const { return suite_; }                  // of the newest association; empty: none, or plain
   std::size_t connected() const;                                // whose channel is open
   bool list_seen() const { return list_seen_; }
+  // Why nothing may come although partners answer: a path whose MTU is too small. Empty: no such sign.
+  const std::string& path_trouble() const { return path_trouble_; }
+  // When octets of content verified last, whatever partners say and do; now while our own download limit says wait.
+  Instant last_verified() const;
   std::size_t listed() const { return peers_.size(); }
 
  private:
@@ -68,6 +73,7 @@ class SwarmPeers {
   bool refused(const std::string& uri, Peer& peer, const sip::Response& response);
   void drop(Peer& peer, const std::string& reason);
   void look_for_hope();
+  std::string address_of(const Peer& peer) const;  // of its media; empty when there is no association
 
   io::Loop& loop_;
   sip::Agent& agent_;
@@ -75,7 +81,8 @@ class SwarmPeers {
   SwarmPeersConfig config_;
   SwarmPeersEvents events_;
   std::map<std::string, Peer> peers_;  // by URI
-  std::string own_pseudonym_, suite_;
+  PeerBlame blame_;
+  std::string own_pseudonym_, suite_, path_trouble_;
   bool list_seen_ = false;
   io::Loop::TimerId timer_ = 0;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // owners: this, and callbacks that are under way

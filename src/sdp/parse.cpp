@@ -9,6 +9,8 @@ namespace sealcast::sdp {
 namespace {
 
 constexpr std::size_t k_longest = 65536, k_most_media = 16, k_most_crypto = 16;
+// What HANDSHAKE, INTEGRITY and DATA of the default chunk need.
+constexpr std::uint64_t k_least_datagram = 1204;
 constexpr std::string_view k_encoding = "vnd.p2pcds.ppspp/1000000";
 
 tl::unexpected<Refusal> refuse(const char* rule, std::string sentence) {
@@ -105,7 +107,8 @@ Expected<bool, Refusal> read_format(std::string_view parameters, MediaDescriptio
     if (name == "ig") out.runs = value == "run";
     if (name == "maxdg") {
       auto size = number(value, 65507);
-      if (!size || *size < 600) return refuse("fmtp-mismatch", "maxdg in a=fmtp is not between 600 and 65507");
+      if (!size || *size < k_least_datagram)
+        return refuse("fmtp-mismatch", "maxdg in a=fmtp is not between 1204 and 65507");
       out.max_datagram = *size;
     }
   }

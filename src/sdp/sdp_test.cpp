@@ -73,6 +73,7 @@ TEST_F(Sdp, EachRuleIsNamed) {
   EXPECT_EQ(rule_of(replaced(text, "a=rtcp-mux\r\n", "")), "rtcp-mux-required");
   EXPECT_EQ(rule_of(replaced(text, line_of(text, "a=ssrc"), "")), "ssrc-required");
   EXPECT_EQ(rule_of(replaced(text, "mhf=2", "mhf=0")), "fmtp-mismatch");
+  EXPECT_EQ(rule_of(replaced(text, "maxdg=1204", "maxdg=1203")), "fmtp-mismatch");
   EXPECT_EQ(rule_of(replaced(text, "a=rtcp-fb:* ack ccfb\r\n", "")), "fmtp-mismatch");
   Policy no_tls;
   no_tls.inline_key_allowed = false;
