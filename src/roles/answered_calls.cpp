@@ -68,9 +68,9 @@ void AnsweredCalls::on_call_ended(sip::CallId id) {
 }
 
 void AnsweredCalls::on_event(const swarm::Event& event) {
-  if (event.kind == swarm::EventKind::path_too_small) log(LogLevel::warning, "media", event.text);
   auto at = event.association == 0 ? calls_.end() : find(event.association);
   if (at == calls_.end()) return;
+  if (event.kind == swarm::EventKind::path_too_small) log(LogLevel::warning, "media", event.text);
   if (event.kind == swarm::EventKind::channel_open) ++at->second.channels;
   if (event.kind == swarm::EventKind::channel_closed && --at->second.channels <= 0) end(at, "its channels are closed");
   if (event.kind == swarm::EventKind::key_exhausted) end(at, "the SRTP key is used up: call again");

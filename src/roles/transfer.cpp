@@ -363,6 +363,8 @@ Error Transfer::waiting_for() const {
   if (phase_ == "key" && swarm_->connected() > 0)
     return give_up(ErrorCode::key_not_released, "no peer says who holds the key");
   if (swarm_->listed() == 0) return give_up(ErrorCode::network, "the tracker names no peer that has this content");
+  if (auto trouble = swarm_->path_trouble(); !trouble.empty())
+    return give_up(ErrorCode::network, "no chunk has come (" + printable(trouble, 200) + ")");
   if (swarm_->connected() == 0) return give_up(ErrorCode::network, "no peer has answered");
   return give_up(ErrorCode::network, "no chunk has come");
 }

@@ -40,6 +40,7 @@ class UeSwarm {
   std::string suite() const;
   std::size_t connected() const { return peers_ ? peers_->connected() : 0; }
   std::size_t listed() const { return peers_ ? peers_->listed() : 0; }
+  std::string path_trouble() const { return peers_ ? peers_->path_trouble() : std::string(); }
   bool list_seen() const { return peers_ && peers_->list_seen(); }
   Instant last_verified() const { return last_verified_; }  // an octet of content, or the beginning
 
