@@ -30,6 +30,7 @@ Result<T> wait_for(const std::string& what, std::function<Result<T>()> attempt, 
     auto result = attempt();
     auto waited = os::monotonic_now() - start;
     if (result || waited > (trace() ? k_patience : k_patience_without_a_trace)) return result;
+    if (io::interrupted()) return fail(ErrorCode::interrupted, "interrupted");
     if (!said && waited > k_say_after) {
       std::fprintf(stderr, "sealcast: waiting for %s\n", what.c_str());
       said = true;
@@ -51,11 +52,12 @@ bool is_locked(const fs::path& directory) {
 }  // namespace
 
 CLI::App* add_command(CLI::App& parent, Globals& globals, const std::string& name, const std::string& about,
-                      std::function<Status()> run) {
+                      std::function<Status()> run, io::Interrupt interrupt) {
   auto* command = parent.add_subcommand(name, about);
   command->fallthrough();
-  command->callback([&globals, run = std::move(run)] {
-    globals.action = [run] {
+  command->callback([&globals, interrupt, run = std::move(run)] {
+    globals.action = [interrupt, run] {
+      io::set_interrupt(interrupt);
       auto status = run();
       return status ? 0 : report(status.error());
     };

@@ -9,6 +9,7 @@
 #include "base/result.hpp"
 #include "config_file.hpp"
 #include "io/loop.hpp"
+#include "io/signals.hpp"
 #include "progress.hpp"
 #include "roles/laboratory.hpp"
 #include "tracking/messages.hpp"
@@ -32,8 +33,9 @@ void add_key_commands(CLI::App& app, Globals& globals);         // key, entitle,
 void add_config_commands(CLI::App& app, Globals& globals);      // config check, sdp explain
 
 // A command under `parent` whose action is `run`; its options are added by the caller.
+// `interrupt`: what SIGINT and SIGTERM do while it runs no loop.
 CLI::App* add_command(CLI::App& parent, Globals& globals, const std::string& name, const std::string& about,
-                      std::function<Status()> run);
+                      std::function<Status()> run, io::Interrupt interrupt = io::Interrupt::ends);
 
 // The laboratory in --dir, waiting some seconds for an `up` that is still making it.
 Result<roles::Laboratory> find_laboratory(const Globals& globals);

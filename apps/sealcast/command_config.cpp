@@ -3,6 +3,7 @@
 #include "command.hpp"
 #include "io/file.hpp"
 #include "os/random.hpp"
+#include "output.hpp"
 #include "sdp/offer_answer.hpp"
 
 namespace sealcast::app {
@@ -24,7 +25,7 @@ Status check(const Flags& flags) {
     SEALCAST_TRY(read_ue_config(flags.file));
   else
     return fail(ErrorCode::usage, flags.file.string() + ": \"role\" must be core, tracker, cache or ue");
-  std::printf("%s: a good configuration for the role \"%s\"\n", printable(flags.file.string()).c_str(), role.c_str());
+  print("%s: a good configuration for the role \"%s\"\n", printable(flags.file.string()).c_str(), role.c_str());
   return {};
 }
 
@@ -41,12 +42,11 @@ Result<sdp::MediaDescription> read_sdp(const std::filesystem::path& file, const 
 
 // Keys are named, never printed.
 void print_media(const char* side, const sdp::MediaDescription& m) {
-  std::printf("%s: %s, %s, datagrams up to %zu octets, %s\n", side, m.address.text().c_str(),
-              m.transport == sdp::Transport::savpf ? "RTP/SAVPF" : "RTP/AVPF", m.max_datagram,
-              m.runs ? "runs" : "chunk by chunk");
-  for (auto& line : m.crypto)
-    std::printf("  crypto tag %u: %s\n", line.tag, std::string(rtp::name(line.key.suite)).c_str());
-  if (!m.crypto_trouble.empty()) std::printf("  a crypto line was left out: %s\n", printable(m.crypto_trouble).c_str());
+  print("%s: %s, %s, datagrams up to %zu octets, %s\n", side, m.address.text().c_str(),
+        m.transport == sdp::Transport::savpf ? "RTP/SAVPF" : "RTP/AVPF", m.max_datagram,
+        m.runs ? "runs" : "chunk by chunk");
+  for (auto& line : m.crypto) print("  crypto tag %u: %s\n", line.tag, std::string(rtp::name(line.key.suite)).c_str());
+  if (!m.crypto_trouble.empty()) print("  a crypto line was left out: %s\n", printable(m.crypto_trouble).c_str());
 }
 
 Status explain(const Flags& flags) {
@@ -61,9 +61,8 @@ Status explain(const Flags& flags) {
       return fail(Error{ErrorCode::negotiation,
                         "this node would refuse it: " + answered.error().sentence + " (" + answered.error().rule + ")",
                         answered.error().rule, "answerer"});
-    std::printf("this node would answer with %s\n", answered->send_key
-                                                        ? std::string(rtp::name(answered->send_key->suite)).c_str()
-                                                        : "RTP/AVPF, without SRTP");
+    print("this node would answer with %s\n",
+          answered->send_key ? std::string(rtp::name(answered->send_key->suite)).c_str() : "RTP/AVPF, without SRTP");
     return {};
   }
   SEALCAST_TRY_ASSIGN(auto answer, read_sdp(flags.answer, "answerer"));
@@ -74,8 +73,8 @@ Status explain(const Flags& flags) {
         Error{ErrorCode::negotiation,
               "the answer does not fit the offer: " + agreed.error().sentence + " (" + agreed.error().rule + ")",
               agreed.error().rule, "answerer"});
-  std::printf("they agree: %s\n",
-              agreed->send_key ? std::string(rtp::name(agreed->send_key->suite)).c_str() : "RTP/AVPF, without SRTP");
+  print("they agree: %s\n",
+        agreed->send_key ? std::string(rtp::name(agreed->send_key->suite)).c_str() : "RTP/AVPF, without SRTP");
   return {};
 }
 

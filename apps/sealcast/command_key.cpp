@@ -7,6 +7,7 @@
 #include "content/uri.hpp"
 #include "io/file.hpp"
 #include "io/http.hpp"
+#include "output.hpp"
 #include "roles/publisher.hpp"
 
 namespace sealcast::app {
@@ -23,12 +24,12 @@ struct Flags {
 Status key_list(const Globals& globals, const Flags& flags) {
   SEALCAST_TRY_ASSIGN(auto document, ask_node(globals, flags.socket, "keys"));
   if (globals.json) {
-    std::printf("%s\n", document.text().c_str());
+    print("%s\n", document.text().c_str());
     return {};
   }
   if (auto* keys = document.find("keys"); keys && keys->as_array())
     for (auto& key : *keys->as_array())
-      std::printf("%s  key id %s\n", printable(key.string_or("root")).c_str(), printable(key.string_or("kid")).c_str());
+      print("%s  key id %s\n", printable(key.string_or("root")).c_str(), printable(key.string_or("kid")).c_str());
   return {};
 }
 
@@ -37,7 +38,7 @@ Status key_import(const Globals& globals, const Flags& flags) {
   SEALCAST_TRY_ASSIGN(auto socket, find_admin_socket(globals, flags.socket));
   SEALCAST_TRY_ASSIGN(auto root, roles::import_key_file(socket, content));
   if (globals.json)
-    std::printf("%s\n", json::Value(json::Object{{"root", root}}).text().c_str());
+    print("%s\n", json::Value(json::Object{{"root", root}}).text().c_str());
   else
     std::fprintf(stderr, "sealcast: the key of %s is held there now\n", printable(root).c_str());
   return {};
@@ -50,6 +51,7 @@ Status key_export(const Globals& globals, const Flags& flags) {
   if (!std::filesystem::exists(kept))
     return fail(ErrorCode::not_found, "the provider in " + globals.directory.string() + " has no key of this content");
   SEALCAST_TRY_ASSIGN(auto content, roles::read_key_file(kept));
+  io::set_interrupt(io::Interrupt::remembered);  // no part of a key file stays
   return roles::write_key_file(flags.file, content);
 }
 
@@ -85,9 +87,9 @@ Status entitle(const Globals& globals, const Flags& flags) {
       io::http_call(socket, {"PUT", "/api/v1/" + target + "/entitlements", access_body(access), {}, {}, 0}, 10s));
   if (response.status != 200) return fail(roles::api_error(response, "entitlements"));
   if (globals.json)
-    std::printf("%s\n", access_body(access).c_str());
+    print("%s\n", access_body(access).c_str());
   else
-    std::printf("%s\n", access.everybody ? "public" : who.empty() ? "nobody" : joined(who).c_str());
+    print("%s\n", access.everybody ? "public" : who.empty() ? "nobody" : joined(who).c_str());
   return {};
 }
 
@@ -106,12 +108,12 @@ Status audit_query(const Globals& globals, const Flags& flags) {
       auto time = static_cast<std::time_t>(line.int_or("time"));
       char shown[32];
       std::strftime(shown, sizeof shown, "%Y-%m-%dT%H:%M:%SZ", std::gmtime(&time));
-      std::printf("%6lld  %s  %lld  %s  %s  %s\n", static_cast<long long>(line.int_or("seq")), shown,
-                  static_cast<long long>(line.int_or("status")), printable(line.string_or("subscriber")).c_str(),
-                  printable(line.string_or("root")).c_str(), printable(line.string_or("reason")).c_str());
+      print("%6lld  %s  %lld  %s  %s  %s\n", static_cast<long long>(line.int_or("seq")), shown,
+            static_cast<long long>(line.int_or("status")), printable(line.string_or("subscriber")).c_str(),
+            printable(line.string_or("root")).c_str(), printable(line.string_or("reason")).c_str());
     }
   }
-  if (globals.json) std::printf("%s\n", json::Value(json::Object{{"audit", std::move(all)}}).text().c_str());
+  if (globals.json) print("%s\n", json::Value(json::Object{{"audit", std::move(all)}}).text().c_str());
   return {};
 }
 

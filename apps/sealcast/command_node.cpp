@@ -10,6 +10,7 @@
 #include "io/file.hpp"
 #include "os/clock.hpp"
 #include "os/random.hpp"
+#include "output.hpp"
 #include "roles/cache_api.hpp"
 #include "roles/core_role.hpp"
 #include "roles/tracker_role.hpp"
@@ -70,7 +71,7 @@ Status init(const Globals& globals, const LaboratoryFlags& flags) {
   if (roles::is_laboratory(globals.directory))
     return fail(ErrorCode::usage, globals.directory.string() + " holds a laboratory already");
   SEALCAST_TRY_ASSIGN(auto lab, make_laboratory(globals, options));
-  std::printf("%s\n", lab.directory.c_str());
+  print("%s\n", lab.directory.c_str());
   return {};
 }
 
@@ -107,9 +108,11 @@ Status up(const Globals& globals, const LaboratoryFlags& flags) {
   SEALCAST_TRY_ASSIGN(auto core_config, read_core_config(lab.core_config()));
   roles::CoreRole core(std::move(core_config));
   SEALCAST_TRY(core.start());
+  if (io::interrupted()) return {};
   SEALCAST_TRY_ASSIGN(auto tracker_config, read_tracker_config(lab.tracker_config()));
   roles::TrackerRole tracker(loop, std::move(tracker_config));
   SEALCAST_TRY(tracker.start());
+  if (io::interrupted()) return {};
   std::vector<CacheNode> caches;
   SEALCAST_TRY_ASSIGN(auto names, roles::caches_of(lab));
   for (auto& name : names) {
@@ -121,9 +124,9 @@ Status up(const Globals& globals, const LaboratoryFlags& flags) {
     caches.push_back(std::move(cache));
   }
   auto addresses = core.status();
-  tell_ready("core=" + json::Value(addresses).string_or("ue") + " tracker=" + tracker.address() +
-             " cache=" + caches.front().role->address() + " dir=" + lab.directory.string());
-  auto ran = run_until_signal(loop);
+  auto ran = tell_ready("core=" + json::Value(addresses).string_or("ue") + " tracker=" + tracker.address() +
+                        " cache=" + caches.front().role->address() + " dir=" + lab.directory.string());
+  if (ran) ran = run_until_signal(loop);
   for (auto& cache : caches) cache.stop();
   tracker.stop();
   core.stop();
@@ -137,8 +140,8 @@ Status run_core(const fs::path& file) {
   io::Loop loop;
   roles::CoreRole core(std::move(config));
   SEALCAST_TRY(core.start());
-  tell_ready("core=" + json::Value(core.status()).string_or("ue"));
-  auto ran = run_until_signal(loop);
+  auto ran = tell_ready("core=" + json::Value(core.status()).string_or("ue"));
+  if (ran) ran = run_until_signal(loop);
   core.stop();
   return ran;
 }
@@ -150,8 +153,8 @@ Status run_tracker(const fs::path& file) {
   io::Loop loop;
   roles::TrackerRole tracker(loop, std::move(config));
   SEALCAST_TRY(tracker.start());
-  tell_ready("tracker=" + tracker.address());
-  auto ran = run_until_signal(loop);
+  auto ran = tell_ready("tracker=" + tracker.address());
+  if (ran) ran = run_until_signal(loop);
   tracker.stop();
   return ran;
 }
@@ -163,8 +166,8 @@ Status run_cache(const fs::path& file) {
   io::Loop loop;
   auto socket = config.socket();
   SEALCAST_TRY_ASSIGN(auto cache, CacheNode::start(loop, std::move(config), socket, {}));
-  tell_ready("cache=" + cache.role->address() + " socket=" + socket.string());
-  auto ran = run_until_signal(loop);
+  auto ran = tell_ready("cache=" + cache.role->address() + " socket=" + socket.string());
+  if (ran) ran = run_until_signal(loop);
   cache.stop();
   return ran;
 }
@@ -172,7 +175,8 @@ Status run_cache(const fs::path& file) {
 void add_role(CLI::App& app, Globals& globals, const std::string& name, const std::string& about,
               Status (*run)(const fs::path&)) {
   auto file = std::make_shared<fs::path>();  // owners: the parser's option and the action
-  auto* command = add_command(app, globals, name, about, [file, run] { return run(*file); });
+  auto* command = add_command(
+      app, globals, name, about, [file, run] { return run(*file); }, io::Interrupt::remembered);
   command->add_option("-c,--config", *file, "configuration file (TOML, docs/operations.md)")->required();
 }
 
@@ -180,12 +184,13 @@ void add_role(CLI::App& app, Globals& globals, const std::string& name, const st
 
 void add_node_commands(CLI::App& app, Globals& globals) {
   auto flags = std::make_shared<LaboratoryFlags>();  // owners: the parsers' options and the actions
-  auto* command = add_command(app, globals, "up",
-                              "core, tracker and cache in one process: a laboratory in --dir, made at the first start",
-                              [&globals, flags] { return up(globals, *flags); });
+  auto* command = add_command(
+      app, globals, "up", "core, tracker and cache in one process: a laboratory in --dir, made at the first start",
+      [&globals, flags] { return up(globals, *flags); }, io::Interrupt::remembered);
   add_laboratory_flags(*command, *flags);
-  auto* only = add_command(app, globals, "init", "make a laboratory without starting it, for roles that run one by one",
-                           [&globals, flags] { return init(globals, *flags); });
+  auto* only = add_command(
+      app, globals, "init", "make a laboratory without starting it, for roles that run one by one",
+      [&globals, flags] { return init(globals, *flags); }, io::Interrupt::remembered);
   add_laboratory_flags(*only, *flags);
   add_role(app, globals, "core", "the embedded IMS core", run_core);
   add_role(app, globals, "tracker", "the tracker application server", run_tracker);

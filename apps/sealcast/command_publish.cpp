@@ -4,6 +4,7 @@
 #include "io/http.hpp"
 #include "os/clock.hpp"
 #include "os/random.hpp"
+#include "output.hpp"
 #include "progress.hpp"
 #include "roles/publisher.hpp"
 
@@ -49,6 +50,7 @@ Status publish(const Globals& globals, Flags& flags) {
   });
   auto published = publisher.publish(flags.options);
   progress.finish();
+  io::set_interrupt(io::Interrupt::remembered);  // what was published is told
   if (!published) return fail(published.error());
   auto& d = published->description;
   auto uri = published->uri.text();
@@ -56,20 +58,23 @@ Status publish(const Globals& globals, Flags& flags) {
   if (!published->announced)
     std::fprintf(stderr, "sealcast: the tracker has not confirmed the announcement yet; the cache goes on trying\n");
   if (globals.json) {
-    std::printf("%s\n", json::Value(json::Object{{"uri", uri},
-                                                 {"root", content::root_text(d.root)},
-                                                 {"cid", d.content_id},
-                                                 {"bytes", d.plain_length},
-                                                 {"object_bytes", d.length},
-                                                 {"protection", std::string(content::name(d.protection))},
-                                                 {"chunk", std::int64_t{d.chunk_size}},
-                                                 {"announced", published->announced}})
-                            .text()
-                            .c_str());
+    print("%s\n", json::Value(json::Object{{"uri", uri},
+                                           {"root", content::root_text(d.root)},
+                                           {"cid", d.content_id},
+                                           {"bytes", d.plain_length},
+                                           {"object_bytes", d.length},
+                                           {"protection", std::string(content::name(d.protection))},
+                                           {"chunk", std::int64_t{d.chunk_size}},
+                                           {"announced", published->announced}})
+                      .text()
+                      .c_str());
   } else {
-    std::printf("%s\n", uri.c_str());
+    print("%s\n", uri.c_str());
   }
-  return {};
+  auto told = flush_output();
+  // Nobody can guess it.
+  if (!told) std::fprintf(stderr, "sealcast: the content is published as %s\n", uri.c_str());
+  return told;
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include "command.hpp"
 #include "content/uri.hpp"
 #include "io/http.hpp"
+#include "output.hpp"
 
 namespace sealcast::app {
 namespace {
@@ -20,16 +21,16 @@ std::string text_of(const json::Value& v) {
 Status ls(const Globals& globals, const Flags& flags) {
   SEALCAST_TRY_ASSIGN(auto document, ask_node(globals, flags.socket, "contents"));
   if (globals.json) {
-    std::printf("%s\n", document.text().c_str());
+    print("%s\n", document.text().c_str());
     return {};
   }
   auto* contents = document.find("contents");
   if (!contents || !contents->as_array()) return fail(ErrorCode::network, "the node's answer cannot be read");
   for (auto& c : *contents->as_array()) {
     auto title = c.string_or("title", c.string_or("name"));
-    std::printf("%s  %10s  %-14s  %-9s  %s%s\n", text_of(*c.find("uri")).c_str(),
-                human_size(static_cast<double>(c.int_or("plain_len"))).c_str(), c.string_or("prot").c_str(),
-                c.string_or("state").c_str(), c.bool_or("key") ? "key  " : "     ", printable(title).c_str());
+    print("%s  %10s  %-14s  %-9s  %s%s\n", text_of(*c.find("uri")).c_str(),
+          human_size(static_cast<double>(c.int_or("plain_len"))).c_str(), c.string_or("prot").c_str(),
+          c.string_or("state").c_str(), c.bool_or("key") ? "key  " : "     ", printable(title).c_str());
   }
   return {};
 }
@@ -38,10 +39,10 @@ Status show(const Globals& globals, const Flags& flags) {
   SEALCAST_TRY_ASSIGN(auto uri, content::parse_content_uri(flags.uri));
   SEALCAST_TRY_ASSIGN(auto document, ask_node(globals, flags.socket, "contents/" + content::root_text(uri.root)));
   if (globals.json)
-    std::printf("%s\n", document.text().c_str());
+    print("%s\n", document.text().c_str());
   else
     for (auto& [name, value] : *document.as_object())
-      if (name != "description") std::printf("%-12s %s\n", name.c_str(), text_of(value).c_str());
+      if (name != "description") print("%-12s %s\n", name.c_str(), text_of(value).c_str());
   return {};
 }
 
@@ -49,13 +50,13 @@ void print_tree(const std::string& prefix, const json::Value& value) {
   if (auto* object = value.as_object())
     for (auto& [name, member] : *object) print_tree(prefix.empty() ? name : prefix + "." + name, member);
   else
-    std::printf("%-28s %s\n", prefix.c_str(), text_of(value).c_str());
+    print("%-28s %s\n", prefix.c_str(), text_of(value).c_str());
 }
 
 Status status(const Globals& globals, const Flags& flags) {
   SEALCAST_TRY_ASSIGN(auto document, ask_node(globals, flags.socket, "status"));
   if (globals.json)
-    std::printf("%s\n", document.text().c_str());
+    print("%s\n", document.text().c_str());
   else
     print_tree({}, document);
   return {};

@@ -8,6 +8,7 @@
 #include "command.hpp"
 #include "io/file.hpp"
 #include "os/random.hpp"
+#include "output.hpp"
 #include "roles/names.hpp"
 #include "store/subscribers.hpp"
 
@@ -51,6 +52,7 @@ Status add(const Globals& globals, const Flags& flags) {
   SEALCAST_TRY(check_subscriber_name(flags.name));
   SEALCAST_TRY_ASSIGN(auto to, open(globals));
   SEALCAST_TRY_ASSIGN(auto password, password_of(flags));
+  io::set_interrupt(io::Interrupt::remembered);  // in both places or in none
   SEALCAST_TRY(to.store.add(flags.name, to.domain, password));
   // For --as on this machine. Whoever reads it is this subscriber.
   auto place = to.lab.subscriber(flags.name);
@@ -60,9 +62,9 @@ Status add(const Globals& globals, const Flags& flags) {
   SEALCAST_TRY(std::move(kept));
   auto identity = "sip:" + flags.name + "@" + to.domain;
   if (globals.json)
-    std::printf("%s\n", json::Value(json::Object{{"name", flags.name}, {"identity", identity}}).text().c_str());
+    print("%s\n", json::Value(json::Object{{"name", flags.name}, {"identity", identity}}).text().c_str());
   else
-    std::printf("%s\n", identity.c_str());
+    print("%s\n", identity.c_str());
   return {};
 }
 
@@ -75,16 +77,16 @@ Status list(const Globals& globals) {
       out.push_back(json::Object{
           {"name", each.name}, {"identity", "sip:" + each.name + "@" + from.domain}, {"device", each.device}});
     else
-      std::printf("%-32s %s\n", each.name.c_str(),
-                  each.device.empty() ? "no device yet" : ("device " + each.device).c_str());
+      print("%-32s %s\n", each.name.c_str(), each.device.empty() ? "no device yet" : ("device " + each.device).c_str());
   }
-  if (globals.json) std::printf("%s\n", json::Value(json::Object{{"subscribers", std::move(out)}}).text().c_str());
+  if (globals.json) print("%s\n", json::Value(json::Object{{"subscribers", std::move(out)}}).text().c_str());
   return {};
 }
 
 Status remove(const Globals& globals, const Flags& flags) {
   SEALCAST_TRY(check_subscriber_name(flags.name));
   SEALCAST_TRY_ASSIGN(auto from, open(globals));
+  io::set_interrupt(io::Interrupt::remembered);
   SEALCAST_TRY(from.store.remove(flags.name));
   std::error_code ignored;
   std::filesystem::remove(from.lab.subscriber(flags.name) / "password", ignored);

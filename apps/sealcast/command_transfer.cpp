@@ -3,6 +3,7 @@
 #include "command.hpp"
 #include "logging.hpp"
 #include "os/clock.hpp"
+#include "output.hpp"
 #include "progress.hpp"
 #include "roles/seeder.hpp"
 #include "roles/transfer.hpp"
@@ -105,7 +106,7 @@ Status get_checked(const Globals& globals, Flags& flags) {
   SEALCAST_TRY_ASSIGN(auto report, transfer(loop, node, uri, flags));
   node.stop();
   if (globals.json)
-    std::printf("%s\n", json::Value(document_of(uri, report)).text().c_str());
+    print("%s\n", json::Value(document_of(uri, report)).text().c_str());
   else if (flags.progress != "none")
     print_report(report);
   return {};
@@ -117,7 +118,7 @@ Status get(const Globals& globals, Flags& flags) {
   if (!got && globals.json) {
     auto out = failure_document(got.error());
     out["uri"] = flags.uri;
-    std::printf("%s\n", json::Value(std::move(out)).text().c_str());
+    print("%s\n", json::Value(std::move(out)).text().c_str());
   }
   return got;
 }
@@ -138,7 +139,10 @@ Status seed(const Globals& globals, Flags& flags) {
   {
     roles::Seeder seeder(
         node, std::move(roots),
-        [&] { tell_ready("seeding " + std::to_string(seeder.totals().contents) + " as " + name); },
+        [&] {
+          ended = tell_ready("seeding " + std::to_string(seeder.totals().contents) + " as " + name);
+          if (!ended) loop.stop();
+        },
         [&](const Error& error) {
           ended = fail(error);
           loop.stop();
@@ -149,11 +153,11 @@ Status seed(const Globals& globals, Flags& flags) {
   }
   node.stop();
   if (ended && globals.json)
-    std::printf("%s\n", json::Value(json::Object{{"contents", static_cast<std::int64_t>(totals.contents)},
-                                                 {"complete", static_cast<std::int64_t>(totals.complete)},
-                                                 {"sent", totals.sent}})
-                            .text()
-                            .c_str());
+    print("%s\n", json::Value(json::Object{{"contents", static_cast<std::int64_t>(totals.contents)},
+                                           {"complete", static_cast<std::int64_t>(totals.complete)},
+                                           {"sent", totals.sent}})
+                      .text()
+                      .c_str());
   return ended;
 }
 
@@ -176,8 +180,9 @@ void add_transfer_commands(CLI::App& app, Globals& globals) {
     command->add_option("--max-download-limit", flags->download_limit,
                         "octets of content a second, with K, M, G; 0 = none");
   };
-  auto* fetch = add_command(app, globals, "get", "fetch a content from caches and peers",
-                            [&globals, flags] { return get(globals, *flags); });
+  auto* fetch = add_command(
+      app, globals, "get", "fetch a content from caches and peers", [&globals, flags] { return get(globals, *flags); },
+      io::Interrupt::remembered);
   fetch->add_option("URI", flags->uri, "sealcast:...@domain")->required();
   fetch->add_option("-o,--out", flags->out, "output file (default: the content's name); appears when it is whole");
   fetch->add_flag("--overwrite", flags->options.overwrite,
@@ -193,8 +198,9 @@ void add_transfer_commands(CLI::App& app, Globals& globals) {
   fetch->add_option("--progress", flags->progress, "auto, bar, plain, json, none")
       ->check(CLI::IsMember({"auto", "bar", "plain", "json", "none"}));
   common(fetch);
-  auto* stay = add_command(app, globals, "seed", "stay and serve what this subscriber holds",
-                           [&globals, flags] { return seed(globals, *flags); });
+  auto* stay = add_command(
+      app, globals, "seed", "stay and serve what this subscriber holds",
+      [&globals, flags] { return seed(globals, *flags); }, io::Interrupt::remembered);
   stay->add_option("URI", flags->uris, "contents (default: all that are kept)");
   common(stay);
 }

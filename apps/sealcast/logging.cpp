@@ -26,6 +26,7 @@ void start_logging(const std::string& level) {
 }
 
 int report(const Error& error) {
+  if (error.message.empty()) return static_cast<int>(error.code);
   auto text = printable(error.message, 2048);
   std::fprintf(stderr, "sealcast: %s\n", text.c_str());
   return static_cast<int>(error.code);

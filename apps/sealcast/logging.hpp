@@ -9,7 +9,7 @@ namespace sealcast::app {
 // "off".
 void start_logging(const std::string& level);
 
-// Prints "sealcast: <sentence>" on stderr, names rule and side, and gives the exit code.
+// Prints "sealcast: <sentence>" on stderr, unless it is empty, and gives the exit code.
 int report(const Error& error);
 
 }  // namespace sealcast::app

@@ -1,9 +1,13 @@
 #include <cstdlib>
+#include <sstream>
 
 #include "command.hpp"
 #include "crypto/packet_cipher.hpp"
+#include "io/signals.hpp"
 #include "logging.hpp"
 #include "man_page.hpp"
+#include "os/limits.hpp"
+#include "output.hpp"
 
 namespace sealcast::app {
 namespace {
@@ -75,13 +79,16 @@ int run(int argc, char** argv) {
   add_key_commands(app, globals);
   add_config_commands(app, globals);
   if (argc == 2 && std::string_view(argv[1]) == "--man") {
-    std::fputs(man_page(app, SEALCAST_VERSION).c_str(), stdout);
+    print("%s", man_page(app, SEALCAST_VERSION).c_str());
     return 0;
   }
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& done) {
-    return app.exit(done);  // --help, --version
+    std::ostringstream text;
+    app.exit(done, text, text);  // --help, --version
+    print("%s", text.str().c_str());
+    return 0;
   } catch (const CLI::ParseError& error) {
     auto left = app.remaining();
     bool no_command = app.get_subcommands().empty() && !left.empty() && !left.front().starts_with("-");
@@ -98,6 +105,15 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace sealcast::app
 
+// Before the libraries' own initializers: a signal that comes during them is remembered too. The sanitizers' run times
+// are not there so early.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+__attribute__((section(".preinit_array"), used)) static void (*const first_instruction)() = sealcast::io::catch_signals;
+#endif
+
 int main(int argc, char** argv) {
-  return sealcast::app::run(argc, argv);
+  sealcast::io::catch_signals();
+  sealcast::app::set_output_was_closed(sealcast::os::fill_standard_descriptors());
+  sealcast::os::raise_descriptor_limit();
+  return sealcast::app::finish_output(sealcast::app::run(argc, argv));
 }

@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "output.hpp"
+
 namespace sealcast::app {
 namespace {
 
@@ -30,10 +32,14 @@ void notify_systemd(const char* state) {
 
 }  // namespace
 
-void tell_ready(const std::string& line) {
-  std::printf("ready %s\n", line.c_str());
-  std::fflush(stdout);
+Status tell_ready(const std::string& line) {
+  // Who starts a node with a closed standard output does not wait for the line.
+  if (!output_was_closed()) {
+    print("ready %s\n", line.c_str());
+    SEALCAST_TRY(flush_output());
+  }
   notify_systemd("READY=1");
+  return {};
 }
 
 Status run_until_signal(io::Loop& loop) {

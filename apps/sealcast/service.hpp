@@ -8,7 +8,7 @@
 namespace sealcast::app {
 
 // One line beginning "ready" on stdout, and READY=1 to systemd when it asked for it (Type=notify).
-void tell_ready(const std::string& line);
+Status tell_ready(const std::string& line);
 
 // Runs the loop until SIGINT or SIGTERM; a second signal kills.
 Status run_until_signal(io::Loop& loop);

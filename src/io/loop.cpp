@@ -19,6 +19,8 @@
 #include <vector>
 
 #include "base/assert.hpp"
+#include "io/signal_state.hpp"
+#include "io/signals.hpp"
 #include "os/clock.hpp"
 
 namespace sealcast::io {
@@ -28,6 +30,8 @@ constexpr int k_ready_at_once = 64;  // descriptors served in one turn; the othe
 // Keys of our own descriptors in epoll_data; those of watched ones have a generation >= 1 in the upper half.
 constexpr std::uint64_t k_wake_key = 1, k_timer_key = 2;
 
+constexpr std::array k_taken = {SIGINT, SIGTERM, SIGHUP};
+
 // A full eventfd is awake already.
 void wake(int descriptor, std::uint64_t value = 1) {
   [[maybe_unused]] auto ignored = ::write(descriptor, &value, sizeof value);
@@ -36,25 +40,6 @@ void wake(int descriptor, std::uint64_t value = 1) {
 void drain(int descriptor) {
   std::uint64_t count = 0;
   [[maybe_unused]] auto ignored = ::read(descriptor, &count, sizeof count);
-}
-
-// The one loop of the process that takes signals. The handler may run on any thread: it touches nothing else.
-std::atomic<int> g_signal_descriptor{-1};
-constexpr std::uint64_t k_interrupt = 1, k_terminate = std::uint64_t{1} << 32;  // counted apart in one eventfd
-
-void restore_default(int number) {
-  struct sigaction action {};
-  action.sa_handler = SIG_DFL;
-  ::sigaction(number, &action, nullptr);
-}
-
-void on_signal_arrival(int number) {
-  int saved = errno;
-  // The next one kills: a loop that hangs must not make the process immortal.
-  restore_default(SIGINT);
-  restore_default(SIGTERM);
-  wake(g_signal_descriptor.load(), number == SIGINT ? k_interrupt : k_terminate);
-  errno = saved;
 }
 
 std::uint32_t interest(bool readable, bool writable) {
@@ -103,8 +88,9 @@ struct Loop::Impl {
 
   std::deque<std::function<void()>> hooks;  // a hook may add one
   int signal_descriptor = -1;
-  struct sigaction old_interrupt {
-  }, old_terminate{};
+  std::array<struct sigaction, k_taken.size()> old_actions{};
+  std::function<void(int)> on_signal;
+  std::function<void()> on_reload;
 };
 
 Loop::Impl::Impl()
@@ -123,9 +109,8 @@ Loop::Impl::Impl()
 
 Loop::Impl::~Impl() {
   if (signal_descriptor >= 0) {
-    ::sigaction(SIGINT, &old_interrupt, nullptr);
-    ::sigaction(SIGTERM, &old_terminate, nullptr);
-    g_signal_descriptor = -1;
+    for (std::size_t i = 0; i < k_taken.size(); ++i) ::sigaction(k_taken[i], &old_actions[i], nullptr);
+    detail::g_signals.wake_up = -1;
     ::close(signal_descriptor);
   }
   ::close(timer);
@@ -322,25 +307,36 @@ Status Loop::on_signal(std::function<void(int)> handler) {
   if (i.signal_descriptor >= 0) return fail("signals are taken already");
   int descriptor = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   int none = -1;
-  if (descriptor < 0 || !g_signal_descriptor.compare_exchange_strong(none, descriptor)) {
+  if (descriptor < 0 || !detail::g_signals.wake_up.compare_exchange_strong(none, descriptor)) {
     ::close(descriptor);
     return fail(descriptor < 0 ? "no descriptor is left for signals"
                                : "signals are taken already by another loop of this process");
   }
   i.signal_descriptor = descriptor;
-  watch(descriptor, true, false, [descriptor, handler = std::move(handler)](bool, bool) {
-    std::uint64_t count = 0;
-    if (::read(descriptor, &count, sizeof count) != sizeof count) return;
-    if (count % k_terminate != 0) handler(SIGINT);
-    if (count / k_terminate != 0) handler(SIGTERM);
+  i.on_signal = std::move(handler);
+  watch(descriptor, true, false, [&i](bool, bool) {
+    drain(i.signal_descriptor);
+    auto come = detail::g_signals.pending.exchange(0);
+    if ((come & detail::k_hangup) != 0 && i.on_reload) i.on_reload();
+    if ((come & detail::k_interrupt) != 0) i.on_signal(SIGINT);
+    if ((come & detail::k_terminate) != 0) i.on_signal(SIGTERM);
   });
-  struct sigaction action {};
-  action.sa_handler = on_signal_arrival;
-  action.sa_flags = SA_RESTART;  // other threads' calls go on
-  sigemptyset(&action.sa_mask);
-  ::sigaction(SIGINT, &action, &i.old_interrupt);
-  ::sigaction(SIGTERM, &action, &i.old_terminate);
+  // After the first SIGINT or SIGTERM their default stays.
+  bool come_already = interrupted();
+  for (std::size_t n = 0; n < k_taken.size(); ++n) {
+    struct sigaction action {};
+    action.sa_handler = detail::on_arrival;
+    action.sa_flags = SA_RESTART;  // other threads' calls go on
+    sigemptyset(&action.sa_mask);
+    bool keep = come_already && k_taken[n] != SIGHUP;
+    ::sigaction(k_taken[n], keep ? nullptr : &action, &i.old_actions[n]);
+  }
+  if (detail::g_signals.pending != 0) wake(descriptor);
   return {};
+}
+
+void Loop::on_reload(std::function<void()> handler) {
+  impl_->on_reload = std::move(handler);
 }
 
 }  // namespace sealcast::io

@@ -37,9 +37,11 @@ class Loop final : public Executor {
   // lives.
   void on_turn(std::function<void()> hook);
 
-  // SIGINT and SIGTERM arrive here as tasks instead of killing, whatever thread they hit. The first one restores the
-  // default, so a second one kills. One loop of a process, once.
+  // SIGINT and SIGTERM arrive here instead of killing, whatever thread they hit, also those that came before
+  // (io/signals.hpp). The first one restores the default, so a second one kills. One loop of a process, once.
   Status on_signal(std::function<void(int signal)> handler);
+  // SIGHUP of a loop that takes signals; without a handler it is ignored.
+  void on_reload(std::function<void()> handler);
 
  private:
   struct Impl;
