@@ -62,6 +62,14 @@ class Signals(LabTest):
         up.go_on()
         self.assertIn(up.wait(), (0, -signal.SIGINT, -signal.SIGTERM))
 
+    def holder(self, lab):
+        """Who has taken the directory's lock."""
+        try:
+            with open(os.path.join(lab.dir, "lock"), encoding="ascii") as lock:
+                return int(lock.read() or 0)
+        except FileNotFoundError:
+            return 0
+
     def test_at_any_moment(self):
         """Whenever a signal comes while a laboratory is made and started: a clean end, and it can be started again."""
         lab = self.lab()
@@ -69,7 +77,8 @@ class Signals(LabTest):
             up = lab.start("up", "up", "--dir", lab.dir)
             mark = os.path.join(lab.dir, ("ca/ca.pem", "trust.json", "core.toml", "laboratory.json", "admin.sock",
                                           "core/subscribers.db")[step % 6])
-            wait_until(mark, lambda: os.path.exists(mark) or not up.running())
+            wait_until("up to have begun", lambda: self.holder(lab) == up.process.pid)
+            wait_until(mark, lambda: os.path.exists(mark))
             up.process.send_signal(signal.SIGTERM if step % 2 else signal.SIGINT)
             self.assertEqual(up.wait(), 0, up.errors())
         lab.up()
