@@ -6,6 +6,7 @@
 #include "io/signals.hpp"
 #include "logging.hpp"
 #include "man_page.hpp"
+#include "os/clock.hpp"
 #include "os/limits.hpp"
 #include "output.hpp"
 
@@ -115,5 +116,6 @@ int main(int argc, char** argv) {
   sealcast::io::catch_signals();
   sealcast::app::set_output_was_closed(sealcast::os::fill_standard_descriptors());
   sealcast::os::raise_descriptor_limit();
+  sealcast::os::leave_out_stops();
   return sealcast::app::finish_output(sealcast::app::run(argc, argv));
 }

@@ -28,6 +28,7 @@ namespace {
 
 constexpr int k_ready_at_once = 64;  // descriptors served in one turn; the others come in the next one
 // Keys of our own descriptors in epoll_data; those of watched ones have a generation >= 1 in the upper half.
+constexpr Duration k_longest_sleep = 24h;
 constexpr std::uint64_t k_wake_key = 1, k_timer_key = 2;
 
 constexpr std::array k_taken = {SIGINT, SIGTERM, SIGHUP};
@@ -190,11 +191,13 @@ void Loop::Impl::arm_timer() {
   auto first = timers.begin()->first.first;
   if (first >= armed) return;
   armed = first;
-  auto since = std::max<std::int64_t>(first.time_since_epoch().count(), 1);  // 0 would disarm
+  // How long from now on, at least 1 us (0 would disarm): our clock leaves out what the kernel's does not. A timer that
+  // rings too early for that is armed again.
+  auto left = std::clamp<std::int64_t>((first - os::monotonic_now()).count(), 1, k_longest_sleep.count());
   itimerspec when{};
-  when.it_value.tv_sec = since / 1'000'000;
-  when.it_value.tv_nsec = since % 1'000'000 * 1000;
-  ::timerfd_settime(timer, TFD_TIMER_ABSTIME, &when, nullptr);
+  when.it_value.tv_sec = left / 1'000'000;
+  when.it_value.tv_nsec = left % 1'000'000 * 1000;
+  ::timerfd_settime(timer, 0, &when, nullptr);
 }
 
 void Loop::Impl::turn() {

@@ -8,7 +8,9 @@
 
 #include "os/clock.hpp"
 #include "os/descriptor.hpp"
+#include "os/limits.hpp"
 #include "os/random.hpp"
+#include "os/running_time.hpp"
 #include "os/socket_address.hpp"
 
 namespace sealcast::os {
@@ -57,6 +59,39 @@ TEST(SocketAddress, SaysWhereASocketIsBound) {
   ASSERT_TRUE(bound);
   EXPECT_NE(bound->port, 0);
   EXPECT_FALSE(remote_endpoint(fd.get()));
+}
+
+TEST(RunningTime, leaves_out_what_nobody_ran) {
+  RunningTime time;
+  std::int64_t clock = 1'000'000;
+  auto raw = [&] { return clock; };
+  auto start = time.now(raw);
+  clock += 900'000;
+  EXPECT_EQ(time.now(raw) - start, 900ms);
+  EXPECT_EQ(time.stops(), 0u);
+  clock += 600'000'000;  // stopped for ten minutes
+  EXPECT_EQ(time.now(raw) - start, 900ms);
+  EXPECT_EQ(time.stops(), 1u);
+  clock += 1'000'000;
+  EXPECT_EQ(time.now(raw) - start, 1900ms);
+  // A reading that was taken before the stop and compared after it is taken anew.
+  bool first = true;
+  auto held_up = [&] {
+    auto out = clock;
+    if (std::exchange(first, false)) {
+      clock += 60'000'000;
+      time.now(raw);
+    }
+    return out;
+  };
+  EXPECT_EQ(time.now(held_up) - start, 1900ms);
+  EXPECT_EQ(time.stops(), 2u);
+}
+
+TEST(Limits, some_descriptors_are_kept_back) {
+  EXPECT_EQ(descriptors_for_connections(65536), 65280u);
+  EXPECT_EQ(descriptors_for_connections(256), 128u);
+  EXPECT_LE(descriptors_for_connections(), descriptor_limit());
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "os/clock.hpp"
 #include "sip/agent.hpp"
 #include "sip/sofia.hpp"
 #include "sip/sofia_thread.hpp"
@@ -33,7 +34,10 @@ struct Transaction;
 
 namespace sealcast::sip {
 
-using StackClock = std::chrono::steady_clock;
+// Ours, without the times in which nobody ran.
+struct StackClock : MonotonicClock {
+  static Instant now() { return os::monotonic_now(); }
+};
 using StackTime = StackClock::time_point;
 using TransactionId = std::uint64_t;
 inline constexpr StackTime k_no_time = StackTime::max();
@@ -177,6 +181,7 @@ class Registration {
   int challenges_ = 0;  // got in this attempt: a second one, if not for staleness, means a wrong password
   TransactionId transaction_ = 0;
   bool asked_for_headers_ = false, lost_ = false;
+  std::uint64_t stops_ = os::stops_so_far();
   StackTime due_ = k_no_time;
   std::chrono::seconds pause_{1};
   tport_t* connection_ = nullptr;  // over which the core knows us

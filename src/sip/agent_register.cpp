@@ -125,6 +125,13 @@ void Registration::tick(StackTime now) {
     due_ = now + k_after_loss;
     change({false, 0, "the connection to " + stack_.config().next_hop + " was lost", {}});
   }
+  // Who was stopped may be forgotten, and so may be what it subscribed to.
+  const auto stops = os::stops_so_far();
+  if (std::exchange(stops_, stops) != stops && state_.registered) {
+    lost_ = true;
+    due_ = now;
+    change({false, 0, "nobody ran for a while", {}});
+  }
   if (now < due_ || transaction_ != 0 || asked_for_headers_) return;
   asked_for_headers_ = true;
   stack_.front().from_stack([](AgentFront& front) { front.registration_due(); });

@@ -11,13 +11,16 @@
 #include <memory>
 
 #include "base/address.hpp"
+#include "os/clock.hpp"
 #include "os/descriptor.hpp"
 #include "sip/agent.hpp"
 
 namespace sealcast::sip {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+struct Clock : MonotonicClock {
+  static Instant now() { return os::monotonic_now(); }
+};
 using Context = std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)>;
 using Connection = std::unique_ptr<SSL, decltype(&SSL_free)>;
 

@@ -7,7 +7,13 @@
 #include "base/assert.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "os/clock.hpp"
 #include "sip/sofia.hpp"
+
+// The library's hook for its clock (su_time.c); no header declares it.
+extern "C" {
+extern void (*_su_time)(su_time_t*);
+}
 
 namespace sealcast::sip {
 namespace {
@@ -27,10 +33,21 @@ std::mutex& library_mutex() {
   return instance;
 }
 
+// The library's timers count in wall time, which may step: it gets the wall time of its beginning, gone on by our
+// monotonic clock.
+void library_time(su_time_t* out) {
+  static const UnixSeconds wall = os::unix_now();
+  static const Instant start = os::monotonic_now();
+  auto gone = (os::monotonic_now() - start).count();
+  out->tv_sec = static_cast<unsigned long>(wall) + SU_TIME_EPOCH + static_cast<unsigned long>(gone / 1'000'000);
+  out->tv_usec = static_cast<unsigned long>(gone % 1'000'000);
+}
+
 void library_init() {
   std::lock_guard lock(library_mutex());
   ::su_init();
   static const bool once = [] {
+    _su_time = library_time;
     ::su_log_redirect(nullptr, library_log, nullptr);
     ::sip_update_default_mclass(::sip_extend_mclass(nullptr));  // typed P-Asserted-Identity, Service-Route
     return true;
