@@ -56,7 +56,7 @@ bool wants_document(int argc, char** argv) {
 
 int run(int argc, char** argv) {
   auto refuse = [&](const Error& error) {
-    if (wants_document(argc, argv)) std::printf("%s\n", json::Value(failure_document(error)).text().c_str());
+    if (wants_document(argc, argv)) print("%s\n", json::Value(failure_document(error)).text().c_str());
     return report(error);
   };
   CLI::App app{"Secure peer-to-peer content distribution over IMS.", "sealcast"};
