@@ -136,11 +136,15 @@ Status seed(const Globals& globals, Flags& flags) {
   SEALCAST_TRY(node.start());
   Status ended;
   roles::Seeder::Totals totals;
+  std::size_t announced = 0;
   {
     roles::Seeder seeder(
         node, std::move(roots),
         [&] {
-          ended = tell_ready("seeding " + std::to_string(seeder.totals().contents) + " as " + name);
+          auto is = seeder.totals();
+          ended = tell_ready("seeding " + std::to_string(is.contents) + " as " + name + ", " +
+                             std::to_string(node.swarms_announced()) + " announced" +
+                             (is.waiting == 0 ? "" : ", " + std::to_string(is.waiting) + " in use by other processes"));
           if (!ended) loop.stop();
         },
         [&](const Error& error) {
@@ -150,11 +154,13 @@ Status seed(const Globals& globals, Flags& flags) {
     seeder.start();
     SEALCAST_TRY(run_until_signal(loop));
     totals = seeder.totals();
+    announced = node.swarms_announced();
   }
   node.stop();
   if (ended && globals.json)
     print("%s\n", json::Value(json::Object{{"contents", static_cast<std::int64_t>(totals.contents)},
                                            {"complete", static_cast<std::int64_t>(totals.complete)},
+                                           {"announced", static_cast<std::int64_t>(announced)},
                                            {"sent", totals.sent}})
                       .text()
                       .c_str());

@@ -1,6 +1,7 @@
 #include "roles/peer_watch.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/json.hpp"
 #include "base/log.hpp"
@@ -15,13 +16,14 @@ constexpr Duration k_longest_pause = 15s;
 
 PeerWatch::PeerWatch(io::Loop& loop, sip::Agent& agent, std::string tracker, std::string root,
                      std::function<void(const std::string&)> on_list,
-                     std::function<void(const sip::Response&)> on_refused)
+                     std::function<void(const sip::Response&)> on_refused, WatchKind kind)
     : loop_(loop),
       agent_(agent),
       tracker_(std::move(tracker)),
       root_(std::move(root)),
       on_list_(std::move(on_list)),
-      on_refused_(std::move(on_refused)) {
+      on_refused_(std::move(on_refused)),
+      kind_(kind) {
   subscribe();
 }
 
@@ -38,12 +40,22 @@ void PeerWatch::refresh() {
   subscribe();
 }
 
+void PeerWatch::set_kind(WatchKind kind) {
+  if (std::exchange(kind_, kind) == kind) return;
+  if (kind == WatchKind::standing) return refresh();
+  // One that waits for its list still gets it, and then ends.
+  if (!heard_) return;
+  if (subscription_ != 0) agent_.unsubscribe(subscription_);
+  subscription_ = 0;
+  loop_.cancel(timer_);
+}
+
 void PeerWatch::subscribe() {
   sip::Request request;
   request.method = "SUBSCRIBE";
   request.uri = tracker_;
   request.event = "p2pcds-peers";
-  request.expires = k_expires;
+  request.expires = kind_ == WatchKind::standing ? k_expires : 0;
   request.content_type = "application/vnd.p2pcds.peer+json";
   request.body = json::Value(json::Object{{"v", 1}, {"id", root_}}).text();
   heard_ = false;
@@ -63,6 +75,7 @@ void PeerWatch::subscribe() {
 
 void PeerWatch::ended(const sip::Response& response) {
   subscription_ = 0;
+  if (kind_ == WatchKind::once && heard_) return;
   // A refresh may be refused because a core or tracker that came back does not know the dialog: only the answer to a
   // new subscription decides.
   if (!heard_ && (response.status == 403 || response.status == 404 || response.status == 489))

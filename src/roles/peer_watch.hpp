@@ -6,15 +6,20 @@
 
 namespace sealcast::roles {
 
+// standing: kept alive. once: one list and no more, for who has all and only wants to know its own pseudonym.
+enum class WatchKind { standing, once };
+
 class PeerWatch {
  public:
   // root: base64url. on_list gets each NOTIFY body; on_refused an answer that will not change by asking again (403,
   // 404).
   PeerWatch(io::Loop& loop, sip::Agent& agent, std::string tracker, std::string root,
-            std::function<void(const std::string& body)> on_list, std::function<void(const sip::Response&)> on_refused);
+            std::function<void(const std::string& body)> on_list, std::function<void(const sip::Response&)> on_refused,
+            WatchKind kind = WatchKind::standing);
   ~PeerWatch();
   // Asks again now: tokens live 300 s, and a swarm that lost its peers should not wait.
   void refresh();
+  void set_kind(WatchKind kind);
 
  private:
   void subscribe();
@@ -25,6 +30,7 @@ class PeerWatch {
   std::string tracker_, root_;
   std::function<void(const std::string&)> on_list_;
   std::function<void(const sip::Response&)> on_refused_;
+  WatchKind kind_;
   sip::SubscriptionId subscription_ = 0;
   bool heard_ = false;  // of this subscription
   Duration pause_ = 1s;

@@ -9,6 +9,7 @@ namespace sealcast::roles {
 namespace {
 
 constexpr Duration k_look_again = 2s;
+constexpr std::size_t k_asked_at_once = 16;
 
 }  // namespace
 
@@ -31,12 +32,14 @@ void Seeder::start() {
   node_.register_identity([this, alive = alive_](Status status) {
     if (!*alive) return;
     if (!status) return end(status.error());
-    registered();
+    ask_for_more();
   });
 }
 
-void Seeder::registered() {
-  for (auto& root : roots_) {
+// Some at a time: thousands at once would be refused, or crowd out what others ask.
+void Seeder::ask_for_more() {
+  while (on_end_ && asked_ < k_asked_at_once && next_ < roots_.size()) {
+    auto root = roots_[next_++];
     if (contents_.contains(root)) continue;
     auto state = ContentState::open(node_.config().state, root);
     if (!state) {
@@ -44,8 +47,12 @@ void Seeder::registered() {
       continue;
     }
     contents_[root].state = std::move(*state);
+    ++asked_;
     node_.fetch_description(root, [this, alive = alive_, root](Result<std::string> jws) {
-      if (*alive) join(root, jws);
+      if (!*alive) return;
+      --asked_;
+      join(root, jws);
+      ask_for_more();
     });
   }
 }
@@ -102,7 +109,7 @@ void Seeder::give_up(const crypto::Digest& root, const Error& error) {
   node_.loop().post([this, alive = alive_, root, error] {
     if (!*alive) return;
     contents_.erase(root);
-    if (contents_.empty())
+    if (contents_.empty() && next_ >= roots_.size())
       end(error);
     else
       look_whether_ready();
@@ -113,7 +120,7 @@ void Seeder::look_whether_ready() {
   node_.loop().cancel(timer_);
   timer_ = 0;
   if (!on_ready_) return;
-  bool ready = true, holds_something = false;
+  bool ready = next_ >= roots_.size(), holds_something = false;
   for (auto& [root, content] : contents_) {
     ready = ready && (!content.waiting.empty() || (content.swarm && content.swarm->list_seen()));
     holds_something = holds_something || (content.swarm && !content.swarm->held().empty());

@@ -27,7 +27,7 @@ class Seeder {
     std::unique_ptr<UeSwarm> swarm;
     std::string waiting;  // description of what another process of the subscriber is fetching: served by us afterwards
   };
-  void registered();
+  void ask_for_more();
   void join(const crypto::Digest& root, const Result<std::string>& from_tracker);
   Status join_checked(const crypto::Digest& root, const std::string& jws);
   void give_up(const crypto::Digest& root, const Error& error);
@@ -37,7 +37,8 @@ class Seeder {
 
   UeNode& node_;
   std::vector<crypto::Digest> roots_;
-  bool all_ = false;  // none was named
+  std::size_t next_ = 0, asked_ = 0;  // roots before next_ were asked for; descriptions that are not there yet
+  bool all_ = false;                  // none was named
   std::function<void()> on_ready_;
   std::function<void(const Error&)> on_end_;
   std::map<crypto::Digest, Content> contents_;

@@ -24,7 +24,8 @@ SwarmPeers::SwarmPeers(io::Loop& loop, sip::Agent& agent, MediaNode& media, Swar
       [this](const std::string& body) { take_list(body); },
       [this](const sip::Response& response) {
         if (events_.on_refused) events_.on_refused(response);
-      });
+      },
+      config_.idle ? WatchKind::once : WatchKind::standing);
 }
 
 SwarmPeers::~SwarmPeers() {
@@ -60,7 +61,16 @@ void SwarmPeers::take_list(const std::string& body) {
 }
 
 void SwarmPeers::seek() {
-  if (std::exchange(config_.idle, false)) connect();
+  if (!std::exchange(config_.idle, false)) return;
+  watch_->set_kind(WatchKind::standing);
+  connect();
+}
+
+void SwarmPeers::rest() {
+  config_.idle = true;
+  loop_.cancel(timer_);
+  timer_ = 0;
+  watch_->set_kind(WatchKind::once);
 }
 
 void SwarmPeers::connect() {

@@ -36,6 +36,7 @@ class SwarmPeers {
 
   void ask_again() { watch_->refresh(); }  // for the list, after a refusal that is not believed
   void seek();                             // from now on peers are invited
+  void rest();                             // nothing is missing any more: the list is not followed, nobody invited
   void refresh() { watch_->refresh(); }    // the list, now
   // Both are told of everything and take what is theirs.
   void on_call_ended(sip::CallId call, const std::string& reason);

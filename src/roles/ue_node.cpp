@@ -19,7 +19,8 @@ constexpr int k_registration = 600, k_announcement = 60;  // seconds
 constexpr Duration k_core_patience = 5s, k_key_patience = 5s, k_busy_patience = 10s;
 constexpr Duration k_least_between_confirmations = 30s;
 constexpr int k_key_attempts = 3;
-constexpr std::size_t k_most_announced = 64;
+constexpr std::size_t k_page = 256;  // swarms in one announcement: a message holds 64 KiB
+constexpr Duration k_refresh_pause = 10ms;
 
 std::string random_user(RandomSource& random) {
   std::array<std::uint8_t, 9> octets;
@@ -82,16 +83,6 @@ Status UeNode::start() {
   agent_ = std::make_unique<sip::Agent>(std::move(agent), loop_, static_cast<sip::Handler&>(*this));
   SEALCAST_TRY(agent_->start());
   calls_ = std::make_unique<AnsweredCalls>(loop_, *agent_, *media_, config_.domain);
-  announcer_ = std::make_unique<Announcer>(loop_, *agent_, tracker_uri(config_.domain), k_announcement);
-  announcer_->on_forgotten = [this] {
-    for (auto& [root, swarm] : swarms_) swarm->on_forgotten();
-  };
-  announcer_->on_answer = [this](const sip::Response& response) {
-    auto now = os::monotonic_now();
-    if (response.status != 403 || now < next_confirmation_) return;
-    next_confirmation_ = now + k_least_between_confirmations;
-    confirm_registration([](const Status&) {});  // the announcer asks again by itself
-  };
   return {};
 }
 
@@ -99,8 +90,10 @@ void UeNode::stop() {
   forget_key_requests();
   waiting_.clear();
   loop_.cancel(busy_timer_);
-  if (announcer_) announcer_->withdraw();
-  announcer_.reset();
+  for (auto& page : pages_) page->announcer->withdraw();
+  pages_.clear();
+  page_of_.clear();
+  loop_.cancel(refresh_timer_);
   calls_.reset();
   if (media_) media_->pump();
   if (agent_) agent_->stop();
@@ -201,14 +194,68 @@ void UeNode::ask_description(const crypto::Digest& root, bool confirmed,
       });
 }
 
+// What is held, in pages; one that has not changed is not sent again.
 void UeNode::announce() {
-  if (!announcer_) return;
-  tracking::Announcement out;
-  for (auto& [root, swarm] : swarms_)
-    if (!swarm->held().empty() && out.swarms.size() < k_most_announced) out.swarms.push_back(swarm->announcement());
-  if (out.swarms.size() == k_most_announced)
-    log(LogLevel::warning, "ue", "more contents than the tracker takes from one device: the rest is not announced");
-  if (!out.swarms.empty()) announcer_->update(tracking::write_announcement(out));
+  if (!agent_) return;
+  std::vector<tracking::Announcement> out(pages_.size());
+  for (auto& [root, swarm] : swarms_) {
+    if (swarm->held().empty()) continue;
+    auto known = page_of_.find(root);
+    if (known == page_of_.end()) known = page_of_.emplace(root, page_of_.size() / k_page).first;
+    if (known->second >= out.size()) out.resize(known->second + 1);
+    out[known->second].swarms.push_back(swarm->announcement());
+  }
+  while (pages_.size() < out.size()) {
+    pages_.push_back(std::make_unique<Page>());
+    auto& page = *pages_.back();
+    page.instance = random_user(random_);
+    page.announcer = std::make_unique<Announcer>(loop_, *agent_, tracker_uri(config_.domain), k_announcement);
+    page.announcer->on_answer = [this, &page](const sip::Response& response) { page_answered(page, response); };
+    page.announcer->on_forgotten = [this, index = pages_.size() - 1] {
+      for (auto& [root, at] : page_of_)
+        if (at == index && swarms_.contains(root)) to_refresh_.insert(root);
+      refresh_some();
+    };
+  }
+  for (std::size_t i = 0; i < out.size(); ++i) publish_page(*pages_[i], out[i]);
+}
+
+void UeNode::publish_page(Page& page, const tracking::Announcement& announcement) {
+  auto body = announcement.swarms.empty() ? std::string() : tracking::write_announcement(announcement);
+  if (body.empty() || body == page.body) return;
+  page.body = std::move(body);
+  page.swarms = announcement.swarms.size();
+  page.announcer->update(page.body);
+}
+
+void UeNode::page_answered(Page& page, const sip::Response& response) {
+  if (response.ok() || response.status == 413) page.answered = true;
+  if (response.ok()) page.taken = page.swarms;
+  auto now = os::monotonic_now();
+  if (response.status != 403 || now < next_confirmation_) return;
+  next_confirmation_ = now + k_least_between_confirmations;
+  confirm_registration([](const Status&) {});  // the announcer asks again by itself
+}
+
+bool UeNode::announced() const {
+  return !pages_.empty() && std::all_of(pages_.begin(), pages_.end(), [](auto& page) { return page->answered; });
+}
+
+std::size_t UeNode::swarms_announced() const {
+  std::size_t out = 0;
+  for (auto& page : pages_) out += page->taken;
+  return out;
+}
+
+// One after the other: a tracker that came back must not be asked for thousands of lists at once.
+void UeNode::refresh_some() {
+  loop_.cancel(refresh_timer_);
+  refresh_timer_ = 0;
+  if (to_refresh_.empty()) return;
+  auto root = *to_refresh_.begin();
+  to_refresh_.erase(to_refresh_.begin());
+  if (auto swarm = swarms_.find(root); swarm != swarms_.end()) swarm->second->on_forgotten();
+  refresh_timer_ = loop_.after(k_refresh_pause, [this] { refresh_some(); });
 }
 
 // ---- keys
@@ -290,6 +337,7 @@ void UeNode::join(UeSwarm& swarm) {
 
 void UeNode::leave(UeSwarm& swarm) {
   swarms_.erase(swarm.description().root);
+  to_refresh_.erase(swarm.description().root);
   if (calls_) calls_->hang_up(swarm.description().root, "leaving the swarm");
 }
 
@@ -305,6 +353,9 @@ UeSwarm* UeNode::invited_swarm(const sip::Request& request, tracking::Admission&
   auto expect = [this](const tracking::Token& claims) -> Expected<std::string, std::string> {
     auto at = swarms_.find(claims.root);
     if (at == swarms_.end()) return unexpected(std::string("Not in this swarm"));
+    // The tracker may have given us another one since it was last asked; the caller tries again soon.
+    if (claims.audience != at->second->own_pseudonym() && to_refresh_.insert(claims.root).second && refresh_timer_ == 0)
+      refresh_timer_ = loop_.after(k_refresh_pause, [this] { refresh_some(); });
     return at->second->own_pseudonym();
   };
   admission = token_gate_.admit(os::monotonic_now(), os::unix_now(), {request.from, request.from},
@@ -337,9 +388,12 @@ void UeNode::on_call_ended(sip::CallId id, const std::string& reason) {
 void UeNode::on_event(const swarm::Event& event) {
   if (calls_) calls_->on_event(event);
   // By association or by swarm: each takes what is its own.
+  if (event.swarm != crypto::Digest{}) {
+    if (auto at = swarms_.find(event.swarm); at != swarms_.end()) at->second->on_event(event);
+    return;
+  }
   auto swarms = swarms_;
-  for (auto& [root, swarm] : swarms)
-    if (event.swarm == root || event.swarm == crypto::Digest{}) swarm->on_event(event);
+  for (auto& [root, swarm] : swarms) swarm->on_event(event);
 }
 
 void UeNode::on_subscribe(sip::SubscriptionId id, const sip::Request&) {

@@ -2,6 +2,7 @@
 // A subscriber's device: registration, media node, key requests, and the swarms that it takes part in.
 #include <map>
 #include <memory>
+#include <set>
 
 #include "keys/request.hpp"
 #include "os/random.hpp"
@@ -44,7 +45,8 @@ class UeNode final : private sip::Handler {
   void leave(UeSwarm& swarm);
   void announce();
   bool registered() const { return is_registered_; }  // at this moment
-  bool announced() const { return announcer_ && announcer_->announced(); }
+  bool announced() const;                             // the tracker has answered every announcement
+  std::size_t swarms_announced() const;               // that it has taken
 
   io::Loop& loop() { return loop_; }
   sip::Agent& agent() { return *agent_; }
@@ -91,7 +93,20 @@ class UeNode final : private sip::Handler {
   std::unique_ptr<sip::Agent> agent_;
   std::unique_ptr<AnsweredCalls> calls_;
   tracking::TokenGate token_gate_;
-  std::unique_ptr<Announcer> announcer_;
+  // One announcement holds so many swarms as fit into a message.
+  struct Page {
+    std::string instance, body;
+    std::size_t swarms = 0, taken = 0;
+    bool answered = false;
+    std::unique_ptr<Announcer> announcer;
+  };
+  void publish_page(Page& page, const tracking::Announcement& announcement);
+  void page_answered(Page& page, const sip::Response& response);
+  void refresh_some();
+  std::vector<std::unique_ptr<Page>> pages_;
+  std::map<crypto::Digest, std::size_t> page_of_;  // index in pages_
+  std::set<crypto::Digest> to_refresh_;            // swarms whose pseudonym may have changed
+  io::Loop::TimerId refresh_timer_ = 0;
   bool is_registered_ = false;
   std::vector<std::function<void(Status)>> waiting_;  // for the registration under way
   Status busy_;                                       // why they still wait; told when that has lasted too long

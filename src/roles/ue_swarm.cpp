@@ -151,6 +151,7 @@ void UeSwarm::on_event(const swarm::Event& event) {
       if (events_.on_keyinfo) events_.on_keyinfo(event.text);
       break;
     case swarm::EventKind::swarm_complete:
+      if (peers_) peers_->rest();
       if (auto saved = save(); !saved && events_.on_failed) return events_.on_failed(saved.error());
       node_.announce();
       if (events_.on_complete) events_.on_complete();

@@ -27,7 +27,7 @@ class UeSwarm {
   // From the node.
   void on_event(const swarm::Event& event);
   void on_call_ended(sip::CallId id, const std::string& reason);
-  void on_forgotten();  // by the tracker
+  void on_forgotten();  // by the tracker, or called by a pseudonym that is not known here
   tracking::AnnouncedSwarm announcement() const;
   sdp::Policy policy() const;  // for invitations that come in
 

@@ -1,0 +1,151 @@
+// The places where processes of one subscriber keep the chunks of one content.
+#include "roles/content_state.hpp"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "content/uri.hpp"
+#include "tests/support/temporary_directory.hpp"
+
+namespace sealcast::roles {
+namespace {
+
+namespace fs = std::filesystem;
+using content::ChunkRange;
+
+struct Places : ::testing::Test {
+  static constexpr std::uint32_t k_chunks = 100, k_size = 1024;
+  test::TemporaryDirectory directory;
+  crypto::Digest root = crypto::sha256(view_of("a content"));
+  content::Geometry geometry = *content::Geometry::make(k_chunks * k_size, k_size);
+
+  fs::path own() const { return directory.path() / "contents" / content::root_text(root); }
+  std::unique_ptr<ContentState> open(const std::string& beside, bool expected = true) {
+    auto state = ContentState::open(directory.path(), root).value();
+    EXPECT_EQ(state->open_object(geometry, beside).value(), expected);
+    return state;
+  }
+  // As if these chunks had come: octets, a node of the tree, the bitmap.
+  void hold(ContentState& state, ChunkRange range) {
+    auto held = state.held();
+    held.set(range);
+    for (auto chunk = range.first; chunk <= range.last; ++chunk) {
+      Bytes octets(k_size, static_cast<std::uint8_t>(chunk + 1));
+      ASSERT_TRUE(state.object().write(geometry.offset_of(chunk), octets));
+      state.object().nodes()[content::bin::leaf(chunk)] = crypto::sha256(octets);
+    }
+    ASSERT_TRUE(state.object().save(held));
+  }
+  void expect_chunks(ContentState& state, ChunkRange range) {
+    for (auto chunk = range.first; chunk <= range.last; ++chunk) {
+      ASSERT_TRUE(state.held().test(chunk)) << chunk;
+      Bytes octets(k_size);
+      ASSERT_TRUE(state.object().read(geometry.offset_of(chunk), octets));
+      EXPECT_EQ(octets, Bytes(k_size, static_cast<std::uint8_t>(chunk + 1)));
+      EXPECT_EQ(state.object().nodes()[content::bin::leaf(chunk)], crypto::sha256(octets));
+    }
+  }
+  std::size_t beside() const {
+    std::size_t out = 0;
+    for (auto& entry : fs::directory_iterator(own())) out += entry.path().filename().string().starts_with("beside-");
+    return out;
+  }
+};
+
+TEST_F(Places, OneWritesAndOthersBeginBesideWithWhatIsThere) {
+  auto first = open("a");
+  hold(*first, {0, 9});
+  auto second = open("b");
+  expect_chunks(*second, {0, 9});
+  EXPECT_EQ(second->held().count(), 10u);
+  hold(*second, {0, 19});
+  EXPECT_EQ(first->object().held_at_open().count(), 0u);
+  open("b", false);
+  open("", false);
+  EXPECT_EQ(beside(), 1u);
+}
+
+TEST_F(Places, WhatLiesBesideIsTakenOverByTheNext) {
+  {
+    auto first = open("a");
+    hold(*first, {0, 9});
+    auto second = open("b"), third = open("c");
+    hold(*second, {40, 49});
+    hold(*third, {45, 60});
+  }
+  EXPECT_EQ(beside(), 2u);
+  auto next = open("a");
+  expect_chunks(*next, {0, 9});
+  expect_chunks(*next, {40, 60});
+  EXPECT_EQ(next->held().count(), 31u);
+  EXPECT_EQ(beside(), 0u);
+  next.reset();
+  EXPECT_EQ(open("a")->held().count(), 31u) << "saved";
+}
+
+TEST_F(Places, WhatIsInUseBesideStays) {
+  auto first = open("a");
+  auto second = open("b");
+  hold(*second, {1, 2});
+  first.reset();
+  auto third = open("c");
+  EXPECT_TRUE(third->held().empty());
+  EXPECT_EQ(beside(), 1u);
+  EXPECT_TRUE(fs::exists(own() / "beside-b" / "object.have"));
+}
+
+TEST_F(Places, WhatIsWholeIsReadByMany) {
+  auto first = open("a");
+  hold(*first, {0, k_chunks - 1});
+  first->share();
+  auto second = open(""), third = open("");
+  expect_chunks(*second, {0, k_chunks - 1});
+  EXPECT_TRUE(third->held().full());
+  EXPECT_FALSE(second->discard_object()) << "others read it";
+  EXPECT_EQ(beside(), 0u);
+}
+
+TEST_F(Places, AWholeOneBesideBecomesTheContentsOwn) {
+  auto first = open("a");
+  hold(*first, {0, 5});
+  auto second = open("b");
+  hold(*second, {0, k_chunks - 1});
+  second->settle(true);
+  EXPECT_EQ(beside(), 1u) << "the first one still writes";
+  second.reset();
+  first.reset();
+  auto next = open("");
+  EXPECT_TRUE(next->held().full());
+  expect_chunks(*next, {0, k_chunks - 1});
+  EXPECT_EQ(beside(), 0u);
+}
+
+TEST_F(Places, SettlingMovesWhenNobodyWrites) {
+  auto first = open("a");
+  hold(*first, {0, 5});
+  auto second = open("b");
+  hold(*second, {0, k_chunks - 1});
+  first.reset();
+  second->settle(true);
+  EXPECT_EQ(beside(), 0u);
+  auto next = open("");
+  EXPECT_TRUE(next->held().full());
+  expect_chunks(*next, {0, k_chunks - 1});
+}
+
+TEST_F(Places, AStateThatCannotBeReadIsGivenUpOnlyByItsOnlyUser) {
+  {
+    auto first = open("a");
+    hold(*first, {0, 5});
+  }
+  std::ofstream(own() / "object.have", std::ios::binary) << "damaged";
+  auto state = ContentState::open(directory.path(), root).value();
+  EXPECT_FALSE(state->open_object(geometry, "a"));
+  EXPECT_TRUE(state->discard_object());
+  EXPECT_TRUE(state->open_object(geometry, "a").value());
+  EXPECT_TRUE(state->held().empty());
+}
+
+}  // namespace
+}  // namespace sealcast::roles
