@@ -13,8 +13,8 @@ namespace sealcast::tracking {
 struct RegistryOptions {
   std::string pseudonym_domain;  // "peers.sealcast.test"
   std::size_t max_announcers = 100000;
-  std::size_t max_swarms_per_ue = 64;
-  std::size_t max_announcements_per_ue = 8;  // devices and processes of one subscriber
+  std::size_t max_swarms_per_ue = 256;
+  std::size_t max_announcements_per_ue = 64;  // 16 processes, or one with thousands of contents
   std::size_t list_length = 20;
 };
 

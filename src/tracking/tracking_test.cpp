@@ -105,14 +105,19 @@ TEST_F(Tracking, SoftStateHasEtagsAndEnds) {
 
 TEST_F(Tracking, UesCannotFillTheRegistry) {
   Announcement many;
-  for (std::uint8_t i = 0; i < 65; ++i)
-    many.swarms.push_back({crypto::Digest{i}, PeerState::seed, {}, {}, std::nullopt, {}});
+  for (int i = 0; i < 257; ++i)
+    many.swarms.push_back({crypto::Digest{static_cast<std::uint8_t>(i), static_cast<std::uint8_t>(i >> 8)},
+                           PeerState::seed,
+                           {},
+                           {},
+                           std::nullopt,
+                           {}});
   EXPECT_EQ(registry.publish(k_now, k_alice, false, {}, 600, many).status, 413);
   EXPECT_EQ(registry.publish(k_now, k_cache, true, {}, 600, many).status, 200);
   // Nor by announcing again and again; what is refused leaves earlier announcements alone.
   many.swarms.resize(1);
   std::string etag;
-  for (int i = 0; i < 8; ++i) {
+  for (int i = 0; i < 64; ++i) {
     auto done = registry.publish(k_now, k_alice, false, {}, 600, many);
     EXPECT_EQ(done.status, 200);
     etag = done.etag;
