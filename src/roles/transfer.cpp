@@ -68,7 +68,7 @@ Status Transfer::prepare_output() {
   if (options_.output.empty()) {
     output_key_ = short_hash(canonical_text("./") + "\n" + content::root_text(uri_.root));
     SEALCAST_TRY(lock_output(output_key_, "this content's file in this directory"));
-    return io::OutputFile::check("sealcast-output");
+    return io::OutputFile::check(".sealcast-output");
   }
   output_path_ = options_.output;
   SEALCAST_TRY(io::OutputFile::check(output_path_));
@@ -267,7 +267,7 @@ void Transfer::complete() {
   if (auto named = name_output(); !named) return fail_with(named.error());
   bool keep = compare_ || (options_.output.empty() && !options_.overwrite);
   auto part = output_path_;
-  if (compare_) part += "~";  // of its own name; it never becomes a file
+  if (compare_) part += ".sealcast";  // of its own name; it never becomes a file
   auto output = io::OutputFile::create(part, keep ? io::Replace::never : io::Replace::allowed);
   if (!output) return fail_with(output.error());
   output_.emplace(std::move(*output));
