@@ -355,6 +355,7 @@ class AgentStack final : public LegOwner {
   void add_addresses(msg_t* message, nta_leg_t* leg, const Request& request);
   bool from_next_hop(msg_t* message) const;
   bool from_trusted_name(msg_t* message) const;
+  bool over_tls(msg_t* message) const;
   int take(nta_incoming_t* incoming, const sip_t* sip);
   void finish(TransactionId id, const Answer& answer);
   void tick();

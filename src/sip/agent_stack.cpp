@@ -4,6 +4,7 @@
 
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "sip/agent_admission.hpp"
 #include "sip/agent_impl.hpp"
 #include "sip/agent_message.hpp"
 
@@ -46,11 +47,11 @@ Status AgentStack::start() {
   const unsigned policy = (config_.verify_peer ? unsigned{TPTLS_VERIFY_SUBJECTS_OUT} : 0U) |
                           (config_.require_client_certificate ? unsigned{TPTLS_VERIFY_INCOMING} : 0U);
   errno = 0;
-  agent_ = ::nta_agent_create(root_, url_string(url), nullptr, this, NTATAG_UA(1),
-                              NTATAG_SIP_T1X64(k_request_limit.count()), NTATAG_MAXSIZE(k_largest_message),
-                              NTATAG_MAX_FORWARDS(70), TPTAG_LOG(0), TPTAG_QUEUESIZE(k_queue),
-                              TAG_IF(config_.tls, TPTAG_CERTIFICATE(config_.tls_directory.c_str())),
-                              TAG_IF(config_.tls, TPTAG_TLS_VERIFY_POLICY(policy)), TAG_END());
+  agent_ = ::nta_agent_create(
+      root_, url_string(url), nullptr, this, NTATAG_UA(1), NTATAG_SIP_T1X64(k_request_limit.count()),
+      NTATAG_MAXSIZE(k_largest_message), NTATAG_MAX_FORWARDS(70), NTATAG_SIPFLAGS(MSG_DO_EXTRACT_COPY), TPTAG_LOG(0),
+      TPTAG_QUEUESIZE(k_queue), TAG_IF(config_.tls, TPTAG_CERTIFICATE(config_.tls_directory.c_str())),
+      TAG_IF(config_.tls, TPTAG_TLS_VERIFY_POLICY(policy)), TAG_END());
   if (agent_ == nullptr) {
     const int error = su_errno();
     return fail(ErrorCode::network, "cannot listen on " + config_.listen +
@@ -266,25 +267,36 @@ bool AgentStack::from_next_hop(msg_t* message) const {
   return is(name->tpn_host) || is(name->tpn_canon);
 }
 
+// RFC 3261 section 8.2, in its order; what is no message comes first.
 int AgentStack::admit(nta_incoming_t* incoming, const sip_t* sip) {
+  const auto method = sip->sip_request->rq_method;
   msg_t* message = ::nta_incoming_getrequest(incoming);
   const bool trusted = config_.trusted_names.empty() || from_trusted_name(message);
+  const auto limit = method == sip_method_notify ? k_largest_notify : k_largest_body;
+  auto verdict = trusted ? check_octets(message, limit) : Admission{403};
+  if (verdict.status == 0) verdict = check_via(sip, over_tls(message));
   ::msg_destroy(message);
   if (!trusted) {
     log(LogLevel::warning, "sip",
         std::string("refused a request of a host whose certificate has none of the trusted names"));
     return 403;
   }
-  if (closing_ && sip->sip_request->rq_method != sip_method_bye && sip->sip_request->rq_method != sip_method_notify)
-    return 503;
-  const auto limit = sip->sip_request->rq_method == sip_method_notify ? k_largest_notify : k_largest_body;
-  if (sip->sip_payload != nullptr && sip->sip_payload->pl_len > limit) return 413;
-  if (sip->sip_require != nullptr) {
+  if (verdict.status == 0 && closing_ && method != sip_method_bye && method != sip_method_notify) verdict = {503};
+  if (verdict.status == 0) verdict = check_scheme(sip);
+  if (verdict.status == 0 && sip->sip_require != nullptr && method != sip_method_cancel) {
     ::nta_incoming_treply(incoming, SIP_420_BAD_EXTENSION,
                           SIPTAG_UNSUPPORTED(reinterpret_cast<sip_unsupported_t*>(sip->sip_require)), TAG_END());
     return 420;
   }
-  return 0;
+  if (verdict.status == 0) verdict = check_content(sip);
+  if (verdict.status == 0) return 0;
+  respond(incoming, {verdict.status, verdict.reason, {}, {}, verdict.headers});
+  return verdict.status;
+}
+
+bool AgentStack::over_tls(msg_t* message) const {
+  const auto* transport = ::tport_delivered_by(::nta_agent_tports(agent_), message);
+  return transport != nullptr && ::tport_has_tls(transport) != 0;
 }
 
 Request AgentStack::read(nta_incoming_t* incoming, const sip_t* sip) {
@@ -294,8 +306,7 @@ Request AgentStack::read(nta_incoming_t* incoming, const sip_t* sip) {
     if (const auto* identity = sip_p_asserted_identity(sip)) out.asserted_identity = address_text(*identity->paid_url);
     out.device = unknown_header(sip, "P2PCDS-Device");
   }
-  const auto* transport = ::tport_delivered_by(::nta_agent_tports(agent_), message);
-  out.secure = transport != nullptr && ::tport_has_tls(transport) != 0;
+  out.secure = over_tls(message);
   ::msg_destroy(message);
   return out;
 }

@@ -2,25 +2,15 @@
 
 #include "sip/frame_check.hpp"
 #include "sip/header_lines.hpp"
+#include "sip/library_parser.hpp"
 
 namespace sealcast::sip {
-namespace {
-
-// Section 25.1 allows more in a method than the library reads; nobody implements such a method here.
-bool exotic_method(const Frame& frame) {
-  const auto line = start_line(frame.octets);
-  const auto method = line.substr(0, line.find(' '));
-  return is_token(method) && method.find_first_of("!*_+`.%'~") != method.npos;  // "SIP/2.0" is no token
-}
-
-}  // namespace
-
 Expected<Message, Refusal> parse_frame(const Frame& frame) {
   if (auto refusal = check_frame(frame)) return unexpected(std::move(*refusal));
-  const auto refused = [&](const char* reason, int status = 400) {
-    return unexpected(Refusal{status, reason, answer_to(frame.octets, status, reason)});
+  const auto refused = [&](const char* reason) {
+    return unexpected(Refusal{400, reason, answer_to(frame.octets, 400, reason)});
   };
-  if (exotic_method(frame)) return refused("Not Implemented", 501);
+  prepare_library_parser();
   Message message(::msg_make(::sip_default_mclass(), MSG_DO_EXTRACT_COPY, frame.octets.data(),
                              static_cast<ssize_t>(frame.octets.size())));
   if (!message || message.sip() == nullptr) return refused("Bad Message");

@@ -8,6 +8,7 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "os/clock.hpp"
+#include "sip/library_parser.hpp"
 #include "sip/sofia.hpp"
 
 // The library's hook for its clock (su_time.c); no header declares it.
@@ -48,8 +49,8 @@ void library_init() {
   ::su_init();
   static const bool once = [] {
     _su_time = library_time;
+    prepare_library_parser();
     ::su_log_redirect(nullptr, library_log, nullptr);
-    ::sip_update_default_mclass(::sip_extend_mclass(nullptr));  // typed P-Asserted-Identity, Service-Route
     return true;
   }();
   (void)once;
