@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "base/encoding.hpp"
 #include "ppspp/message.hpp"
 #include "tests/support/seeded_random.hpp"
@@ -92,6 +94,69 @@ TEST(Ppspp, ForeignHandshakesAreRefused) {
   auto twice = good;
   twice.insert(twice.begin() + 5, {0, 1});
   EXPECT_TRUE(refused(twice));
+}
+
+TEST(Ppspp, WhatIsNotOfTheProfileEndsTheDatagram) {
+  auto refused = [](const std::function<void(Writer&)>& write) {
+    Datagram d;
+    write(d.writer);
+    Decoder decoder(d.view());
+    return !decoder.next() && decoder.malformed();
+  };
+  for (auto type : {MessageType::have, MessageType::request, MessageType::cancel}) {
+    EXPECT_TRUE(refused([&](Writer& w) { write_range(w, type, {8, 7}); }));
+    EXPECT_FALSE(refused([&](Writer& w) { write_range(w, type, {7, 7}); }));
+    EXPECT_TRUE(refused([&](Writer& w) { w.u8(static_cast<std::uint8_t>(type)), w.u32(0), w.u16(0); }));
+  }
+  EXPECT_TRUE(refused([](Writer& w) { write_ack(w, {8, 7}, 0); }));
+  EXPECT_TRUE(refused([](Writer& w) { w.u8(2), w.u32(0), w.u32(1), w.u32(0); }));
+  EXPECT_TRUE(refused([](Writer& w) { w.u8(1), w.u32(3), w.u32(4), w.u64(0), w.u8(1); }));  // DATA of two chunks
+  EXPECT_TRUE(refused([](Writer& w) { write_data(w, 3, 0, {}); }));
+  EXPECT_TRUE(refused([](Writer& w) { w.u8(4), w.u32(1), w.u32(2), w.bytes(Bytes(32)); }));  // not aligned
+  EXPECT_TRUE(refused([](Writer& w) { w.u8(4), w.u32(3), w.u32(2), w.bytes(Bytes(32)); }));
+  EXPECT_TRUE(refused([](Writer& w) { w.u8(4), w.u32(0), w.u32(1), w.bytes(Bytes(31)); }));
+  EXPECT_TRUE(refused([](Writer& w) { write_keyinfo(w, ""); }));
+  EXPECT_FALSE(refused([](Writer& w) { write_keyinfo(w, std::string(k_max_keyinfo, 'x')); }));
+  EXPECT_TRUE(refused([](Writer& w) { write_keyinfo(w, std::string(k_max_keyinfo + 1, 'x')); }));
+  EXPECT_TRUE(refused([](Writer& w) { w.u8(200), w.u16(9), w.bytes(Bytes(8)); }));
+  for (int type : {5, 6, 7, 12, 13, 14, 255})  // PEX, signed integrity, live
+    EXPECT_TRUE(refused([&](Writer& w) { w.u8(static_cast<std::uint8_t>(type)), w.bytes(Bytes(64)); })) << type;
+  // Behind a malformed message nothing is read any more.
+  Datagram d;
+  write_range(d.writer, MessageType::have, {8, 7});
+  write_range(d.writer, MessageType::have, {1, 1});
+  Decoder decoder(d.view());
+  EXPECT_FALSE(decoder.next());
+  EXPECT_FALSE(decoder.next());
+}
+
+TEST(Ppspp, AHandshakeSaysEverythingOnce) {
+  Datagram d;
+  write_handshake(d.writer, {9, crypto::Digest{}, 1152});
+  auto good = bytes_of(d.view());
+  auto refused = [](const Bytes& octets) {
+    Decoder decoder(octets);
+    return !decoder.next() && decoder.malformed();
+  };
+  // version, minimum, swarm id (35), integrity, hash, addressing, messages (28), chunk size (5), end
+  auto without = [&](std::size_t at, std::size_t size) {
+    auto out = good;
+    out.erase(out.begin() + static_cast<std::ptrdiff_t>(at), out.begin() + static_cast<std::ptrdiff_t>(at + size));
+    return out;
+  };
+  EXPECT_FALSE(refused(without(7, 2)));  // the minimum version may be missing
+  EXPECT_TRUE(refused(without(5, 2)));   // version
+  EXPECT_TRUE(refused(without(44, 2)));  // integrity method
+  EXPECT_TRUE(refused(without(46, 2)));  // hash
+  EXPECT_TRUE(refused(without(48, 2)));  // addressing
+  EXPECT_TRUE(refused(without(78, 5)));  // chunk size
+  EXPECT_TRUE(refused(without(83, 1)));  // end
+  auto shorter = without(12, 1);         // a swarm id of 31 octets
+  shorter[11] = 31;
+  EXPECT_TRUE(refused(shorter));
+  auto swapped = good;  // hash before integrity method
+  std::swap_ranges(swapped.begin() + 44, swapped.begin() + 46, swapped.begin() + 46);
+  EXPECT_TRUE(refused(swapped));
 }
 
 TEST(Ppspp, NodesMustBeAligned) {

@@ -200,12 +200,6 @@ std::string SwarmPeers::address_of(const Peer& peer) const {
   return {};
 }
 
-Instant SwarmPeers::last_verified() const {
-  auto now = os::monotonic_now();
-  auto progress = media_.engine().progress(now, config_.root);
-  return progress.held_by_limit ? now : progress.verified;
-}
-
 void SwarmPeers::look_for_hope() {
   const Error* last = nullptr;
   for (auto& [uri, peer] : peers_) {

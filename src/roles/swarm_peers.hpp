@@ -48,8 +48,6 @@ class SwarmPeers {
   bool list_seen() const { return list_seen_; }
   // Why nothing may come although partners answer: a path whose MTU is too small. Empty: no such sign.
   const std::string& path_trouble() const { return path_trouble_; }
-  // When octets of content verified last, whatever partners say and do; now while our own download limit says wait.
-  Instant last_verified() const;
   std::size_t listed() const { return peers_.size(); }
 
  private:

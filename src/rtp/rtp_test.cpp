@@ -1,6 +1,8 @@
 #include <gtest/gtest.h>
 #include <srtp2/srtp.h>
 
+#include <deque>
+
 #include "base/encoding.hpp"
 #include "crypto/packet_cipher.hpp"
 #include "rtp/feedback.hpp"
@@ -40,7 +42,7 @@ struct Packet {
 // libsrtp as the other end of one direction.
 class Oracle {
  public:
-  Oracle(const SrtpKey& key, bool sends, std::uint32_t window = 16384) {
+  Oracle(const SrtpKey& key, bool sends, std::uint32_t window = 16384, bool encrypts_rtcp = true) {
     static bool ready = srtp_init() == srtp_err_status_ok;
     EXPECT_TRUE(ready);
     srtp_policy_t policy{};
@@ -49,6 +51,7 @@ class Oracle {
                                                                 : srtp_profile_aes128_cm_sha1_80;
     srtp_crypto_policy_set_from_profile_for_rtp(&policy.rtp, profile);
     srtp_crypto_policy_set_from_profile_for_rtcp(&policy.rtcp, profile);
+    if (!encrypts_rtcp) policy.rtcp.sec_serv = sec_serv_auth;
     policy.ssrc = {sends ? ssrc_any_outbound : ssrc_any_inbound, 0};
     policy.key = const_cast<unsigned char*>(key.key_and_salt.expose().data());
     policy.window_size = window;
@@ -277,6 +280,234 @@ TEST(Feedback, ParsesWhatItWritesAndNothingElse) {
     EXPECT_FALSE(out->reports[count / 2].received);
     for (std::size_t cut = 0; cut < octets.size(); ++cut) EXPECT_FALSE(parse_feedback(ByteView(octets).first(cut)));
   }
+}
+
+// What a line of defence holds back, one by one.
+
+TEST_P(EachSuite, ASenderRefusesWhatIsNotItsOwnOrDoesNotFit) {
+  auto key = key_of(suite());
+  SrtpSender sender(key, k_ssrc);
+  Packet foreign(5, 10), tight(5, 10), headless(5, 0), good(5, 10);
+  foreign.octets[11] ^= 1;
+  tight.slot.capacity = tight.slot.size + static_cast<std::uint32_t>(sender.overhead()) - 1;
+  headless.slot.size = 11;
+  for (auto* packet : {&foreign, &tight, &headless}) {
+    auto before = packet->octets;
+    sender.protect({&packet->slot, 1});
+    EXPECT_FALSE(packet->slot.ok);
+    EXPECT_EQ(packet->octets, before);
+  }
+  Packet control(5, 10);
+  control.slot.capacity = control.slot.size + static_cast<std::uint32_t>(sizes(suite()).rtcp_tag) + 3;
+  sender.protect_rtcp(control.slot);
+  EXPECT_FALSE(control.slot.ok);
+  control.slot.size = 7;
+  control.slot.capacity = 1500;
+  sender.protect_rtcp(control.slot);
+  EXPECT_FALSE(control.slot.ok);
+  sender.protect({&good.slot, 1});
+  EXPECT_TRUE(good.slot.ok);  // nothing of this has used up a number
+}
+
+TEST_P(EachSuite, AReceiverTakesItsOwnSenderOnly) {
+  auto key = key_of(suite());
+  SrtpSender other(key, k_ssrc + 1), sender(key, k_ssrc);
+  SrtpReceiver receiver(key, k_ssrc);
+  Packet foreign(5, 40), extended(5, 40);
+  foreign.octets[11] += 1;
+  other.protect({&foreign.slot, 1});
+  ASSERT_TRUE(foreign.slot.ok);
+  receiver.unprotect({&foreign.slot, 1});
+  EXPECT_FALSE(foreign.slot.ok);
+  extended.octets[0] = 0x90;  // an extension: not in our profile, whoever signs it
+  sender.protect({&extended.slot, 1});
+  ASSERT_TRUE(extended.slot.ok);
+  receiver.unprotect({&extended.slot, 1});
+  EXPECT_FALSE(extended.slot.ok);
+  EXPECT_EQ(receiver.counters().malformed, 2u);
+  Bytes report(feedback_octets(1));
+  write_feedback({k_ssrc + 1, 7, 0, {{true, 0}}, 0}, report);
+  Packet control{ByteView(report)};
+  other.protect_rtcp(control.slot);
+  receiver.unprotect_rtcp(control.slot);
+  EXPECT_FALSE(control.slot.ok);
+  EXPECT_EQ(receiver.counters().malformed, 3u);
+}
+
+TEST_P(EachSuite, AReplayIsLeftAloneAndFailuresTeachNothing) {
+  auto key = key_of(suite());
+  SrtpSender sender(key, k_ssrc);
+  SrtpReceiver receiver(key, k_ssrc);
+  Packet first(5, 40), second(6, 40);
+  sender.protect({&first.slot, 1});
+  sender.protect({&second.slot, 1});
+  auto again = first, forged = second;
+  receiver.unprotect({&first.slot, 1});
+  auto before = again.octets;
+  receiver.unprotect({&again.slot, 1});
+  EXPECT_FALSE(again.slot.ok);
+  EXPECT_EQ(again.octets, before);
+  forged.octets[2] = 0x40;  // far ahead, and not authentic
+  receiver.unprotect({&forged.slot, 1});
+  EXPECT_FALSE(forged.slot.ok);
+  EXPECT_EQ(receiver.counters().authentication_failures, 1u);
+  receiver.unprotect({&second.slot, 1});
+  EXPECT_TRUE(second.slot.ok);
+  EXPECT_EQ(receiver.counters().packets, 2u);
+}
+
+// A sender's packets 0..n, of which the test delivers what it likes.
+struct Stream {
+  explicit Stream(CryptoSuite suite, std::uint32_t window, std::uint16_t from, int count)
+      : receiver(key_of(suite), k_ssrc, {window}), first(from) {
+    SrtpSender sender(key_of(suite), k_ssrc);
+    for (int i = 0; i < count; ++i) {
+      packets.emplace_back(static_cast<std::uint16_t>(from + i), 8);
+      sender.protect({&packets.back().slot, 1});
+    }
+  }
+  bool deliver(int number) {
+    auto copy = packets[static_cast<std::size_t>(number - first)];
+    receiver.unprotect({&copy.slot, 1});
+    return copy.slot.ok;
+  }
+  SrtpReceiver receiver;
+  int first;
+  std::deque<Packet> packets;
+};
+
+TEST_P(EachSuite, EdgesOfTheReplayWindow) {
+  Stream s(suite(), 64, 0, 1200);
+  for (int i = 0; i < 64; ++i) EXPECT_TRUE(s.deliver(i));
+  EXPECT_FALSE(s.deliver(0));  // the oldest that is remembered
+  EXPECT_TRUE(s.deliver(100));
+  EXPECT_TRUE(s.deliver(70));  // its place was taken by 6, and is free again
+  EXPECT_FALSE(s.deliver(70));
+  EXPECT_FALSE(s.deliver(36));  // fallen out
+  EXPECT_FALSE(s.deliver(37));  // the last that is in
+  EXPECT_TRUE(s.deliver(64));
+  EXPECT_TRUE(s.deliver(164));  // a whole window further
+  EXPECT_TRUE(s.deliver(101));
+  EXPECT_FALSE(s.deliver(100));
+  EXPECT_TRUE(s.deliver(1100));  // far beyond
+  EXPECT_TRUE(s.deliver(1064));
+  EXPECT_TRUE(s.deliver(1037));
+  EXPECT_FALSE(s.deliver(1036));
+  EXPECT_FALSE(s.deliver(1100));
+}
+
+TEST_P(EachSuite, TheRollOverCounterFollowsReorderingAroundAWrap) {
+  Stream s(suite(), 16384, 65500, 100);
+  EXPECT_TRUE(s.deliver(65533));
+  EXPECT_TRUE(s.deliver(65537));  // number 1
+  EXPECT_TRUE(s.deliver(65535));  // of before the wrap
+  EXPECT_TRUE(s.deliver(65536));
+  EXPECT_FALSE(s.deliver(65535));
+  EXPECT_TRUE(s.deliver(65534));
+  EXPECT_TRUE(s.deliver(65599));
+  EXPECT_TRUE(s.deliver(65500));
+  // Before any wrap there is nothing to go back to.
+  Stream early(suite(), 16384, 10, 65000);
+  EXPECT_TRUE(early.deliver(10));
+  EXPECT_TRUE(early.deliver(65000));
+}
+
+// Authenticated, and not encrypted (E = 0): refused all the same.
+TEST(Srtcp, WhatIsNotEncryptedIsRefused) {
+  auto key = key_of(CryptoSuite::aes_cm_128_hmac_sha1_80);
+  Oracle plain(key, true, 16384, false), encrypting(key, true);
+  SrtpReceiver receiver(key, k_ssrc);
+  Bytes report(feedback_octets(1));
+  write_feedback({k_ssrc, 7, 0, {{true, 0}}, 0}, report);
+  Packet open{ByteView(report)}, sealed{ByteView(report)};
+  ASSERT_TRUE(plain.protect_rtcp(open));
+  receiver.unprotect_rtcp(open.slot);
+  EXPECT_FALSE(open.slot.ok);
+  EXPECT_EQ(receiver.counters().malformed, 1u);
+  ASSERT_TRUE(encrypting.protect_rtcp(sealed));
+  receiver.unprotect_rtcp(sealed.slot);
+  EXPECT_TRUE(sealed.slot.ok);
+  Packet shortest{ByteView(report).first(8)};
+  receiver.unprotect_rtcp(shortest.slot);
+  EXPECT_FALSE(shortest.slot.ok);
+}
+
+TEST_P(EachSuite, ControlPacketsThatWereChangedAreRefused) {
+  auto key = key_of(suite());
+  SrtpSender sender(key, k_ssrc);
+  SrtpReceiver receiver(key, k_ssrc);
+  Bytes report(feedback_octets(3));
+  write_feedback({k_ssrc, 7, 0, {{true, 0}, {true, 0}, {true, 0}}, 0}, report);
+  Packet packet{ByteView(report)};
+  sender.protect_rtcp(packet.slot);
+  for (std::size_t octet = 0; octet < packet.slot.size; ++octet) {
+    auto changed = packet;
+    changed.octets[octet] ^= 1;
+    receiver.unprotect_rtcp(changed.slot);
+    EXPECT_FALSE(changed.slot.ok) << octet;
+  }
+  for (std::uint32_t size = 0; size < packet.slot.size; ++size) {
+    auto cut = packet;
+    cut.slot.size = size;
+    receiver.unprotect_rtcp(cut.slot);
+    EXPECT_FALSE(cut.slot.ok) << size;
+  }
+  receiver.unprotect_rtcp(packet.slot);
+  EXPECT_TRUE(packet.slot.ok);
+}
+
+TEST(Feedback, EachFieldIsChecked) {
+  Bytes good(feedback_octets(2));
+  write_feedback({1, 2, 3, {{true, 5}, {true, 5}}, 4}, good);
+  ASSERT_TRUE(parse_feedback(good));
+  for (auto [at, value] : {std::pair{0, 0x80 | 12},
+                           {0, 0x40 | 11},
+                           {0, 0xa0 | 11},
+                           {1, 206},
+                           {3, 4},
+                           {3, 6},
+                           {15, 0},
+                           {15, 1 + 2},
+                           {15, 4},
+                           {14, 5}}) {
+    auto changed = good;
+    changed[static_cast<std::size_t>(at)] = static_cast<std::uint8_t>(value);
+    EXPECT_FALSE(parse_feedback(changed)) << at << " " << value;
+  }
+  // One report too many, consistent in itself.
+  Bytes large(8 + 8 + 1026 / 2 * 4 + 4);
+  std::copy_n(good.begin(), 16, large.begin());
+  Writer(MutableByteView(large).subspan(2)).u16(static_cast<std::uint16_t>(large.size() / 4 - 1));
+  Writer(MutableByteView(large).subspan(14)).u16(1025);
+  EXPECT_FALSE(parse_feedback(large));
+  Bytes none(feedback_octets(0));
+  std::copy_n(good.begin(), 16, none.begin());
+  none[3] = static_cast<std::uint8_t>(none.size() / 4 - 1);
+  none[15] = 0;
+  EXPECT_FALSE(parse_feedback(none));
+}
+
+TEST(Packets, OnlyTheProfilesHeaderIsRtp) {
+  Packet packet(5, 10);
+  EXPECT_TRUE(parse_header(packet.view()));
+  for (int first : {0x00, 0x40, 0x90, 0xa0, 0x81}) {
+    packet.octets[0] = static_cast<std::uint8_t>(first);
+    EXPECT_FALSE(parse_header(packet.view())) << first;
+  }
+  packet.octets[0] = 0x80;
+  EXPECT_FALSE(parse_header(packet.view().first(11)));
+  EXPECT_EQ(classify(packet.view()), PacketKind::rtp);
+  EXPECT_EQ(classify(packet.view().first(7)), PacketKind::other);
+  for (auto [type, kind] : {std::pair{63, PacketKind::rtp},
+                            {64, PacketKind::rtcp},
+                            {95, PacketKind::rtcp},
+                            {96, PacketKind::rtp},
+                            {205, PacketKind::rtcp}}) {
+    packet.octets[1] = static_cast<std::uint8_t>(type);
+    EXPECT_EQ(classify(packet.view()), kind) << type;
+  }
+  packet.octets[0] = 0x40;
+  EXPECT_EQ(classify(packet.view()), PacketKind::other);
 }
 
 }  // namespace

@@ -185,7 +185,10 @@ void SrtpSender::protect(std::span<PacketSlot> packets) {
     packet.size += static_cast<std::uint32_t>(s.rtp.tag());
     packet.ok = true;
   }
-  s.rtp.cipher().seal(std::span(s.jobs).first(used));
+  auto jobs = std::span(s.jobs).first(used);
+  s.rtp.cipher().seal(jobs);
+  if (!std::all_of(jobs.begin(), jobs.end(), [](auto& job) { return job.ok; }))
+    for (auto& packet : packets) packet.ok = false;
 }
 
 void SrtpSender::protect_rtcp(PacketSlot& packet) {

@@ -137,6 +137,90 @@ TEST_F(Sdp, AnswersThatWeakenAreRefused) {
             "unsupported-parameter");
 }
 
+TEST_F(Sdp, EveryLineOfDefenceHolds) {
+  auto text = offer_text(), plain = offer_text(Transport::avpf);
+  Policy relaxed;
+  relaxed.secured_required = false;
+  EXPECT_EQ(rule_of(replaced(plain, "a=rtcp-mux",
+                             "a=crypto:1 AEAD_AES_128_GCM inline:" + base64(Bytes(28)) + "\r\na=rtcp-mux"),
+                    relaxed),
+            "profile-mismatch");
+  Policy one;
+  one.suites = {CryptoSuite::aead_aes_256_gcm};
+  auto answered = answer(*parse(text), one, k_b, 1204, random);
+  ASSERT_TRUE(answered);
+  EXPECT_EQ(answered->send_key->suite, CryptoSuite::aead_aes_256_gcm);
+  EXPECT_EQ(answered->answer.crypto.front().tag, 3u);
+  one.suites = {};
+  EXPECT_EQ(rule_of(text, one), "no-common-suite");
+  EXPECT_EQ(rule_of("s=-\r\n" + text), "no-media-line");
+  EXPECT_EQ(rule_of(replaced(text, "s=-", "nonsense")), "no-media-line");
+  EXPECT_EQ(rule_of(replaced(text, "RTP/SAVPF 98", "RTP/SAVPF")), "no-media-line");
+  EXPECT_EQ(rule_of(replaced(text, "m=application 4000", "m=application 0")), "no-media-line");
+  EXPECT_EQ(rule_of(replaced(text, "m=application 4000", "m=application 70000")), "no-media-line");
+  EXPECT_EQ(rule_of(replaced(replaced(text, "c=IN IP4", "c=IN IP6"), "o=- 1 1 IN IP4", "o=- 1 1 IN IP4")),
+            "no-media-line");
+  EXPECT_EQ(rule_of(replaced(text, line_of(text, "a=fmtp"), "")), "fmtp-mismatch");
+  for (auto* part : {"ver=1; ", "cam=2; ", "mhf=2; "}) EXPECT_EQ(rule_of(replaced(text, part, "")), "fmtp-mismatch");
+  EXPECT_EQ(rule_of(replaced(text, "maxdg=1204", "maxdg=65508")), "fmtp-mismatch");
+  EXPECT_EQ(rule_of(replaced(text, "maxdg=1204", "maxdg=x")), "fmtp-mismatch");
+  EXPECT_EQ(rule_of(replaced(text, line_of(text, "a=ssrc"), "a=ssrc:0 cname:x\r\n")), "ssrc-required");
+  std::string many;
+  for (int i = 0; i < 17; ++i) many += "m=audio 1 RTP/AVP 0\r\n";
+  EXPECT_EQ(rule_of(text + many), "no-media-line");
+}
+
+TEST_F(Sdp, KeysAreFreshAndOfTheirSuite) {
+  auto first = make_offer(k_a, Transport::savpf, k_suites, 1204, random);
+  for (auto& line : first.crypto) {
+    auto shape = rtp::sizes(line.key.suite);
+    EXPECT_EQ(line.key.key_and_salt.size(), shape.key + shape.salt);
+    EXPECT_FALSE(equal(line.key.key_and_salt.expose(), Bytes(shape.key + shape.salt)));
+  }
+  EXPECT_FALSE(
+      equal(first.crypto[0].key.key_and_salt.expose().first(16), first.crypto[1].key.key_and_salt.expose().first(16)));
+  auto answered = answer(*parse(write(first, 1)), {}, k_b, 1204, random);
+  EXPECT_FALSE(equal(answered->send_key->key_and_salt.expose(), answered->receive_key->key_and_salt.expose()));
+  EXPECT_TRUE(make_offer(k_a, Transport::avpf, k_suites, 1204, random).crypto.empty());
+}
+
+TEST_F(Sdp, CryptoLimits) {
+  auto key = base64(Bytes(30, 1));
+  auto line = "1 AES_CM_128_HMAC_SHA1_80 inline:" + key;
+  for (auto* bad : {"|2^49", "|0", "|x", "|281474976710657", "|2^20|1:4", ";inline:x", " WSH=63", " WSH=x",
+                    " WSH=1048577", " KDR=1"})
+    EXPECT_FALSE(parse_crypto(line + bad)) << bad;
+  for (auto* good : {"|2^48", "|1", " WSH=64", " WSH=1048576", " KDR=0"})
+    EXPECT_TRUE(parse_crypto(line + good)) << good;
+  EXPECT_FALSE(parse_crypto("1000000000 AES_CM_128_HMAC_SHA1_80 inline:" + key));
+  EXPECT_FALSE(parse_crypto("x AES_CM_128_HMAC_SHA1_80 inline:" + key));
+  EXPECT_FALSE(parse_crypto("1 AES_CM_128_HMAC_SHA1_32 inline:" + key));
+  EXPECT_FALSE(parse_crypto("1 AEAD_AES_128_GCM inline:" + key));  // the key of another suite
+  // The window that is used is a power of two within bounds.
+  auto text = offer_text();
+  for (auto [asked, used] : {std::pair{"64", 64u}, {"65", 128u}, {"1000000", 32768u}}) {
+    auto answered = answer(*parse(replaced(text, "WSH=16384", std::string("WSH=") + asked)), {}, k_b, 1204, random);
+    ASSERT_TRUE(answered);
+    EXPECT_EQ(answered->receive_window, used);
+  }
+}
+
+TEST_F(Sdp, AnAnswerHasOneKeyUnderOneTag) {
+  auto text = offer_text();
+  auto answered = *answer(*parse(text), {}, k_b, 1204, random);
+  auto good = write(answered.answer, 3);
+  auto twice = replaced(good, "a=rtcp-mux",
+                        "a=crypto:2 AES_CM_128_HMAC_SHA1_80 inline:" + base64(Bytes(30, 5)) + "\r\na=rtcp-mux");
+  EXPECT_EQ(check_answer(offer, *parse(twice), {}).error().rule, "sdes-required");
+  auto plain_text = offer_text(Transport::avpf);
+  Policy relaxed;
+  relaxed.secured_required = false;
+  auto plain = answer(*parse(plain_text), relaxed, k_b, 1204, random);
+  ASSERT_TRUE(plain);
+  EXPECT_EQ(check_answer(offer, plain->answer, {}).error().rule, "sdes-required");
+  EXPECT_TRUE(check_answer(offer, plain->answer, relaxed));
+}
+
 TEST_F(Sdp, OtherMediaSectionsAreAnsweredWithPortZero) {
   auto text =
       replaced(offer_text(), "m=application", "m=audio 49170 RTP/AVP 0 8\r\na=rtpmap:0 PCMU/8000\r\nm=application");

@@ -79,12 +79,13 @@ std::optional<SendBatch> Engine::Impl::finish_batch(Association& a) {
   if (slots.empty()) return std::nullopt;
   if (a.sender) {
     a.sender->protect(slots);
-    // Nothing goes out unprotected: a key at its end silences the association until it is replaced.
-    if (!std::all_of(slots.begin(), slots.end(), [](auto& s) { return s.ok; })) return std::nullopt;
-    if (!a.exhaustion_told && a.sender->packets_left() < a.config.srtp.lifetime / 16) {
+    bool good = std::all_of(slots.begin(), slots.end(), [](auto& s) { return s.ok; });
+    if (!a.exhaustion_told && (!good || a.sender->packets_left() < a.config.srtp.lifetime / 16)) {
       a.exhaustion_told = true;
       emit(EventKind::key_exhausted, a.id, {});
     }
+    // Nothing goes out unprotected: a key at its end silences the association until it is replaced.
+    if (!good) return std::nullopt;
   }
   return SendBatch{a.config.remote, batch_segment, ByteView(batch).first(batch_used)};
 }
