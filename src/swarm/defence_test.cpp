@@ -268,5 +268,71 @@ TEST(Defence, FeedbackAboutAnotherStreamIsNothing) {
   }
 }
 
+TEST(Defence, ChannelsAreBounded) {
+  Content c(1000, 9);
+  for (bool half_open : {true, false}) {
+    EngineOptions options;
+    (half_open ? options.max_half_open : options.max_channels) = 2;
+    Node cache(1, c, true, true, Appetite::none, options);
+    std::vector<std::vector<content::Digest>> trees;
+    std::vector<SwarmId> ids{c.id};
+    for (std::uint8_t i = 1; i < 5; ++i) {
+      ids.push_back({i});
+      trees.push_back(c.nodes);
+      SwarmConfig config{ids.back(), c.geometry, true, trees.back(), content::Bitmap(1)};
+      config.storage = &cache.storage;
+      EXPECT_TRUE(cache.engine.add_swarm(std::move(config)));
+    }
+    Script partner;
+    Instant now{1s};
+    auto id = partner.meet(cache, now);
+    for (auto& swarm : ids) {
+      cache.engine.admit(id, swarm);
+      partner.say_as(partner.sequence++, cache, now, 0, [&](Writer& w) {
+        ppspp::write_handshake(w, {5, swarm, 1152});
+      });
+    }
+    partner.listen(cache, now);
+    EXPECT_EQ(partner.packets_heard, 2);
+  }
+}
+
+TEST(Defence, AdmissionEndsWithTheSwarm) {
+  Content c(1000, 9);
+  Node cache(1, c, true, true);
+  Script partner;
+  Instant now{1s};
+  auto id = partner.meet(cache, now);
+  cache.engine.admit(id, c.id);
+  cache.engine.remove_swarm(now, c.id);
+  SwarmConfig config{c.id, c.geometry, true, cache.nodes, content::Bitmap(c.geometry.chunks(), true)};
+  config.storage = &cache.storage;
+  ASSERT_TRUE(cache.engine.add_swarm(std::move(config)));
+  partner.say(cache, now, [&](Writer& w) { ppspp::write_handshake(w, {5, c.id, 1152}); });
+  EXPECT_FALSE(cache.engine.output(now));
+}
+
+TEST(Defence, FeedbackIsProtected) {
+  Content c(1000, 9);
+  Node cache(1, c, true, true);
+  Script partner;
+  Instant now{1s};
+  auto id = partner.meet(cache, now);
+  cache.engine.admit(id, c.id);
+  partner.say(cache, now, [&](Writer& w) { ppspp::write_handshake(w, {5, c.id, 1152}); });
+  now += 10ms;
+  auto reports = 0;
+  while (auto batch = cache.engine.output(now)) {
+    auto octets = bytes_of(batch->data.first(batch->segment));
+    if (rtp::classify(octets) != rtp::PacketKind::rtcp) continue;
+    rtp::PacketSlot slot{octets.data(), static_cast<std::uint32_t>(octets.size()),
+                         static_cast<std::uint32_t>(octets.size()), false};
+    partner.receiver.unprotect_rtcp(slot);
+    EXPECT_TRUE(slot.ok);
+    ++reports;
+  }
+  EXPECT_EQ(reports, 1);
+}
+
 }  // namespace
 }  // namespace sealcast::swarm

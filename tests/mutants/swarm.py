@@ -2,12 +2,13 @@
 RECEIVE, SEND, ENGINE, STATE = (
     f"src/swarm/{name}.cpp" for name in ("engine_receive", "engine_send", "engine", "swarm_state")
 )
+CONGESTION, FETCH = "src/swarm/congestion.cpp", "src/swarm/engine_fetch.cpp"
 TEST = "swarm_test"
 MUTANTS = [
     (
         "unprotected packets out in finish_batch",
         SEND,
-        "if (!std::all_of(slots.begin(), slots.end(), [](auto& s) { return s.ok; })) return std::nullopt;",
+        "if (!good) return std::nullopt;",
         "",
         TEST,
     ),
@@ -15,7 +16,7 @@ MUTANTS = [
     (
         "no word of a key at its end",
         SEND,
-        "if (!a.exhaustion_told && a.sender->packets_left() < a.config.srtp.lifetime / 16) {",
+        "if (!a.exhaustion_told && (!good || a.sender->packets_left() < a.config.srtp.lifetime / 16)) {",
         "if (false) {",
         TEST,
     ),
@@ -36,7 +37,13 @@ MUTANTS = [
         TEST,
     ),
     ("a swarm without admission", RECEIVE, "!a.admitted.contains(*h.swarm) || ", "", TEST),
-    ("a plain channel where SRTP is wanted", RECEIVE, "(s->config.secured_only && !a.secured()) ||", "false ||", TEST),
+    (
+        "a plain channel where SRTP is wanted",
+        RECEIVE,
+        "(s->config.secured_only && !a.secured()) ||",
+        "false ||",
+        TEST,
+    ),
     ("channels without end", RECEIVE, "channels >= options.max_channels ||", "false ||", TEST),
     ("messages before the channel is open", RECEIVE, "if (c->stage != ChannelStage::open) return;\n", "", TEST),
     (
@@ -115,4 +122,32 @@ MUTANTS = [
     ("admission after a swarm is gone", ENGINE, "    a->admitted.erase(swarm);\n", "", TEST),
     ("several channels of a swarm", RECEIVE, "of_swarm >= (a.secured() ? 1 : k_plain_channels) ||", "false ||", TEST),
     ("half-open channels without end", RECEIVE, "half_open >= options.max_half_open ||", "false ||", TEST),
+    (
+        "acknowledgements of what was not sent",
+        RECEIVE,
+        "c.sent.each_in(range, [&]",
+        "c.has.add(range), c.has.each_in(range, [&]",
+        TEST,
+    ),
+    ("hashes left out for who asks again", SEND, "return !again && c.acknowledged", "return c.acknowledged", TEST),
+    (
+        "a farewell of anybody",
+        RECEIVE,
+        "if (a.secured()) return close_channel(a, c, \"closed by the partner\", false);",
+        "return close_channel(a, c, \"closed by the partner\", false);",
+        TEST,
+    ),
+    ("a jump of the sequence", CONGESTION, "if (expected_ != sequence) {", "if (false) {", TEST),
+    ("numbers that are taken away", RECEIVE, "if (a.secured()) continue;\n        break;", "continue;", TEST),
+    ("openings without end", RECEIVE, "if (a.allowance.available(now) < cost) return;", "", TEST),
+    (
+        "searches without end",
+        FETCH,
+        "auto budget = std::min(steps, a.allowance.available(now));",
+        "auto budget = steps;",
+        TEST,
+    ),
+    ("KEYINFO without end", RECEIVE, "if (!a.keyinfos.allows(now)) return;", "", TEST),
+    ("a choke for ever", FETCH, "give_up(now, a, c, \"it chokes us\");", "{}", TEST),
+    ("intervals without end", "src/swarm/range_set.cpp", "if (!merged && full()) return false;", "", TEST),
 ]
