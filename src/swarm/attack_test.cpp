@@ -153,6 +153,27 @@ TEST(Attack, AChokeThatStaysIsAStallAndOthersAreAsked) {
   }
 }
 
+// A deadline that has passed and that nothing answers would keep the loop busy.
+TEST(Attack, NoPartnerKeepsTheTimerBusy) {
+  Content c(128 * 1152, 3);
+  for (bool secured : {true, false}) {
+    Node ue(1, c, false, false);
+    Script partner(secured);
+    Instant now{1s};
+    partner.open(ue, now, c.id, {0, 127});
+    pass(ue, partner, now, 7s);
+    partner.say(ue, now, [](Writer& w) { w.u8(10); });
+    int timers = 0;
+    for (auto end = now + 60s; now < end; ++timers) {
+      now = std::max(now + 200us, std::min(end, ue.engine.deadline()));
+      if (ue.engine.deadline() <= now) ue.engine.on_deadline(now);
+      partner.listen(ue, now);
+      partner.report(ue, now);
+    }
+    EXPECT_LT(timers, 3000);
+  }
+}
+
 TEST(Attack, UnchokeGoesOn) {
   Content c(128 * 1152, 3);
   Node ue(1, c, false, true);

@@ -102,13 +102,13 @@ std::uint64_t Engine::Impl::look(Instant now, Association& a, Channel& c) {
 // for and have not brought.
 void Engine::Impl::fetch(Instant now, Association& a, Channel& c, std::uint64_t steps) {
   auto& s = *c.swarm;
-  if (!may_fetch(now, c)) {
-    c.searching = false;
-    return;
-  }
   if (now >= c.denied_until && !c.denied.empty()) {
     c.denied.clear();
     c.nothing_found.reset();
+  }
+  if (!may_fetch(now, c)) {
+    c.searching = false;
+    return;
   }
   if (c.nothing_found == s.revision && (c.nothing_in_endgame || !c.fetching.empty())) return;
   auto begin = [&](bool endgame) {
@@ -199,8 +199,7 @@ void Engine::Impl::look_at_path(Association& a, const Channel& c) {
 void Engine::Impl::watch_progress(Instant now, Association& a, Channel& c) {
   auto& s = *c.swarm;
   if (c.choked_by_partner && s.config.appetite != Appetite::none && !s.config.held.full()) {
-    if (!c.stalled && now - c.choked >= k_stall) give_up(now, a, c, "it chokes us");
-    if (c.fetching.empty()) return;
+    if (!c.stalled && now - c.choked >= k_stall) return give_up(now, a, c, "it chokes us");
   }
   if (c.useless_since && now - *c.useless_since >= k_stall) {
     look_at_path(a, c);
