@@ -1,37 +1,57 @@
 #include "roles/core_role.hpp"
 
+#include <map>
+
 #include "base/log.hpp"
 #include "store/subscribers.hpp"
 
 namespace sealcast::roles {
 
-// The core's view of the subscribers' database. Used on the core's thread only.
+// The core's view of the subscribers' database. Used on the core's thread only. What was read is kept until somebody
+// changes the database: a request costs no query, and those who are known are served while it is locked.
 class CoreRole::Directory final : public sip::SubscriberDirectory {
  public:
-  explicit Directory(store::Subscribers store) : store_(std::move(store)) {}
-
-  std::optional<sip::SubscriberCredentials> find(const std::string& user) override {
-    auto found = look_up(user);
-    if (!found) return std::nullopt;
-    return sip::SubscriberCredentials{found->ha1_sha256, found->ha1_md5};
+  explicit Directory(store::Subscribers store) : store_(std::move(store)) {
+    store_.set_patience(store::k_serving_patience);
   }
-  std::string device_of(const std::string& user) override {
-    auto found = look_up(user);
+
+  Result<std::optional<sip::SubscriberCredentials>> find(const std::string& user) override {
+    SEALCAST_TRY_ASSIGN(const auto* found, look_up(user));
+    if (!found) return std::nullopt;
+    return sip::SubscriberCredentials{found->ha1_sha256, found->ha1_md5, found->bare_sha256};
+  }
+  Result<std::string> device_of(const std::string& user) override {
+    SEALCAST_TRY_ASSIGN(const auto* found, look_up(user));
     return found ? found->device : std::string();
   }
-  bool enrol_device(const std::string& user, const std::string& thumbprint) override {
-    auto enrolled = store_.enrol(user, thumbprint);
-    if (!enrolled) log(LogLevel::error, "core", enrolled.error().message);
-    return enrolled && *enrolled;
+  Result<bool> enrol_device(const std::string& user, const std::string& thumbprint) override {
+    SEALCAST_TRY_ASSIGN(const auto* found, look_up(user));
+    if (found && !found->device.empty()) return found->device == thumbprint;
+    known_.erase(user);
+    return store_.enrol(user, thumbprint);
+  }
+  std::uint64_t revision() override {
+    if (auto now = store_.revision(); now && *now != revision_) {
+      revision_ = *now;
+      known_.clear();
+    }
+    return static_cast<std::uint64_t>(revision_);
   }
 
  private:
-  std::optional<store::Subscriber> look_up(const std::string& user) {
-    auto found = store_.find(user);
-    if (!found) log(LogLevel::error, "core", found.error().message);
-    return found ? *found : std::nullopt;
+  // Who is not there is not kept: invented names cost no memory.
+  Result<const store::Subscriber*> look_up(const std::string& user) {
+    revision();
+    if (auto found = known_.find(user); found != known_.end()) return &found->second;
+    SEALCAST_TRY_ASSIGN(auto found, store_.find(user));
+    if (!found) return nullptr;
+    if (known_.size() >= k_most_known) known_.clear();
+    return &known_.insert_or_assign(user, std::move(*found)).first->second;
   }
+  static constexpr std::size_t k_most_known = 100'000;
   store::Subscribers store_;
+  std::int64_t revision_ = 0;
+  std::map<std::string, store::Subscriber> known_;
 };
 
 CoreRole::CoreRole(CoreConfig config) : config_(std::move(config)) {}
@@ -61,7 +81,8 @@ json::Object CoreRole::status() const {
           {"bindings", c.bindings},
           {"challenges", c.challenges},
           {"refused", c.refused},
-          {"relayed", c.relayed}};
+          {"relayed", c.relayed},
+          {"tables", core_->status()}};
 }
 
 }  // namespace sealcast::roles

@@ -1,173 +1,213 @@
+// The embedded core's thread: a loop, the streams on it, and the logic that they drive.
 #include "sip/core.hpp"
 
-#include <openssl/ssl.h>
+#include <netdb.h>
+#include <sys/socket.h>
 
-#include <cerrno>
-#include <chrono>
-#include <cstring>
-#include <limits>
+#include <deque>
+#include <future>
+#include <map>
 #include <memory>
+#include <thread>
 
-#include "base/assert.hpp"
 #include "base/log.hpp"
+#include "io/loop.hpp"
+#include "io/stream_transport.hpp"
+#include "io/tls_files.hpp"
+#include "os/clock.hpp"
+#include "os/descriptor.hpp"
 #include "os/random.hpp"
+#include "os/socket_address.hpp"
 #include "sip/core_impl.hpp"
-#include "sip/sofia_thread.hpp"
+#include "sip/library.hpp"
 
 namespace sealcast::sip {
 namespace {
 
-// RFC 3261 section 17: 64*T1, cut from 32 s: a service or UE that does not answer within it is as good as gone.
-constexpr unsigned k_transaction_milliseconds = 8000;
-// Of one message as the library sees it: whatever a TCP connection holds ready to be read counts, also the messages
-// behind the first one.
-constexpr std::size_t k_most_unread_octets = 1024 * 1024;
-constexpr unsigned k_send_queue = 256;  // messages waiting on one connection
+constexpr Duration k_tick = 250ms;
+constexpr std::size_t k_most_waiting = 256 << 10;  // octets for a service that is being dialled
 
-// The library starts without a usable certificate, too, and fails at each handshake then: so this is looked at first.
-Status check_tls_files(const std::string& directory) {
-  std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context(SSL_CTX_new(TLS_method()), SSL_CTX_free);
-  SEALCAST_ASSERT(context);
-  const auto pair = directory + "/agent.pem", trust = directory + "/cafile.pem";
-  if (SSL_CTX_use_certificate_file(context.get(), pair.c_str(), SSL_FILETYPE_PEM) != 1)
-    return fail(pair + " holds no certificate that can be read");
-  if (SSL_CTX_use_PrivateKey_file(context.get(), pair.c_str(), SSL_FILETYPE_PEM) != 1)
-    return fail(pair + " holds no private key that fits its certificate");
-  if (SSL_CTX_load_verify_locations(context.get(), trust.c_str(), nullptr) != 1)
-    return fail(trust + " holds no certificate that can be read");
-  return {};
+// Whose budget a connection is: an IPv6 host has a whole /64 to choose addresses from.
+std::string source_of_address(IpAddress address) {
+  if (address.is_v6()) std::fill(address.octets.begin() + 8, address.octets.end(), std::uint8_t{0});
+  return address.text();
 }
 
-// "127.0.0.1:0" -> "sips:127.0.0.1:*": the library's word for any port is "*", and it offers TLS under sips only.
-std::string listen_uri(const std::string& address, const char* transport) {
-  auto colon = address.rfind(':');
-  auto port = address.substr(colon + 1);
-  const bool tls = std::strcmp(transport, "tls") == 0;
-  return (tls ? "sips:" : "sip:") + address.substr(0, colon) + ":" + (port == "0" ? "*" : port) +
-         (tls ? "" : ";transport=tcp");
+bool is_any(const IpAddress& address) {
+  return std::all_of(address.octets.begin(), address.octets.end(), [](auto octet) { return octet == 0; });
 }
 
-int message_came(CoreSide* side, nta_agent_t*, msg_t* message, sip_t*) {
-  side->core->on_message(*side, Message(message));
-  return 0;
+// The local address that packets to `remote` leave from.
+std::optional<IpAddress> address_towards(const Endpoint& remote) {
+  const os::SocketAddress to(remote);
+  os::Descriptor fd(::socket(to.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!fd || ::connect(fd.get(), to.get(), to.size()) != 0) return std::nullopt;
+  const auto local = os::local_endpoint(fd.get());
+  return local ? std::optional(local->address) : std::nullopt;
 }
 
-void second_passed(su_root_magic_t*, su_timer_t*, su_timer_arg_t* core) {
-  static_cast<CoreState*>(core)->on_second();
+Result<Endpoint> listen_endpoint(const std::string& text) {
+  auto out = parse_endpoint(text);
+  if (!out) return fail(ErrorCode::usage, "\"" + text + "\" is no address to listen on: address:port is wanted");
+  return *out;
+}
+
+// "tracker.example.net:5071" as well as "192.0.2.1:5071".
+std::optional<Endpoint> resolve(const std::string& text) {
+  if (auto numeric = parse_endpoint(text)) return numeric;
+  const auto colon = text.rfind(':');
+  if (colon == std::string::npos) return std::nullopt;
+  addrinfo hints{}, *found = nullptr;
+  hints.ai_socktype = SOCK_STREAM;
+  if (::getaddrinfo(text.substr(0, colon).c_str(), text.substr(colon + 1).c_str(), &hints, &found) != 0)
+    return std::nullopt;
+  std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> all(found, &::freeaddrinfo);
+  os::SocketAddress address;
+  if (!found || found->ai_addrlen > os::SocketAddress::room) return std::nullopt;
+  std::memcpy(address.get(), found->ai_addr, found->ai_addrlen);
+  return address.endpoint();
+}
+
+using Places = std::map<std::string, Endpoint>;  // of services, by their address as it is written
+
+Places places_of(const std::vector<ServiceRoute>& services) {
+  Places out;
+  for (const auto& each : services) {
+    if (out.contains(each.address)) continue;
+    if (auto found = resolve(each.address))
+      out.emplace(each.address, *found);
+    else
+      log(LogLevel::error, "core", "the service's address " + each.address + " cannot be found");
+  }
+  return out;
 }
 
 }  // namespace
 
-std::int64_t seconds_now() {
-  return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
+struct Core::Impl final : io::StreamEvents, Wire {
+  Impl(CoreConfig given, SubscriberDirectory& subscribers)
+      : config(std::move(given)), state(config, subscribers, random, *this) {}
 
-std::string peer_of(const tport_t* connection) {
-  const auto* name = connection ? ::tport_name(connection) : nullptr;
-  return name && name->tpn_host && name->tpn_port ? std::string(name->tpn_host) + ":" + name->tpn_port : "unknown";
-}
+  // On the core's thread.
+  Status open();
+  Result<Endpoint> listen(const std::string& address, const char* transport, io::StreamTransport::Context tls);
+  void tick();
+  void close_all();
 
-CoreState::CoreState(CoreConfig config, SubscriberDirectory& subscribers, RandomSource& random)
-    : config_(std::move(config)), subscribers_(subscribers), digest_(config_.domain, random), tokens_(random) {
-  ue_ = {this, CoreSide::Kind::ue, nullptr, {}, {}};
-  service_ = {this, CoreSide::Kind::service, nullptr, {}, {}};
-}
+  void on_open(const io::StreamFacts& facts) override;
+  void on_octets(io::StreamId id, ByteView octets) override { state.received(id, octets, os::monotonic_now()); }
+  void on_closed(io::StreamId id, const std::string& why) override;
 
-Status CoreState::open(CoreSide& side, const std::string& address, const char* transport, unsigned verify) {
-  auto colon = address.rfind(':');
-  if (colon == std::string::npos || colon + 1 == address.size())
-    return fail(ErrorCode::usage, "\"" + address + "\" is no address to listen on: host:port is wanted");
-  const auto uri = listen_uri(address, transport);
-  auto* where = reinterpret_cast<const url_string_t*>(uri.c_str());
-  auto* none = reinterpret_cast<const url_string_t*>(-1);  // the library's word for: no listener yet
-  if (!side.agent) {
-    side.agent =
-        ::nta_agent_create(root_, none, message_came, &side, NTATAG_UA(0), NTATAG_CANCEL_487(0), NTATAG_SERVER_RPORT(1),
-                           NTATAG_PASS_100(1), NTATAG_PASS_408(1), NTATAG_SIP_T1X64(k_transaction_milliseconds),
-                           NTATAG_MAXSIZE(k_most_unread_octets), NTATAG_USE_NAPTR(0), NTATAG_USE_SRV(0), TAG_END());
-    SEALCAST_ASSERT(side.agent);
-  }
-  errno = 0;
-  // A UE is heard of at least once in the life of its binding; a service may be silent for long.
-  const unsigned idle = side.kind == CoreSide::Kind::ue ? static_cast<unsigned>(config_.max_expires + 60) * 1000U
-                                                        : std::numeric_limits<unsigned>::max();
-  if (::nta_agent_add_tport(side.agent, where, TPTAG_CERTIFICATE(config_.tls_directory.c_str()),
-                            TPTAG_TLS_VERIFY_POLICY(verify), TPTAG_QUEUESIZE(k_send_queue), TPTAG_SDWN_ERROR(1),
-                            TPTAG_IDLE(idle), TPTAG_LOG(0), TAG_END()) < 0) {
-    // What errno says by then may be about the library's own clearing up.
-    const bool telling = errno == EADDRINUSE || errno == EADDRNOTAVAIL || errno == EACCES;
-    return fail(ErrorCode::network,
-                "cannot listen on " + address + " (" + transport + "): " +
-                    (telling ? std::strerror(errno) : "the port is taken, or the address is not one of this machine"));
-  }
-  return {};
-}
+  bool send(ConnectionId connection, std::string_view octets) override;
+  void close(ConnectionId connection) override;
+  void admit(ConnectionId connection) override { streams->admit(connection); }
+  ConnectionId dial(const std::string& address, const std::string& name, ConnectionFacts& facts) override;
 
-void CoreState::note_addresses(CoreSide& side) {
-  for (auto* via = ::nta_agent_via(side.agent); via; via = via->v_next) {
-    const bool tls = same_word(text_or_empty(via->v_protocol), "SIP/2.0/TLS");
-    const auto address = std::string(via->v_host) + ":" + (via->v_port ? via->v_port : tls ? "5061" : "5060");
-    own_addresses_.insert(address);
-    // What UEs may write in Route instead: the domain, and loopback when the listener is on every address.
-    const auto port = address.substr(address.rfind(':'));
-    for (const auto& name : {config_.domain, std::string("127.0.0.1"), std::string("[::1]")})
-      own_addresses_.insert(name + port);
-    auto& out = tls ? side.tls_address : side.tcp_address;
-    if (out.empty()) out = address;
-  }
-}
-
-Status CoreState::start(su_root_t* root) {
-  root_ = root;
-  own_addresses_.clear();
-  for (auto* side : {&ue_, &service_}) side->tls_address = side->tcp_address = {};
-  SEALCAST_TRY(check_tls_files(config_.tls_directory));
-  SEALCAST_TRY(open(ue_, config_.ue_listen, "tls", TPTLS_VERIFY_NONE));
-  if (!config_.ue_listen_tcp.empty()) SEALCAST_TRY(open(ue_, config_.ue_listen_tcp, "tcp", TPTLS_VERIFY_NONE));
-  // Who connects must have a certificate of the CA, and who is connected to must have the name that was dialled.
-  SEALCAST_TRY(open(service_, config_.service_listen, "tls", TPTLS_VERIFY_INCOMING | TPTLS_VERIFY_SUBJECTS_OUT));
-  note_addresses(ue_);
-  note_addresses(service_);
-  timer_ = ::su_timer_create(::su_root_task(root_), 1000);
-  ::su_timer_set_for_ever(timer_, second_passed, this);
-  log(LogLevel::info, "core",
-      "listening on " + ue_.tls_address + " (UEs, TLS), " +
-          (ue_.tcp_address.empty() ? "" : ue_.tcp_address + " (UEs, TCP), ") + service_.tls_address +
-          " (services, TLS)");
-  return {};
-}
-
-void CoreState::stop() {
-  if (timer_) ::su_timer_destroy(timer_);
-  timer_ = nullptr;
-  while (!transactions_.empty()) finish(transactions_.front());
-  bindings_.clear();  // its references must go before the transports they count
-  for (auto* side : {&ue_, &service_}) {
-    if (side->agent) ::nta_agent_destroy(side->agent);
-    side->agent = nullptr;
-  }
-}
-
-void CoreState::on_second() {
-  const auto now = seconds_now();
-  if (auto gone = bindings_.sweep(now))
-    log(LogLevel::info, "core", std::to_string(gone) + " registrations expired or lost their connection");
-  bound_ = bindings_.size();
-  digest_.forget_old(now);
-  sweep_transactions(now);
-}
-
-CoreCounters CoreState::counters() const {
-  return {registrations_.load(), challenges_.load(), refused_.load(), relayed_.load(), bound_.load()};
-}
-
-struct Core::Impl {
-  Impl(CoreConfig config, SubscriberDirectory& subscribers) : state(std::move(config), subscribers, random) {}
+  CoreConfig config;
   os::SystemRandom random;
+  Library library;
   CoreState state;
-  SofiaThread thread;
+  std::unique_ptr<io::Loop> loop;
+  std::unique_ptr<io::StreamTransport> streams;
+  io::StreamTransport::Context towards_services;
+  std::optional<Endpoint> ue_tls, ue_tcp, service;
+  Places places;
+  std::map<ConnectionId, std::string> waiting;  // for connections that are being dialled
+  std::thread thread;
   bool running = false;
 };
+
+Result<Endpoint> Core::Impl::listen(const std::string& address, const char* transport,
+                                    io::StreamTransport::Context tls) {
+  SEALCAST_TRY_ASSIGN(const auto where, listen_endpoint(address));
+  auto out = streams->listen(where, std::move(tls));
+  if (!out)
+    return fail(ErrorCode::network, "cannot listen on " + address + " (" + transport + "): " + out.error().message);
+  return out;
+}
+
+Status Core::Impl::open() {
+  using Settings = crypto::TlsSettings;
+  SEALCAST_TRY_ASSIGN(auto for_ues,
+                      io::tls_context_of(config.tls_directory, Settings::Side::server, Settings::Verify::none));
+  // Who connects must have a certificate of the CA, and who is connected to must have the name of the service.
+  SEALCAST_TRY_ASSIGN(auto for_services,
+                      io::tls_context_of(config.tls_directory, Settings::Side::server, Settings::Verify::required));
+  SEALCAST_TRY_ASSIGN(towards_services,
+                      io::tls_context_of(config.tls_directory, Settings::Side::client, Settings::Verify::required));
+  streams = std::make_unique<io::StreamTransport>(*loop, io::StreamLimits{}, *this);
+  SEALCAST_TRY_ASSIGN(ue_tls, listen(config.ue_listen, "tls", for_ues));
+  if (!config.ue_listen_tcp.empty()) {
+    SEALCAST_TRY_ASSIGN(ue_tcp, listen(config.ue_listen_tcp, "tcp", nullptr));
+  }
+  SEALCAST_TRY_ASSIGN(service, listen(config.service_listen, "tls", for_services));
+  state.listening({ue_tls->text(), ue_tcp ? ue_tcp->text() : std::string(), service->text()});
+  log(LogLevel::info, "core",
+      "listening on " + ue_tls->text() + " (UEs, TLS), " + (ue_tcp ? ue_tcp->text() + " (UEs, TCP), " : "") +
+          service->text() + " (services, TLS)");
+  tick();
+  return {};
+}
+
+void Core::Impl::tick() {
+  state.tick(os::monotonic_now());
+  loop->after(k_tick, [this] { tick(); });
+}
+
+void Core::Impl::close_all() {
+  streams.reset();
+  waiting.clear();
+}
+
+void Core::Impl::on_open(const io::StreamFacts& facts) {
+  ConnectionFacts out;
+  const bool dialled = facts.listener.port == 0;
+  out.side = dialled || facts.listener == *service ? ConnectionFacts::Side::service : ConnectionFacts::Side::ue;
+  out.tls = facts.tls;
+  out.remote = facts.remote.text();
+  out.source = source_of_address(facts.remote.address);
+  out.own = facts.local.text();
+  out.subjects = facts.subjects;
+  state.opened(facts.id, std::move(out), os::monotonic_now());
+  auto found = waiting.find(facts.id);
+  if (found == waiting.end()) return;
+  const auto octets = std::move(found->second);
+  waiting.erase(found);
+  if (!octets.empty()) streams->send(facts.id, octets);
+}
+
+void Core::Impl::on_closed(io::StreamId id, const std::string& why) {
+  waiting.erase(id);
+  state.closed(id, why, os::monotonic_now());
+}
+
+bool Core::Impl::send(ConnectionId connection, std::string_view octets) {
+  auto found = waiting.find(connection);
+  if (found == waiting.end()) return streams->send(connection, octets);
+  if (found->second.size() + octets.size() > k_most_waiting) return false;
+  found->second += octets;
+  return true;
+}
+
+void Core::Impl::close(ConnectionId connection) {
+  waiting.erase(connection);
+  streams->close(connection);
+}
+
+ConnectionId Core::Impl::dial(const std::string& address, const std::string& name, ConnectionFacts& facts) {
+  auto found = places.find(address);
+  if (found == places.end()) return k_no_connection;
+  const auto& where = found->second;
+  // Where the service reaches this core: its listener, under an address that leads there.
+  auto own = *service;
+  if (is_any(own.address)) {
+    if (auto local = address_towards(where)) own.address = *local;
+  }
+  facts.own = own.text();
+  const auto id = streams->dial(where, towards_services, name);
+  if (id != k_no_connection) waiting.emplace(id, std::string());
+  return id;
+}
 
 Core::Core(CoreConfig config, SubscriberDirectory& subscribers)
     : impl_(std::make_unique<Impl>(std::move(config), subscribers)) {}
@@ -178,37 +218,56 @@ Core::~Core() {
 
 Status Core::start() {
   if (impl_->running) return {};
-  impl_->thread.start();
-  impl_->running = true;
-  Status status;
-  impl_->thread.call([&] { status = impl_->state.start(impl_->thread.root()); });
+  auto& impl = *impl_;
+  impl.places = places_of(impl.config.services);
+  impl.loop = std::make_unique<io::Loop>();
+  std::promise<Status> opened;
+  impl.thread = std::thread([&impl, &opened] {
+    auto status = impl.open();
+    const bool good = status.has_value();
+    opened.set_value(std::move(status));
+    if (good) impl.loop->run();
+    impl.close_all();
+  });
+  impl.running = true;
+  auto status = opened.get_future().get();
   if (!status) stop();
   return status;
 }
 
 void Core::stop() {
   if (!impl_->running) return;
-  impl_->thread.call([this] { impl_->state.stop(); });
-  impl_->thread.stop();
+  impl_->loop->stop();
+  impl_->thread.join();
+  impl_->loop.reset();
   impl_->running = false;
 }
 
 std::string Core::ue_address() const {
-  return impl_->state.ue().tls_address;
+  return impl_->ue_tls ? impl_->ue_tls->text() : std::string();
 }
 std::string Core::ue_tcp_address() const {
-  return impl_->state.ue().tcp_address;
+  return impl_->ue_tcp ? impl_->ue_tcp->text() : std::string();
 }
 std::string Core::service_address() const {
-  return impl_->state.service().tls_address;
+  return impl_->service ? impl_->service->text() : std::string();
 }
 void Core::set_services(std::vector<ServiceRoute> services) {
-  if (!impl_->running) return impl_->state.set_services(std::move(services));
-  impl_->thread.post(
-      [this, services = std::move(services)]() mutable { impl_->state.set_services(std::move(services)); });
+  auto places = places_of(services);  // on the caller's thread: names may take their time
+  if (!impl_->running) {
+    impl_->config.services = services;
+    return impl_->state.set_services(std::move(services));
+  }
+  impl_->loop->post([this, places = std::move(places), services = std::move(services)]() mutable {
+    impl_->places = std::move(places);
+    impl_->state.set_services(std::move(services));
+  });
 }
 CoreCounters Core::counters() const {
   return impl_->state.counters();
+}
+json::Object Core::status() const {
+  return impl_->state.status();
 }
 
 }  // namespace sealcast::sip

@@ -7,25 +7,30 @@
 #include <string>
 #include <vector>
 
+#include "base/json.hpp"
 #include "base/result.hpp"
 
 namespace sealcast::sip {
 
 // HA1 is as good as the password (RFC 7616 section 5.13).
 struct SubscriberCredentials {
-  std::string ha1_sha256;  // 64 hex digits
-  std::string ha1_md5;     // 32 hex digits; old clients
+  std::string ha1_sha256;        // 64 hex digits, of "name@realm"
+  std::string ha1_md5;           // 32 hex digits; old clients
+  std::string bare_sha256 = {};  // of "name", for clients that answer without the domain; empty: not known
 };
 
-// Who may register. Called on the core's thread; must not block for long.
+// Who may register. Called on the core's thread and never blocks for long: what cannot be said at once is an error, and
+// an error is no verdict on anybody.
 class SubscriberDirectory {
  public:
   virtual ~SubscriberDirectory() = default;
-  virtual std::optional<SubscriberCredentials> find(const std::string& user) = 0;
+  virtual Result<std::optional<SubscriberCredentials>> find(const std::string& user) = 0;
   // Thumbprint of the enrolled device key, empty if none.
-  virtual std::string device_of(const std::string& user) = 0;
+  virtual Result<std::string> device_of(const std::string& user) = 0;
   // Keeps the first thumbprint per user; false when another one is enrolled already.
-  virtual bool enrol_device(const std::string& user, const std::string& thumbprint) = 0;
+  virtual Result<bool> enrol_device(const std::string& user, const std::string& thumbprint) = 0;
+  // Another number when somebody else changed the directory: a subscriber may have been removed.
+  virtual std::uint64_t revision() { return 0; }
 };
 
 // A service is known by the subject (CN or DNS name) of its certificate. What it sends carries the P-Asserted-Identity
@@ -64,6 +69,7 @@ class Core {
   std::string service_address() const;
   void set_services(std::vector<ServiceRoute> services);  // thread-safe
   CoreCounters counters() const;
+  json::Object status() const;  // tables and connections, as they were a moment ago
 
  private:
   struct Impl;

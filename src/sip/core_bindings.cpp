@@ -4,107 +4,141 @@
 
 namespace sealcast::sip {
 namespace {
-constexpr std::size_t k_most_bindings = 100'000, k_most_per_user = 5;
-const std::vector<Binding> k_no_bindings;
-const std::vector<std::string> k_no_users;
-}  // namespace
 
-void BindingTable::forget(const std::string& user, const Binding& binding) {
-  --size_;
-  auto found = by_connection_.find(binding.connection.get());
-  if (found == by_connection_.end()) return;
-  auto entry = std::find(found->second.begin(), found->second.end(), user);
-  if (entry != found->second.end()) found->second.erase(entry);
-  if (found->second.empty()) by_connection_.erase(found);
+// Each process of a subscriber registers for itself: 16 are enough for several transfers side by side on some devices.
+constexpr std::size_t k_most_bindings = 100'000, k_most_per_subscriber = 16, k_most_per_address = 20'000;
+
+template <class Key>
+void drop(std::unordered_map<Key, std::vector<std::uint64_t>>& index, const Key& key, std::uint64_t id) {
+  auto found = index.find(key);
+  if (found == index.end()) return;
+  std::erase(found->second, id);
+  if (found->second.empty()) index.erase(found);
 }
 
-bool BindingTable::put(const std::string& user, Binding binding) {
-  for (const auto& each : of(user)) {
-    if (each.key == binding.key) binding.id = each.id;  // a refresh: dialogs that name this binding stay with it
+}  // namespace
+
+BindingTable::BindingTable()
+    : table_({k_most_bindings, 0, {{"subscriber", k_most_per_subscriber}, {"address", k_most_per_address}}}) {}
+
+void BindingTable::unindex(const Binding& binding) {
+  drop(by_user_, binding.user, binding.id);
+  drop(by_connection_, binding.connection, binding.id);
+}
+
+void BindingTable::forget(std::uint64_t id) {
+  if (auto taken = table_.take(id)) unindex(*taken);
+}
+
+std::optional<TableRefusal> BindingTable::put(Binding binding, const std::string& source) {
+  if (const auto* old = find(binding.user, binding.key)) {
+    binding.id = old->id;  // a refresh: dialogs that name this binding stay with it
+    forget(old->id);
+  } else {
+    binding.id = ++last_id_;
   }
-  remove(user, binding.key);
-  if (size_ >= k_most_bindings) return false;
-  auto& bindings = users_[user];
-  if (binding.id == 0) binding.id = ++last_id_;
-  by_connection_[binding.connection.get()].push_back(user);
-  bindings.insert(bindings.begin(), std::move(binding));
-  ++size_;
-  while (bindings.size() > k_most_per_user) {
-    forget(user, bindings.back());
-    bindings.pop_back();
-  }
-  return true;
+  const auto id = binding.id;
+  const auto user = binding.user;
+  const auto connection = binding.connection;
+  const auto expires = binding.expires;
+  if (auto refusal = table_.add(id, {{user, source}, false}, expires, std::move(binding))) return refusal;
+  auto& ids = by_user_[user];
+  ids.insert(ids.begin(), id);
+  by_connection_[connection].push_back(id);
+  return std::nullopt;
 }
 
 void BindingTable::remove(const std::string& user, const std::string& key) {
-  auto found = users_.find(user);
-  if (found == users_.end()) return;
-  std::erase_if(found->second, [&](const Binding& each) {
-    if (each.key != key) return false;
-    forget(user, each);
-    return true;
-  });
-  if (found->second.empty()) users_.erase(found);
+  if (const auto* found = find(user, key)) forget(found->id);
 }
 
 void BindingTable::remove_all(const std::string& user) {
-  auto found = users_.find(user);
-  if (found == users_.end()) return;
-  for (const auto& each : found->second) forget(user, each);
-  users_.erase(found);
+  auto found = by_user_.find(user);
+  if (found == by_user_.end()) return;
+  const auto ids = found->second;
+  for (auto id : ids) forget(id);
 }
 
-const std::vector<Binding>& BindingTable::of(const std::string& user) const {
-  auto found = users_.find(user);
-  return found == users_.end() ? k_no_bindings : found->second;
+std::vector<std::string> BindingTable::remove_connection(ConnectionId connection) {
+  std::vector<std::string> users = users_on(connection);
+  auto found = by_connection_.find(connection);
+  if (found == by_connection_.end()) return users;
+  const auto ids = found->second;
+  for (auto id : ids) forget(id);
+  return users;
+}
+
+std::vector<const Binding*> BindingTable::of(const std::string& user) const {
+  std::vector<const Binding*> out;
+  auto found = by_user_.find(user);
+  if (found == by_user_.end()) return out;
+  for (auto id : found->second) out.push_back(table_.find(id));
+  return out;
+}
+
+const Binding* BindingTable::find(const std::string& user, const std::string& key) const {
+  for (const auto* each : of(user)) {
+    if (each->key == key) return each;
+  }
+  return nullptr;
 }
 
 const Binding* BindingTable::reachable(const std::string& user, std::uint64_t preferred_id) const {
   const Binding* newest = nullptr;
-  for (const auto& each : of(user)) {
-    if (!each.connection.alive()) continue;
-    if (each.id == preferred_id) return &each;
-    if (!newest) newest = &each;
+  for (const auto* each : of(user)) {
+    if (each->id == preferred_id) return each;
+    if (!newest) newest = each;
   }
   return newest;
 }
 
 const Binding* BindingTable::untried(const std::string& user, const std::set<std::uint64_t>& tried) const {
-  for (const auto& each : of(user)) {
-    if (each.connection.alive() && !tried.contains(each.id)) return &each;
+  for (const auto* each : of(user)) {
+    if (!tried.contains(each->id)) return each;
   }
   return nullptr;
 }
 
-const std::vector<std::string>& BindingTable::users_on(const tport_t* connection) const {
+std::vector<std::string> BindingTable::users_on(ConnectionId connection) const {
+  std::vector<std::string> out;
   auto found = by_connection_.find(connection);
-  return found == by_connection_.end() ? k_no_users : found->second;
+  if (found == by_connection_.end()) return out;
+  for (auto id : found->second) {
+    const auto& user = table_.find(id)->user;
+    if (std::find(out.begin(), out.end(), user) == out.end()) out.push_back(user);
+  }
+  return out;
 }
 
-const Binding* BindingTable::on(const std::string& user, const tport_t* connection) const {
-  for (const auto& each : of(user)) {
-    if (each.connection.get() == connection) return &each;
+const Binding* BindingTable::on(const std::string& user, ConnectionId connection) const {
+  auto found = by_connection_.find(connection);
+  if (found == by_connection_.end()) return nullptr;
+  for (auto id : found->second) {
+    const auto* each = table_.find(id);
+    if (each->user == user) return each;
   }
   return nullptr;
 }
 
-std::size_t BindingTable::sweep(std::int64_t now) {
-  const auto before = size_;
-  for (auto entry = users_.begin(); entry != users_.end();) {
-    std::erase_if(entry->second, [&](const Binding& each) {
-      if (each.expires > now && each.connection.alive()) return false;
-      forget(entry->first, each);
-      return true;
-    });
-    entry = entry->second.empty() ? users_.erase(entry) : std::next(entry);
+std::vector<ConnectionId> BindingTable::sweep(Instant now) {
+  std::vector<ConnectionId> out;
+  while (auto expired = table_.take_expired(now)) {
+    unindex(expired->second);
+    out.push_back(expired->second.connection);
   }
-  return before - size_;
+  return out;
+}
+
+std::vector<std::string> BindingTable::users() const {
+  std::vector<std::string> out;
+  for (const auto& [user, ids] : by_user_) out.push_back(user);
+  return out;
 }
 
 void BindingTable::clear() {
-  users_.clear();
+  table_.clear();
+  by_user_.clear();
   by_connection_.clear();
-  size_ = 0;
 }
 
 }  // namespace sealcast::sip

@@ -1,73 +1,62 @@
 #pragma once
 // Who is registered, and over which connection: a UE is reached only over the connection it registered on, and a
-// request is a subscriber's only if it came over such a connection.
+// request is a subscriber's only if it came over such a connection. A binding lives no longer than its connection.
+#include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
-#include <utility>
 #include <vector>
 
-#include "sip/sofia.hpp"
+#include "base/bounded_table.hpp"
+#include "base/time.hpp"
+#include "sip/core_wire.hpp"
 
 namespace sealcast::sip {
 
-// A counted reference to a connection of the library. Held, its address cannot be given to another connection.
-class Connection {
- public:
-  Connection() = default;
-  explicit Connection(tport_t* tport) : tport_(::tport_ref(tport)) {}
-  Connection(Connection&& other) noexcept : tport_(std::exchange(other.tport_, nullptr)) {}
-  Connection& operator=(Connection&& other) noexcept {
-    std::swap(tport_, other.tport_);
-    return *this;
-  }
-  Connection(const Connection&) = delete;
-  Connection& operator=(const Connection&) = delete;
-  ~Connection() { ::tport_unref(tport_); }
-
-  tport_t* get() const { return tport_; }
-  bool alive() const { return tport_ && ::tport_is_clear_to_send(tport_) && !::tport_is_closed(tport_); }
-  bool tls() const { return tport_ && ::tport_has_tls(tport_); }
-
- private:
-  tport_t* tport_ = nullptr;
-};
-
 struct Binding {
   std::uint64_t id = 0;  // put() gives it; kept when the binding is refreshed
-  std::string key;       // +sip.instance, or the contact
-  std::string contact;   // URI: the Request-URI of what is sent to the UE
-  Connection connection;
-  std::int64_t expires = 0;  // seconds of the core's monotonic clock
+  std::string user;
+  std::string key;      // +sip.instance, or the contact
+  std::string contact;  // URI: the Request-URI of what is sent to the UE
+  ConnectionId connection = k_no_connection;
+  bool tls = false;
+  Instant expires{};
 };
 
 class BindingTable {
  public:
-  // Newest first. The same key takes the place of the old binding; beyond five the oldest goes. False: the table is
-  // full.
-  bool put(const std::string& user, Binding binding);
+  BindingTable();
+  // The same key takes the place of the old binding. A living binding is never displaced: who comes when the
+  // subscriber's places are taken is refused.
+  std::optional<TableRefusal> put(Binding binding, const std::string& source);
   void remove(const std::string& user, const std::string& key);
   void remove_all(const std::string& user);
-  const std::vector<Binding>& of(const std::string& user) const;
-  // The binding with this id, else the newest one, whose connection is alive; nullptr: none.
+  // What came over a connection goes with it; returns whose bindings those were.
+  std::vector<std::string> remove_connection(ConnectionId connection);
+  std::vector<const Binding*> of(const std::string& user) const;  // newest first
+  const Binding* find(const std::string& user, const std::string& key) const;
+  // The binding with this id, else the newest one; nullptr: none.
   const Binding* reachable(const std::string& user, std::uint64_t preferred_id) const;
-  // The newest one whose connection is alive and whose id is not among those; nullptr: none.
+  // The newest one whose id is not among those; nullptr: none.
   const Binding* untried(const std::string& user, const std::set<std::uint64_t>& tried) const;
-  // Users whose live binding came over this connection.
-  const std::vector<std::string>& users_on(const tport_t* connection) const;
+  std::vector<std::string> users_on(ConnectionId connection) const;
+  bool any_on(ConnectionId connection) const { return by_connection_.contains(connection); }
   // The binding of `user` on this connection; nullptr: none.
-  const Binding* on(const std::string& user, const tport_t* connection) const;
-  // Drops what has expired or lost its connection; returns how many.
-  std::size_t sweep(std::int64_t now);
+  const Binding* on(const std::string& user, ConnectionId connection) const;
+  // Drops what has expired; returns the connections that it came over.
+  std::vector<ConnectionId> sweep(Instant now);
+  std::vector<std::string> users() const;
   void clear();
-  std::size_t size() const { return size_; }
+  std::size_t size() const { return table_.size(); }
+  json::Object status() const { return table_.status(); }
 
  private:
-  void forget(const std::string& user, const Binding& binding);
+  void forget(std::uint64_t id);
+  void unindex(const Binding& binding);
 
-  std::unordered_map<std::string, std::vector<Binding>> users_;
-  std::unordered_map<const tport_t*, std::vector<std::string>> by_connection_;  // one entry per binding
-  std::size_t size_ = 0;
+  BoundedTable<std::uint64_t, Binding> table_;
+  std::unordered_map<std::string, std::vector<std::uint64_t>> by_user_;         // newest first
+  std::unordered_map<ConnectionId, std::vector<std::uint64_t>> by_connection_;  // one entry per binding
   std::uint64_t last_id_ = 0;
 };
 

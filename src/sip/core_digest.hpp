@@ -1,12 +1,13 @@
 #pragma once
-// Server side of digest authentication: signed nonces, replay protection, and a brake on guessing. No library types, no
-// clock.
+// Server side of digest authentication: signed nonces and replay protection. No library types, no clock.
+#include <deque>
 #include <optional>
 #include <string>
 #include <unordered_map>
 
 #include "base/random.hpp"
 #include "base/secret.hpp"
+#include "base/time.hpp"
 
 namespace sealcast::sip {
 
@@ -17,52 +18,45 @@ struct DigestCredentials {
 
 enum class DigestVerdict {
   good,
-  stale,  // right in form, but the nonce is old, foreign or used: challenge again
+  stale,  // right in form, but the nonce is old, of another connection or used: challenge again
   wrong,  // wrong password, unknown user, or not what was asked for
 };
 
-// Nonces carry their own time and a MAC, so that challenges cost no memory; only nonces that were used with the right
-// password are remembered, to hold nc against replay. Bounded: when the table is full of fresh nonces, users are
-// challenged once more.
+// Nonces carry their own time and a MAC, so that challenges cost no memory. A nonce holds on the connection that it was
+// given to and nowhere else: what must be remembered of used nonces is a few numbers for each connection, goes with it,
+// and no number of registrations of others can push it out or use it up.
 class DigestServer {
  public:
   DigestServer(std::string realm, RandomSource& random);
   // Value of WWW-Authenticate (RFC 8760: SHA-256).
-  std::string challenge(std::int64_t now, bool stale);
-  // ha1: of the user; nullopt for an unknown one, who costs the same time. now: seconds of a monotonic clock.
+  std::string challenge(std::uint64_t connection, Instant now, bool stale);
+  // ha1: of the user; nullopt for an unknown one, who costs the same time.
   DigestVerdict check(const DigestCredentials& credentials, const std::string& method,
-                      const std::optional<std::string>& ha1, std::int64_t now);
-  void forget_old(std::int64_t now);
+                      const std::optional<std::string>& ha1, std::uint64_t connection, Instant now);
+  void forget(std::uint64_t connection) { used_.erase(connection); }
+  std::size_t connections() const { return used_.size(); }
 
  private:
-  std::string sign(ByteView body) const;
-  // Time of issue, if the nonce is one of ours.
-  std::optional<std::int64_t> issued_at(const std::string& nonce) const;
-
-  struct Used {
-    std::int64_t issued;
+  struct Nonce {
+    Instant issued;
+    std::uint64_t number;
+  };
+  struct Use {
+    std::uint64_t number;
     std::uint32_t last_nc;
   };
+  struct Uses {
+    std::uint64_t floor = 0;  // nonces up to this number are over
+    std::deque<Use> recent;
+  };
+  std::string sign(ByteView body, std::uint64_t connection) const;
+  std::optional<Nonce> open(const std::string& nonce, std::uint64_t connection) const;
+
   std::string realm_;
-  RandomSource& random_;
   Secret<32> key_;
   std::string nobody_ha1_;
-  std::unordered_map<std::string, Used> used_;
-};
-
-// Failures per user and source address. Keyed by both, so that nobody can lock another one out from elsewhere.
-class GuessingBrake {
- public:
-  bool blocks(const std::string& key, std::int64_t now) const;
-  void failed(const std::string& key, std::int64_t now);
-  void succeeded(const std::string& key) { failures_.erase(key); }
-
- private:
-  struct Failures {
-    std::int64_t since;
-    int count;
-  };
-  std::unordered_map<std::string, Failures> failures_;
+  std::uint64_t last_number_ = 0;
+  std::unordered_map<std::uint64_t, Uses> used_;  // by connection
 };
 
 }  // namespace sealcast::sip

@@ -2,6 +2,7 @@
 // Reading and changing the library's messages, as the core needs it. All of it on the core's thread.
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "sip/sofia.hpp"
 
@@ -12,6 +13,10 @@ class Message {
  public:
   explicit Message(msg_t* owned) : message_(owned) {}
   Message(Message&& other) noexcept : message_(other.release()) {}
+  Message& operator=(Message&& other) noexcept {
+    std::swap(message_, other.message_);
+    return *this;
+  }
   Message(const Message&) = delete;
   Message& operator=(const Message&) = delete;
   ~Message() {
@@ -49,6 +54,30 @@ void remove_assertions(const Message& message);
 void remove_asserted_identity(const Message& message);
 void set_asserted_identity(const Message& message, const std::string& identity);
 bool wants_privacy(const sip_t* sip);  // Privacy: id
+
+// The message as it goes over the wire.
+std::string print(const Message& message);
+Message copy_of(const Message& message);
+// Our own Via on top: "SIP/2.0/TLS 127.0.0.1:5061;branch=…".
+void add_via(const Message& message, bool tls, const std::string& own, const std::string& branch);
+std::string branch_of(const sip_via_t* via);
+// In the topmost Via, RFC 3261 section 18.2.1 and RFC 3581: where the request really came from, for its sender to read.
+// What it said of that itself goes.
+void note_source(const Message& message, const std::string& remote);
+// An answer to a request; `headers`: "Name: value", more of them on lines of their own. `tag`: for a To without one.
+Message make_answer(const sip_t* request, int status, const std::string& reason, const std::string& headers,
+                    const std::string& tag);
+// CANCEL or ACK for a request of ours (RFC 3261 sections 9.1 and 17.1.1.3), to which `to` answered.
+Message make_follower(const sip_t* sent, sip_method_t method, const char* name, const sip_to_t* to);
+// What make_answer and make_follower need of a request, and no more.
+Message stub_of(const sip_t* request);
+bool set_request_uri(const Message& message, const std::string& uri);
+// "Unsupported: a, b", or nothing: of an element that supports no extension.
+std::string unsupported(const msg_list_t* required);
+// The Vias of an answer become those of the request that it answers.
+bool restore_vias(const Message& response, const sip_t* request);
+// How a request is named by its sender, in his ACK and CANCEL too. `connection`: what it came over.
+std::string upstream_key(std::uint64_t connection, const sip_t* request);
 // An SDP body (alone or in a multipart) with keys in it (RFC 4568).
 bool carries_inline_key(const sip_t* sip);
 

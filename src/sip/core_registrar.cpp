@@ -1,12 +1,12 @@
 // REGISTER: digest, device key, bindings (RFC 3261 section 10.3, RFC 3608, docs/protocol.md section 7).
 #include <algorithm>
-#include <ctime>
 
 #include "base/encoding.hpp"
 #include "base/json.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "keys/request.hpp"
+#include "os/clock.hpp"
 #include "sip/core_impl.hpp"
 
 namespace sealcast::sip {
@@ -55,79 +55,93 @@ UnixSeconds issued_at(std::string_view jws) {
 
 void CoreState::on_register(Incoming& incoming) {
   const auto* sip = incoming.sip();
+  auto& peer = incoming.peer;
   if (!same_word(text_or_empty(sip->sip_request->rq_url->url_host), config_.domain))
     return refuse(incoming, {404, "the domain is not served here"});
-  auto user = authenticate(sip, ::tport_name(incoming.connection)->tpn_host);
+  if (const auto unknown = unsupported(sip->sip_require); !unknown.empty())
+    return refuse(incoming, {420, "Bad Extension", unknown});
+  Duration pause = Duration::zero();
+  auto user = authenticate(incoming, pause);
   if (!user) {
-    if (user.error().status != 401) return refuse(incoming, user.error());
+    if (user.error().status != 401) return refuse(incoming, user.error(), pause);
     ++challenges_;
     return answer(incoming, user.error());
   }
   if (auto fit = check_registration(sip, *user); !fit) return refuse(incoming, fit.error());
   if (auto enrolled = enrol(sip, *user); !enrolled) return refuse(incoming, enrolled.error());
-  if (auto bound = bind(sip, *user, incoming.connection); !bound) return refuse(incoming, bound.error());
+  if (auto bound = bind(sip, *user, peer); !bound) return refuse(incoming, bound.error());
   bound_ = bindings_.size();
   ++registrations_;
-  log(LogLevel::info, "core",
-      *user + " registered from " + peer_of(incoming.connection) +
-          (::tport_has_tls(incoming.connection) ? " (TLS), " : " (TCP), ") +
-          std::to_string(bindings_.of(*user).size()) + " bindings");
+  settle(peer);
+  std::uint64_t before = 0;
+  if (log_brake_.allows("registrations of " + *user, now_, before))
+    log(LogLevel::info, "core",
+        *user + " registered from " + peer.facts.remote + (peer.facts.tls ? " (TLS), " : " (TCP), ") +
+            std::to_string(bindings_.of(*user).size()) + " bindings");
   confirm(incoming, *user);
 }
 
 // The name of the user whose password made the answer. Whether a user exists shows neither in the status nor in the
-// time.
-CoreState::Decision<std::string> CoreState::authenticate(const sip_t* sip, const std::string& peer) {
-  const auto now = seconds_now();
+// time. `pause`: how long a refusal is to wait.
+CoreState::Decision<std::string> CoreState::authenticate(Incoming& incoming, Duration& pause) {
+  const auto& peer = incoming.peer;
   const auto challenge = [&](bool stale) {
-    return unexpected(Refusal{401, "Unauthorized", "WWW-Authenticate: " + digest_.challenge(now, stale)});
+    return unexpected(Rejection{401, "Unauthorized", "WWW-Authenticate: " + digest_.challenge(peer.id, now_, stale)});
   };
-  const msg_auth_t* header = sip->sip_authorization;
+  const msg_auth_t* header = incoming.sip()->sip_authorization;
   while (header &&
          !(same_word(text_or_empty(header->au_scheme), "Digest") && parameter(header, "realm=") == config_.domain))
     header = header->au_next;
   if (!header) return challenge(false);
 
   const auto given = credentials_of(header);
+  // With the domain or without it: clients differ in what they are told to call their user.
   const auto at = given.user.rfind('@');
+  const bool bare = at == std::string::npos;
   const auto name = given.user.substr(0, at);
-  const bool formed =
-      at != std::string::npos && given.user.substr(at + 1) == config_.domain && is_subscriber_name(name);
-  const auto brake = (formed ? name : std::string("?")) + " " + peer;
-  if (brake_.blocks(brake, now)) return unexpected(Refusal{403, "too many failed attempts, wait a minute"});
-  auto known = formed ? subscribers_.find(name) : std::nullopt;
-  auto ha1 = known ? std::optional(known->ha1_sha256) : std::nullopt;
-  switch (digest_.check(given, "REGISTER", ha1, now)) {
+  const bool formed = is_subscriber_name(name) && (bare || same_word(given.user.substr(at + 1), config_.domain));
+  // Who registers again over his registered connection is known: no brake for him.
+  const bool at_home = formed && bindings_.on(name, peer.id);
+  const auto braked = formed ? name : std::string("?");
+  if (!at_home && !brake_.may_try(braked, peer.facts.source, now_))
+    return unexpected(Rejection{503, "too many failed attempts, wait some seconds", "Retry-After: 3"});
+  std::optional<std::string> ha1;
+  if (formed) {
+    auto known = subscribers_.find(name);
+    if (!known) return unexpected(store_failed(known.error()));
+    if (*known) ha1 = bare ? (*known)->bare_sha256 : (*known)->ha1_sha256;
+    if (ha1 && ha1->empty()) ha1.reset();
+  }
+  switch (digest_.check(given, "REGISTER", ha1, peer.id, now_)) {
     case DigestVerdict::good:
-      break;
+      return name;
     case DigestVerdict::stale:
       return challenge(true);
     case DigestVerdict::wrong:
-      brake_.failed(brake, now);
-      return unexpected(Refusal{403, "wrong user name or password"});
+      break;
   }
-  brake_.succeeded(brake);
-  return name;
+  pause = brake_.failed(braked, peer.facts.source, now_);
+  return unexpected(Rejection{403, "wrong user name or password"});
 }
 
 CoreState::Decision<void> CoreState::check_registration(const sip_t* sip, const std::string& user) {
   if (identity_of(sip->sip_to->a_url) != impu(user) || identity_of(sip->sip_from->a_url) != impu(user))
-    return unexpected(Refusal{403, "To and From must be " + impu(user)});
+    return unexpected(Rejection{403, "To and From must be " + impu(user)});
   std::size_t contacts = 0;
   for (auto* each = sip->sip_contact; each; each = each->m_next) {
     if (++contacts > k_most_contacts || url_text(each->m_url).size() > k_longest_contact)
-      return unexpected(Refusal{403, "too many contacts, or too long ones"});
+      return unexpected(Rejection{403, "too many contacts, or too long ones"});
     if (each->m_url->url_type == url_any) {
       const auto* expires = sip->sip_expires;
       if (sip->sip_contact->m_next || !expires || expires->ex_delta != 0 || expires->ex_date != 0)
-        return unexpected(Refusal{400, "Contact * removes all bindings: Expires 0 belongs to it"});
+        return unexpected(Rejection{400, "Contact * removes all bindings: Expires 0 belongs to it"});
       continue;
     }
     if (each->m_url->url_type != url_sip && each->m_url->url_type != url_sips)
-      return unexpected(Refusal{403, "the contact is no sip URI"});
-    if (wants_udp(each->m_url)) return unexpected(Refusal{403, "udp is not spoken here"});
+      return unexpected(Rejection{403, "the contact is no sip URI"});
+    if (wants_udp(each->m_url)) return unexpected(Rejection{403, "udp is not spoken here"});
     if (!expires_of(each, sip))
-      return unexpected(Refusal{423, "Interval Too Brief", "Min-Expires: " + std::to_string(config_.min_expires)});
+      return unexpected(Rejection{423, "Interval Too Brief", "Min-Expires: " + std::to_string(config_.min_expires)});
   }
   return {};
 }
@@ -144,20 +158,24 @@ std::optional<int> CoreState::expires_of(const sip_contact_t* contact, const sip
 CoreState::Decision<void> CoreState::enrol(const sip_t* sip, const std::string& user) {
   const auto* proof = unknown_header(sip, "P2PCDS-Device-Key");
   if (!proof) return {};
-  const UnixSeconds now = std::time(nullptr);
-  auto thumbprint = keys::verify_enrolment(proof, impu(user), now);
+  auto thumbprint = keys::verify_enrolment(proof, impu(user), os::unix_now());
   if (!thumbprint) {
     // A refresh may carry the proof of the first registration: no news, but true, if it is of the key that is enrolled.
     auto old = keys::verify_enrolment(proof, impu(user), issued_at(proof));
-    if (old && *old == subscribers_.device_of(user)) return {};
-    return unexpected(Refusal{403, printable(thumbprint.error().message)});
+    if (old) {
+      auto known = subscribers_.device_of(user);
+      if (!known) return unexpected(store_failed(known.error()));
+      if (*old == *known) return {};
+    }
+    return unexpected(Rejection{403, printable(thumbprint.error().message)});
   }
-  if (!subscribers_.enrol_device(user, *thumbprint))
-    return unexpected(Refusal{403, "another device key is enrolled for this subscriber"});
+  auto enrolled = subscribers_.enrol_device(user, *thumbprint);
+  if (!enrolled) return unexpected(store_failed(enrolled.error()));
+  if (!*enrolled) return unexpected(Rejection{403, "another device key is enrolled for this subscriber"});
   return {};
 }
 
-CoreState::Decision<void> CoreState::bind(const sip_t* sip, const std::string& user, tport_t* connection) {
+CoreState::Decision<void> CoreState::bind(const sip_t* sip, const std::string& user, const Peer& peer) {
   for (auto* each = sip->sip_contact; each; each = each->m_next) {
     if (each->m_url->url_type == url_any) {
       bindings_.remove_all(user);
@@ -165,6 +183,7 @@ CoreState::Decision<void> CoreState::bind(const sip_t* sip, const std::string& u
     }
     const auto* instance = ::msg_params_find(each->m_params, "+sip.instance=");
     Binding binding;
+    binding.user = user;
     binding.contact = url_text(each->m_url);
     binding.key = instance ? instance : binding.contact;
     const int expires = expires_of(each, sip).value_or(0);
@@ -172,25 +191,28 @@ CoreState::Decision<void> CoreState::bind(const sip_t* sip, const std::string& u
       bindings_.remove(user, binding.key);
       continue;
     }
-    binding.connection = Connection(connection);
-    binding.expires = seconds_now() + expires;
-    if (!bindings_.put(user, std::move(binding)))
-      return unexpected(Refusal{503, "no room for more registrations", "Retry-After: 60"});
+    binding.connection = peer.id;
+    binding.tls = peer.facts.tls;
+    binding.expires = now_ + std::chrono::seconds(expires);
+    const auto refusal = bindings_.put(std::move(binding), peer.facts.source);
+    if (refusal && refusal->why == TableRefusal::Why::share && std::string_view(refusal->scope) == "subscriber")
+      return unexpected(
+          Rejection{503, "16 registrations of this subscriber are alive already, end one of them", "Retry-After: 30"});
+    if (refusal) return unexpected(too_many(*refusal, "registrations"));
   }
   return {};
 }
 
 void CoreState::confirm(Incoming& incoming, const std::string& user) {
   std::string contacts;
-  for (const auto& each : bindings_.of(user)) {
-    contacts += (contacts.empty() ? "<" : ", <") + each.contact +
-                ">;expires=" + std::to_string(std::max<std::int64_t>(each.expires - seconds_now(), 0));
+  for (const auto* each : bindings_.of(user)) {
+    const auto left = std::chrono::duration_cast<std::chrono::seconds>(each->expires - now_ + 999ms).count();
+    contacts += (contacts.empty() ? "Contact: <" : ", <") + each->contact +
+                ">;expires=" + std::to_string(std::max<std::int64_t>(left, 0));
   }
-  const auto service_route = route_uri(ue_, ::tport_has_tls(incoming.connection) != 0, "orig");
-  const auto associated = "P-Associated-URI: <" + impu(user) + ">";
-  ::nta_msg_treply(ue_.agent, incoming.message.release(), SIP_200_OK,
-                   TAG_IF(!contacts.empty(), SIPTAG_CONTACT_STR(contacts.c_str())),
-                   SIPTAG_SERVICE_ROUTE_STR(service_route.c_str()), SIPTAG_HEADER_STR(associated.c_str()), TAG_END());
+  answer(incoming, {200, "OK",
+                    (contacts.empty() ? "" : contacts + "\r\n") + "Service-Route: " + route_uri(incoming.peer, "orig") +
+                        "\r\nP-Associated-URI: <" + impu(user) + ">"});
 }
 
 }  // namespace sealcast::sip

@@ -16,23 +16,28 @@ std::string lower(std::string text) {
 
 }  // namespace
 
-CoreState::Decision<void> CoreState::check_form(const CoreSide& side, const sip_t* sip) const {
+// What does not depend on who asks. The form of the octets was looked at before (message_form.hpp).
+CoreState::Decision<void> CoreState::check_form(const Peer& peer, const sip_t* sip) const {
   const auto* uri = sip->sip_request->rq_url;
+  // RFC 3261 section 18.1.1: the Via names the transport that is used, and only over that one may an answer go.
+  const auto transport = std::string("SIP/2.0/") + (peer.facts.tls ? "TLS" : "TCP");
+  if (!sip->sip_via || !same_word(text_or_empty(sip->sip_via->v_protocol), transport))
+    return unexpected(Rejection{400, "the Via names another transport than it came over"});
   if (uri->url_type != url_sip && uri->url_type != url_sips)
-    return unexpected(Refusal{416, "only sip URIs are routed here"});
+    return unexpected(Rejection{416, "only sip URIs are routed here"});
   if (wants_udp(uri) || (sip->sip_route && wants_udp(sip->sip_route->r_url)))
-    return unexpected(Refusal{403, "udp is not spoken here"});
-  if (sip->sip_payload && sip->sip_payload->pl_len > k_most_octets)
-    return unexpected(Refusal{413, "the body is larger than 64 KiB"});
-  if (sip->sip_max_forwards && sip->sip_max_forwards->mf_count == 0) return unexpected(Refusal{483, "Too Many Hops"});
-  if (sip->sip_proxy_require)
-    return unexpected(Refusal{
-        420, "Bad Extension",
-        "Unsupported: " + text_or_empty(sip->sip_proxy_require->k_items ? *sip->sip_proxy_require->k_items : "")});
-  // The library would take part in reliable provisional responses (RFC 3262) by itself; nobody here needs them.
+    return unexpected(Rejection{403, "udp is not spoken here"});
+  if (sip->sip_max_forwards && sip->sip_max_forwards->mf_count == 0) return unexpected(Rejection{483, "Too Many Hops"});
+  if (const auto unknown = unsupported(sip->sip_proxy_require); !unknown.empty())
+    return unexpected(Rejection{420, "Bad Extension", unknown});
+  // The agents behind this core take no part in reliable provisional responses (RFC 3262).
   if (::sip_has_feature(sip->sip_require, "100rel"))
-    return unexpected(Refusal{420, "Bad Extension", "Unsupported: 100rel"});
-  // RFC 3261 section 16.3 item 4. A UE has no business in passing on what came through here; a service may do so once.
+    return unexpected(Rejection{420, "Bad Extension", "Unsupported: 100rel"});
+  return check_loops(peer, sip);
+}
+
+// RFC 3261 section 16.3 item 4. A UE has no business in passing on what came through here; a service may do so once.
+CoreState::Decision<void> CoreState::check_loops(const Peer& peer, const sip_t* sip) const {
   int own = 0;
   for (auto* via = sip->sip_via; via; via = via->v_next) {
     const bool tls = same_word(text_or_empty(via->v_protocol), "SIP/2.0/TLS");
@@ -43,7 +48,8 @@ CoreState::Decision<void> CoreState::check_form(const CoreSide& side, const sip_
                ? 1
                : 0;
   }
-  if (own > (side.kind == CoreSide::Kind::service ? 1 : 0)) return unexpected(Refusal{482, "Loop Detected"});
+  if (own > (peer.facts.side == ConnectionFacts::Side::service ? 1 : 0))
+    return unexpected(Rejection{482, "Loop Detected"});
   return {};
 }
 
@@ -67,7 +73,7 @@ CoreState::Decision<std::string> CoreState::pop_own_routes(const Message& messag
     if (token.empty() && user != "orig") token = user;  // "orig": the Service-Route
     ::sip_route_remove(message.get(), sip);
   }
-  if (sip->sip_route) return unexpected(Refusal{403, "the route leads elsewhere"});
+  if (sip->sip_route) return unexpected(Rejection{403, "the route leads elsewhere"});
   return token;
 }
 
@@ -76,7 +82,7 @@ CoreState::Decision<Target> CoreState::target_of(const Message& message, const S
   if (!token) return unexpected(token.error());
   if (!token->empty()) return target_in_dialog(*token, source);
   const auto* sip = message.sip();
-  if (sip->sip_to->a_tag) return unexpected(Refusal{403, "no such dialog leads through here"});
+  if (sip->sip_to->a_tag) return unexpected(Rejection{403, "no such dialog leads through here"});
   return target_of_uri(sip->sip_request->rq_url);
 }
 
@@ -84,14 +90,18 @@ CoreState::Decision<Target> CoreState::target_of(const Message& message, const S
 // token is neither.
 CoreState::Decision<Target> CoreState::target_in_dialog(const std::string& token, const Source& source) {
   auto ends = tokens_.open(token);
-  if (!ends) return unexpected(Refusal{403, "no such dialog leads through here"});
+  if (!ends) return unexpected(Rejection{403, "no such dialog leads through here"});
   auto& [caller, callee] = *ends;
+  for (const auto& end : {caller, callee}) {
+    if (end.kind == Party::Kind::subscriber && end.generation != generation_of(end.name))
+      return unexpected(Rejection{481, "a party of the dialog is no subscriber any more"});
+  }
   const int as_caller = likeness(caller, source.party), as_callee = likeness(callee, source.party);
-  if (as_caller == 0 && as_callee == 0) return unexpected(Refusal{403, "the dialog is of others"});
+  if (as_caller == 0 && as_callee == 0) return unexpected(Rejection{403, "the dialog is of others"});
   const auto& other = as_callee > as_caller ? caller : callee;
   if (other.kind == Party::Kind::subscriber) return to_subscriber(other.name, other.binding, true);
   const auto* route = service_named(other.name);
-  if (!route) return unexpected(Refusal{481, "the service is not there any more"});
+  if (!route) return unexpected(Rejection{481, "the service is not there any more"});
   return to_service(*route);
 }
 
@@ -125,42 +135,43 @@ const ServiceRoute* CoreState::service_of(const url_t* url) const {
 CoreState::Decision<Target> CoreState::target_of_uri(const url_t* url) const {
   if (const auto* route = service_of(url)) return to_service(*route);
   if (lower(text_or_empty(url->url_host)) != lower(config_.domain))
-    return unexpected(Refusal{404, "the domain is not served here"});
+    return unexpected(Rejection{404, "the domain is not served here"});
   return to_subscriber(text_or_empty(url->url_user), 0, false);
 }
 
 Target CoreState::to_service(const ServiceRoute& route) const {
-  return {
-      {Party::Kind::service, route.user_or_domain, 0}, nullptr, true, {}, "sip:" + route.address + ";transport=tls"};
+  return {{Party::Kind::service, route.user_or_domain, 0},
+          k_no_connection,
+          true,
+          {},
+          route.address,
+          route.certificate_name};
 }
 
 // The same answer for who is not registered and who does not exist. in_dialog: the Request-URI is the callee's own,
 // already.
 CoreState::Decision<Target> CoreState::to_subscriber(const std::string& user, std::uint64_t binding,
                                                      bool in_dialog) const {
-  if (bindings_.of(user).empty()) {
-    if (in_dialog) return unexpected(Refusal{480, "the other end is not registered any more"});
-    return unexpected(Refusal{404, "not registered"});
-  }
   const auto* found = bindings_.reachable(user, binding);
-  if (!found) return unexpected(Refusal{480, "the connection of the other end is gone"});
-  return Target{{Party::Kind::subscriber, user, found->id},
-                found->connection.get(),
-                found->connection.tls(),
+  if (!found && in_dialog) return unexpected(Rejection{480, "the other end is not registered any more"});
+  if (!found) return unexpected(Rejection{404, "not registered"});
+  return Target{{Party::Kind::subscriber, user, found->id, generation_of(user)},
+                found->connection,
+                found->tls,
                 in_dialog ? "" : found->contact,
+                {},
                 {}};
 }
 
-std::string CoreState::route_uri(const CoreSide& side, bool tls, const std::string& user) const {
-  return "<sip:" + user + "@" + (tls ? side.tls_address + ";transport=tls" : side.tcp_address + ";transport=tcp") +
-         ";lr>";
+std::string CoreState::route_uri(const Peer& peer, const std::string& user) const {
+  return "<sip:" + user + "@" + peer.facts.own + (peer.facts.tls ? ";transport=tls" : ";transport=tcp") + ";lr>";
 }
 
 // Both ends come back to the listener that they know: two entries when those differ, the callee's on top (RFC 5658).
-void CoreState::record_route(const Message& message, const Source& source, const Target& target, bool from_tls) {
+void CoreState::record_route(const Message& message, const Source& source, const Peer& from, const Target& target,
+                             const Peer& to) {
   const auto token = tokens_.seal(source.party, target.party);
-  const auto near = route_uri(side_of(source.party), from_tls, token),
-             far = route_uri(side_of(target.party), target.tls, token);
+  const auto near = route_uri(from, token), far = route_uri(to, token);
   ::sip_add_make(message.get(), message.sip(), sip_record_route_class, near.c_str());
   if (far != near)
     ::sip_add_make(message.get(), message.sip(), sip_record_route_class, far.c_str());  // goes before the first

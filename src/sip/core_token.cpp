@@ -15,10 +15,11 @@ crypto::AesGcm fresh_cipher(RandomSource& random) {
   return crypto::AesGcm(key.expose());
 }
 
-//  kind(1) | binding(8) | length of name(1) | name
+//  kind(1) | binding(8) | generation(8) | length of name(1) | name
 void write(Writer& out, const Party& party) {
   out.u8(static_cast<std::uint8_t>(party.kind));
   out.u64(party.binding);
+  out.u64(party.generation);
   out.u8(static_cast<std::uint8_t>(party.name.size()));
   out.bytes(view_of(party.name));
 }
@@ -27,6 +28,7 @@ Party read(Reader& in) {
   Party out;
   out.kind = in.u8() == 0 ? Party::Kind::subscriber : Party::Kind::service;
   out.binding = in.u64();
+  out.generation = in.u64();
   out.name = string_of(in.take(in.u8()));
   return out;
 }
@@ -36,7 +38,7 @@ Party read(Reader& in) {
 DialogTokens::DialogTokens(RandomSource& random) : random_(random), cipher_(fresh_cipher(random)) {}
 
 std::string DialogTokens::seal(const Party& caller, const Party& callee) {
-  Bytes plaintext(20 + caller.name.size() + callee.name.size());
+  Bytes plaintext(36 + caller.name.size() + callee.name.size());
   plaintext.resize((plaintext.size() + k_padding - 1) / k_padding * k_padding);
   Writer writer(plaintext);
   write(writer, caller);

@@ -18,6 +18,7 @@ struct Party {
   Kind kind = Kind::subscriber;
   std::string name;
   std::uint64_t binding = 0;
+  std::uint64_t generation = 0;  // of a subscriber: how often one of this name was removed
 };
 
 class DialogTokens {

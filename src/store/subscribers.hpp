@@ -9,6 +9,9 @@ struct Subscriber {
   std::string ha1_sha256;  // 64 hex digits: SHA-256("name@realm:realm:password")
   std::string ha1_md5;     // 32 hex digits
   std::string device;      // thumbprint, empty: none yet
+  // 64 hex digits: SHA-256("name:realm:password"), for clients that leave the domain out; empty: added before it was
+  // kept.
+  std::string bare_sha256;
 };
 
 class Subscribers {
@@ -21,6 +24,8 @@ class Subscribers {
   Result<std::vector<Subscriber>> list();
   // Keeps the first thumbprint; false: another one is there.
   Result<bool> enrol(const std::string& name, const std::string& thumbprint);
+  // Another number when somebody else changed the database.
+  Result<std::int64_t> revision();
 
  private:
   explicit Subscribers(Database database) : database_(std::move(database)) {}

@@ -14,7 +14,8 @@ const std::string k_realm = "sealcast.test",
 void digest(fuzz::Input& in) {
   fuzz::FixedRandom random;
   sip::DigestServer server(k_realm, random);
-  auto challenge = server.challenge(1000, in.flag());
+  const Instant now{std::chrono::seconds(1000)};
+  auto challenge = server.challenge(7, now, in.flag());
   auto from = challenge.find("nonce=\"") + 7;
   sip::DigestCredentials good{"alice",    k_realm, challenge.substr(from, challenge.find('"', from) - from),
                               "sip:a",    "",      "c",
@@ -29,10 +30,11 @@ void digest(fuzz::Input& in) {
   (void)sip::parse_digest_algorithm(changed.algorithm);
   bool wrong = changed.response != good.response || changed.nonce != good.nonce || changed.cnonce != good.cnonce ||
                changed.nc != good.nc;
-  SEALCAST_ASSERT(!wrong || server.check(changed, "REGISTER", k_ha1, 1001) != sip::DigestVerdict::good);
-  SEALCAST_ASSERT(server.check(good, "REGISTER", std::nullopt, 1001) == sip::DigestVerdict::wrong);
-  SEALCAST_ASSERT(server.check(good, "REGISTER", k_ha1, 1001) == sip::DigestVerdict::good);
-  SEALCAST_ASSERT(server.check(good, "REGISTER", k_ha1, 1001) == sip::DigestVerdict::stale);
+  SEALCAST_ASSERT(!wrong || server.check(changed, "REGISTER", k_ha1, 7, now) != sip::DigestVerdict::good);
+  SEALCAST_ASSERT(server.check(good, "REGISTER", std::nullopt, 7, now) == sip::DigestVerdict::wrong);
+  SEALCAST_ASSERT(server.check(good, "REGISTER", k_ha1, 8, now) == sip::DigestVerdict::stale);
+  SEALCAST_ASSERT(server.check(good, "REGISTER", k_ha1, 7, now) == sip::DigestVerdict::good);
+  SEALCAST_ASSERT(server.check(good, "REGISTER", k_ha1, 7, now) == sip::DigestVerdict::stale);
 }
 
 void token(fuzz::Input& in) {

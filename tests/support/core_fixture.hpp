@@ -6,6 +6,7 @@
 #include <fstream>
 #include <map>
 #include <mutex>
+#include <set>
 
 #include "crypto/certificate.hpp"
 #include "sip/core.hpp"
@@ -20,25 +21,47 @@ inline constexpr const char* k_domain = "sealcast.test";
 
 class MemorySubscribers final : public sip::SubscriberDirectory {
  public:
-  std::optional<sip::SubscriberCredentials> find(const std::string& user) override {
-    if (user != "alice" && user != "bob" && user != "carol") return std::nullopt;
-    auto full = user + "@" + k_domain;
-    return sip::SubscriberCredentials{sip::digest_ha1(sip::DigestAlgorithm::sha256, full, k_domain, "secret-" + user),
-                                      ""};
-  }
-  std::string device_of(const std::string& user) override {
+  Result<std::optional<sip::SubscriberCredentials>> find(const std::string& user) override {
     std::lock_guard lock(mutex_);
+    if (broken_) return fail("the database is locked");
+    if ((user != "alice" && user != "bob" && user != "carol") || removed_.contains(user)) return std::nullopt;
+    const auto full = user + "@" + k_domain;
+    const auto ha1 = [&](const std::string& name) {
+      return sip::digest_ha1(sip::DigestAlgorithm::sha256, name, k_domain, "secret-" + user);
+    };
+    return sip::SubscriberCredentials{ha1(full), "", ha1(user)};
+  }
+  Result<std::string> device_of(const std::string& user) override {
+    std::lock_guard lock(mutex_);
+    if (broken_) return fail("the database is locked");
     return devices_[user];
   }
-  bool enrol_device(const std::string& user, const std::string& thumbprint) override {
+  Result<bool> enrol_device(const std::string& user, const std::string& thumbprint) override {
     std::lock_guard lock(mutex_);
     if (devices_[user].empty()) devices_[user] = thumbprint;
     return devices_[user] == thumbprint;
   }
+  std::uint64_t revision() override {
+    std::lock_guard lock(mutex_);
+    return revision_;
+  }
+  void remove(const std::string& user) {
+    std::lock_guard lock(mutex_);
+    removed_.insert(user);
+    ++revision_;
+  }
+  void break_down(bool broken) {
+    std::lock_guard lock(mutex_);
+    broken_ = broken;
+  }
+  std::string device(const std::string& user) { return device_of(user).value_or(""); }
 
  private:
   std::mutex mutex_;
   std::map<std::string, std::string> devices_;
+  std::set<std::string> removed_;
+  bool broken_ = false;
+  std::uint64_t revision_ = 0;
 };
 
 // What a test says in a request beside the mandatory headers.
