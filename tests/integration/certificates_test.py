@@ -42,7 +42,8 @@ class Certificates(LabTest):
                     out.write(text.read())
         os.chmod(agent + ".new", 0o600)
         os.rename(agent + ".new", agent)
-        return ssl.PEM_cert_to_DER_cert(open(self.path("new.pem"), encoding="ascii").read())
+        with open(self.path("new.pem"), encoding="ascii") as text:
+            return ssl.PEM_cert_to_DER_cert(text.read())
 
     def shown(self, address):
         """The certificate that a listener shows."""
