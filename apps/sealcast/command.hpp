@@ -19,7 +19,7 @@ namespace sealcast::app {
 // Options that every command has.
 struct Globals {
   std::filesystem::path directory;  // --dir
-  std::string log_level = "warning";
+  std::string log_level;            // --log; empty: not given
   bool json = false;
   std::function<int()> action;  // of the command that was given
 };

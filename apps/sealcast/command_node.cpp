@@ -1,5 +1,6 @@
 // up, core, tracker, cache, init: the roles that run until they are told to stop.
 #include <algorithm>
+#include <deque>
 #include <optional>
 
 #include "base/address.hpp"
@@ -11,9 +12,11 @@
 #include "os/clock.hpp"
 #include "os/random.hpp"
 #include "output.hpp"
+#include "reload.hpp"
 #include "roles/cache_api.hpp"
 #include "roles/core_role.hpp"
 #include "roles/tracker_role.hpp"
+#include "roles/trust.hpp"
 #include "service.hpp"
 
 namespace sealcast::app {
@@ -40,6 +43,26 @@ void add_laboratory_flags(CLI::App& command, LaboratoryFlags& flags) {
                    "UEs talk to the core over TCP without TLS: SRTP keys are readable there (laboratories only)");
 }
 
+// RFC 1035 section 2.3.4: what a certificate can be issued for.
+Status check_host_name(const std::string& name) {
+  constexpr std::size_t k_longest = 253, k_longest_label = 63;
+  auto wrong = [&](const std::string& why) {
+    return fail(ErrorCode::usage, "\"" + printable(name, 300) + "\" is no host name: " + why);
+  };
+  if (name.size() > k_longest)
+    return wrong("it has " + std::to_string(name.size()) + " characters, " + std::to_string(k_longest) +
+                 " are allowed");
+  for (std::size_t at = 0; at <= name.size();) {
+    auto end = std::min(name.find('.', at), name.size());
+    if (end == at) return wrong("a label is empty");
+    if (end - at > k_longest_label)
+      return wrong("\"" + printable(name.substr(at, end - at), 300) + "\" has more than " +
+                   std::to_string(k_longest_label) + " characters");
+    at = end + 1;
+  }
+  return {};
+}
+
 // Before anything is made.
 Result<roles::LaboratoryOptions> checked(const LaboratoryFlags& flags) {
   auto o = flags.options;
@@ -54,6 +77,9 @@ Result<roles::LaboratoryOptions> checked(const LaboratoryFlags& flags) {
   if (!content::is_domain(o.domain))
     return fail(ErrorCode::usage,
                 "--domain \"" + printable(o.domain, 64) + "\" is no domain: letters, digits, \".\" and \"-\"");
+  std::vector<std::string> hosts = {"core", "tracker", "peers"};
+  hosts.insert(hosts.end(), o.caches.begin(), o.caches.end());
+  for (auto& host : hosts) SEALCAST_TRY(check_host_name(host + "." + o.domain));
   if (!parse_ip_address(o.address))
     return fail(ErrorCode::usage, "--address \"" + printable(o.address, 64) + "\" is no IP address");
   return o;
@@ -75,25 +101,109 @@ Status init(const Globals& globals, const LaboratoryFlags& flags) {
   return {};
 }
 
+template <class T>
+Status status_of(const Result<T>& result) {
+  return result ? Status{} : Status(fail(result.error()));
+}
+
+struct CoreNode {
+  fs::path file;
+  std::unique_ptr<roles::CoreRole> role = {};
+
+  Status start() {
+    SEALCAST_TRY_ASSIGN(auto config, read_core_config(file));
+    role = std::make_unique<roles::CoreRole>(std::move(config));
+    return role->start();
+  }
+  void stop() {
+    if (role) role->stop();
+    role.reset();
+  }
+  Result<Reloader::Part> part() {
+    SEALCAST_TRY_ASSIGN(auto config, read_core_config(file));
+    return Reloader::Part{"core",
+                          config.state / "tls",
+                          file,
+                          {},
+                          [this] { return status_of(read_core_config(file)); },
+                          [this] { return stop(), start(); }};
+  }
+  json::Object status() const { return role ? role->status() : json::Object{}; }
+};
+
+struct TrackerNode {
+  io::Loop& loop;
+  fs::path file;
+  std::unique_ptr<roles::TrackerRole> role = {};
+
+  Status start() {
+    SEALCAST_TRY_ASSIGN(auto config, read_tracker_config(file));
+    role = std::make_unique<roles::TrackerRole>(loop, std::move(config));
+    return role->start();
+  }
+  void stop() {
+    if (role) role->stop();
+    role.reset();
+  }
+  Status check() const {
+    SEALCAST_TRY_ASSIGN(auto config, read_tracker_config(file));
+    return status_of(roles::load_trust(config.trust));
+  }
+  Result<Reloader::Part> part() {
+    SEALCAST_TRY_ASSIGN(auto config, read_tracker_config(file));
+    return Reloader::Part{"tracker",      config.state / "tls",       file,
+                          {config.trust}, [this] { return check(); }, [this] { return stop(), start(); }};
+  }
+  json::Object status() const { return role ? role->status() : json::Object{}; }
+};
+
 // A cache with its admin socket.
 struct CacheNode {
-  std::unique_ptr<roles::CacheRole> role;
-  std::unique_ptr<roles::CacheApi> api;
+  io::Loop& loop;
+  fs::path file, socket;  // an empty socket: that of the file
+  std::function<json::Object()> extra;
+  std::unique_ptr<roles::CacheRole> role = {};
+  std::unique_ptr<roles::CacheApi> api = {};
 
-  static Result<CacheNode> start(io::Loop& loop, roles::CacheConfig config, const fs::path& socket,
-                                 std::function<json::Object()> extra) {
-    CacheNode out;
-    out.role = std::make_unique<roles::CacheRole>(loop, std::move(config));
-    SEALCAST_TRY(out.role->start());
-    out.api = std::make_unique<roles::CacheApi>(loop, *out.role, std::move(extra));
-    SEALCAST_TRY(out.api->listen(socket));
-    return out;
+  Status start() {
+    SEALCAST_TRY_ASSIGN(auto config, read_cache_config(file));
+    auto where = socket.empty() ? config.socket() : socket;
+    role = std::make_unique<roles::CacheRole>(loop, std::move(config));
+    SEALCAST_TRY(role->start());
+    api = std::make_unique<roles::CacheApi>(loop, *role, extra);
+    return api->listen(where);
   }
   void stop() {
     if (api) api->close();
+    api.reset();
     if (role) role->stop();
+    role.reset();
+  }
+  Status check() const {
+    SEALCAST_TRY_ASSIGN(auto config, read_cache_config(file));
+    return status_of(roles::load_trust(config.trust));
+  }
+  Result<Reloader::Part> part() {
+    SEALCAST_TRY_ASSIGN(auto config, read_cache_config(file));
+    return Reloader::Part{config.name,    config.state / "tls",       file,
+                          {config.trust}, [this] { return check(); }, [this] { return stop(), start(); }};
   }
 };
+
+// Starts what `node` is, and watches what it was made from.
+template <class Node>
+Status start(Node& node, Reloader& reloader) {
+  SEALCAST_TRY_ASSIGN(auto part, node.part());
+  SEALCAST_TRY(reloader.add(std::move(part)));
+  return node.start();
+}
+
+Status run(io::Loop& loop, Reloader& reloader, const std::string& ready) {
+  SEALCAST_TRY(tell_ready(ready));
+  reloader.start();
+  SEALCAST_TRY(run_until_signal(loop));
+  return reloader.outcome();
+}
 
 Status up(const Globals& globals, const LaboratoryFlags& flags) {
   SEALCAST_TRY_ASSIGN(auto options, checked(flags));
@@ -105,78 +215,76 @@ Status up(const Globals& globals, const LaboratoryFlags& flags) {
                                       " exists: its options were fixed at its first start");
   SEALCAST_TRY_ASSIGN(auto lab, known ? roles::open_laboratory(globals.directory) : make_laboratory(globals, options));
   io::Loop loop;
-  SEALCAST_TRY_ASSIGN(auto core_config, read_core_config(lab.core_config()));
-  roles::CoreRole core(std::move(core_config));
-  SEALCAST_TRY(core.start());
+  Reloader reloader(loop, globals.log_level);
+  CoreNode core{lab.core_config()};
+  SEALCAST_TRY(start(core, reloader));
   if (io::interrupted()) return {};
-  SEALCAST_TRY_ASSIGN(auto tracker_config, read_tracker_config(lab.tracker_config()));
-  roles::TrackerRole tracker(loop, std::move(tracker_config));
-  SEALCAST_TRY(tracker.start());
+  TrackerNode tracker{loop, lab.tracker_config()};
+  SEALCAST_TRY(start(tracker, reloader));
   if (io::interrupted()) return {};
-  std::vector<CacheNode> caches;
+  std::deque<CacheNode> caches;
   SEALCAST_TRY_ASSIGN(auto names, roles::caches_of(lab));
   for (auto& name : names) {
-    SEALCAST_TRY_ASSIGN(auto config, read_cache_config(lab.cache_config(name)));
-    auto socket = caches.empty() ? lab.admin_socket() : config.socket();
-    SEALCAST_TRY_ASSIGN(auto cache, CacheNode::start(loop, std::move(config), socket, [&] {
-                          return json::Object{{"core", core.status()}, {"tracker", tracker.status()}};
-                        }));
-    caches.push_back(std::move(cache));
+    caches.push_back({loop, lab.cache_config(name), caches.empty() ? lab.admin_socket() : fs::path(), [&] {
+                        return json::Object{{"core", core.status()},
+                                            {"tracker", tracker.status()},
+                                            {"certificates", reloader.certificates()}};
+                      }});
+    SEALCAST_TRY(start(caches.back(), reloader));
   }
-  auto addresses = core.status();
-  auto ran = tell_ready("core=" + json::Value(addresses).string_or("ue") + " tracker=" + tracker.address() +
-                        " cache=" + caches.front().role->address() + " dir=" + lab.directory.string());
-  if (ran) ran = run_until_signal(loop);
+  auto ran = run(loop, reloader,
+                 "core=" + json::Value(core.status()).string_or("ue") + " tracker=" + tracker.role->address() +
+                     " cache=" + caches.front().role->address() + " dir=" + lab.directory.string());
   for (auto& cache : caches) cache.stop();
   tracker.stop();
   core.stop();
   return ran;
 }
 
-Status run_core(const fs::path& file) {
+Status run_core(const Globals& globals, const fs::path& file) {
   SEALCAST_TRY_ASSIGN(auto config, read_core_config(file));
   SEALCAST_TRY(io::make_directory(config.state, 0700));
   SEALCAST_TRY_ASSIGN(auto lock, io::DirectoryLock::take(config.state));
   io::Loop loop;
-  roles::CoreRole core(std::move(config));
-  SEALCAST_TRY(core.start());
-  auto ran = tell_ready("core=" + json::Value(core.status()).string_or("ue"));
-  if (ran) ran = run_until_signal(loop);
+  Reloader reloader(loop, globals.log_level);
+  CoreNode core{file};
+  SEALCAST_TRY(start(core, reloader));
+  auto ran = run(loop, reloader, "core=" + json::Value(core.status()).string_or("ue"));
   core.stop();
   return ran;
 }
 
-Status run_tracker(const fs::path& file) {
+Status run_tracker(const Globals& globals, const fs::path& file) {
   SEALCAST_TRY_ASSIGN(auto config, read_tracker_config(file));
   SEALCAST_TRY(io::make_directory(config.state, 0700));
   SEALCAST_TRY_ASSIGN(auto lock, io::DirectoryLock::take(config.state));
   io::Loop loop;
-  roles::TrackerRole tracker(loop, std::move(config));
-  SEALCAST_TRY(tracker.start());
-  auto ran = tell_ready("tracker=" + tracker.address());
-  if (ran) ran = run_until_signal(loop);
+  Reloader reloader(loop, globals.log_level);
+  TrackerNode tracker{loop, file};
+  SEALCAST_TRY(start(tracker, reloader));
+  auto ran = run(loop, reloader, "tracker=" + tracker.role->address());
   tracker.stop();
   return ran;
 }
 
-Status run_cache(const fs::path& file) {
+Status run_cache(const Globals& globals, const fs::path& file) {
   SEALCAST_TRY_ASSIGN(auto config, read_cache_config(file));
   SEALCAST_TRY(io::make_directory(config.state, 0700));
   SEALCAST_TRY_ASSIGN(auto lock, io::DirectoryLock::take(config.state));
   io::Loop loop;
-  auto socket = config.socket();
-  SEALCAST_TRY_ASSIGN(auto cache, CacheNode::start(loop, std::move(config), socket, {}));
-  auto ran = tell_ready("cache=" + cache.role->address() + " socket=" + socket.string());
-  if (ran) ran = run_until_signal(loop);
+  Reloader reloader(loop, globals.log_level);
+  CacheNode cache{loop, file, {}, [&] { return json::Object{{"certificates", reloader.certificates()}}; }};
+  SEALCAST_TRY(start(cache, reloader));
+  auto ran = run(loop, reloader, "cache=" + cache.role->address() + " socket=" + config.socket().string());
   cache.stop();
   return ran;
 }
 
 void add_role(CLI::App& app, Globals& globals, const std::string& name, const std::string& about,
-              Status (*run)(const fs::path&)) {
+              Status (*run)(const Globals&, const fs::path&)) {
   auto file = std::make_shared<fs::path>();  // owners: the parser's option and the action
   auto* command = add_command(
-      app, globals, name, about, [file, run] { return run(*file); }, io::Interrupt::remembered);
+      app, globals, name, about, [&globals, file, run] { return run(globals, *file); }, io::Interrupt::remembered);
   command->add_option("-c,--config", *file, "configuration file (TOML, docs/operations.md)")->required();
 }
 

@@ -120,10 +120,16 @@ Result<toml::table> parse(const fs::path& file, const std::string& role) {
   return table;
 }
 
+void log_level(Table& top, std::string& into) {
+  top.choice("log", into, {"debug", "info", "warning", "error", "off"});
+}
+
 void common(Table& top, std::string& domain) {
   std::string role;
   top.text("role", role, false);
   top.text("domain", domain);
+  std::string level;
+  log_level(top, level);
 }
 
 Status read_services(Table& top, const fs::path& file, std::vector<sip::ServiceRoute>& into) {
@@ -161,6 +167,11 @@ Status read_services(Table& top, const fs::path& file, std::vector<sip::ServiceR
 Result<std::string> role_of_config(const fs::path& file) {
   SEALCAST_TRY_ASSIGN(auto table, parse(file));
   return table["role"].value<std::string>().value_or("");
+}
+
+Result<std::string> log_level_of_config(const fs::path& file) {
+  SEALCAST_TRY_ASSIGN(auto document, parse(file));
+  return document["log"].value<std::string>().value_or("");
 }
 
 Result<roles::CoreConfig> read_core_config(const fs::path& file) {

@@ -7,7 +7,8 @@
 
 namespace sealcast::app {
 
-Result<std::string> role_of_config(const std::filesystem::path& file);  // empty: it does not say
+Result<std::string> role_of_config(const std::filesystem::path& file);       // empty: it does not say
+Result<std::string> log_level_of_config(const std::filesystem::path& file);  // empty: it does not say
 Result<roles::CoreConfig> read_core_config(const std::filesystem::path& file);
 Result<roles::TrackerConfig> read_tracker_config(const std::filesystem::path& file);
 Result<roles::CacheConfig> read_cache_config(const std::filesystem::path& file);

@@ -10,8 +10,11 @@
 
 namespace sealcast::app {
 
+void set_log_level(const std::string& level) {
+  if (auto logger = spdlog::get("sealcast")) logger->set_level(spdlog::level::from_str(level));
+}
+
 void start_logging(const std::string& level) {
-  if (level == "off") return;
   auto logger = spdlog::stderr_logger_mt("sealcast");
   logger->set_level(spdlog::level::from_str(level));
   logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");

@@ -9,6 +9,9 @@ namespace sealcast::app {
 // "off".
 void start_logging(const std::string& level);
 
+// Any thread, any time afterwards.
+void set_log_level(const std::string& level);
+
 // Prints "sealcast: <sentence>" on stderr, unless it is empty, and gives the exit code.
 int report(const Error& error);
 

@@ -98,7 +98,7 @@ int run(int argc, char** argv) {
   }
   if (globals.directory.empty()) return refuse({ErrorCode::usage, "--dir is empty"});
   silence_sip_library();
-  start_logging(globals.log_level);
+  start_logging(globals.log_level.empty() ? "warning" : globals.log_level);
   if (auto chosen = choose_crypto(); !chosen) return refuse(chosen.error());
   return globals.action ? globals.action() : static_cast<int>(ErrorCode::usage);
 }

@@ -19,8 +19,17 @@ struct CertificateRequest {
   UnixSeconds not_before = 0;
   UnixSeconds not_after = 0;
 };
+// The common name holds at most 64 characters (X.520): a longer one is cut to its first label, and counts by its
+// alternative names only.
 Result<Certificate> make_ca(const CertificateRequest& request, RandomSource& random);
 // Server and client authentication.
 Result<Certificate> issue(const CertificateRequest& request, const Certificate& ca, RandomSource& random);
+
+// What a PEM text with a certificate and its private key says. The key must be that of the first certificate.
+struct CertificateFacts {
+  std::string name;  // the first DNS name, else the common name
+  UnixSeconds not_before = 0, not_after = 0;
+};
+Result<CertificateFacts> inspect_identity(const std::string& pem);
 
 }  // namespace sealcast::crypto

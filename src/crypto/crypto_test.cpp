@@ -123,5 +123,25 @@ TEST(Certificate, IssuedByOurCa) {
   EXPECT_FALSE(issue({"x", {}, 0, 1}, {"no", "no"}, random));
 }
 
+TEST(Certificate, LongNamesStandInTheAlternativeOnes) {
+  SeededRandom random(5);
+  auto ca = make_ca({"CA", {}, 1000, 4000000000}, random);
+  ASSERT_TRUE(ca);
+  for (auto& name :
+       {"cache-" + std::string(40, 'a') + ".ims.mnc001.mcc001.3gppnetwork.org",
+        std::string(63, 'a') + "." + std::string(63, 'b') + "." + std::string(63, 'c') + "." + std::string(61, 'd')}) {
+    auto leaf = issue({name, {"DNS:" + name}, 1000, 4000000000}, *ca, random);
+    ASSERT_TRUE(leaf);
+    auto facts = inspect_identity(leaf->certificate_pem + leaf->key_pem);
+    ASSERT_TRUE(facts);
+    EXPECT_EQ(facts->name, name);
+    EXPECT_EQ(facts->not_before, 1000);
+    EXPECT_EQ(facts->not_after, 4000000000);
+  }
+  EXPECT_FALSE(inspect_identity(ca->certificate_pem));
+  auto other = make_ca({"CA", {}, 1000, 4000000000}, random);
+  EXPECT_FALSE(inspect_identity(ca->certificate_pem + other->key_pem));
+}
+
 }  // namespace
 }  // namespace sealcast::crypto
