@@ -4,7 +4,7 @@
 
 namespace sealcast::sip {
 namespace {
-constexpr std::size_t k_most_bindings = 100'000, k_most_per_user = 5;
+constexpr std::size_t k_most_bindings = 100'000, k_most_per_user = 16;
 const std::vector<Binding> k_no_bindings;
 const std::vector<std::string> k_no_users;
 }  // namespace
@@ -23,16 +23,21 @@ bool BindingTable::put(const std::string& user, Binding binding) {
     if (each.key == binding.key) binding.id = each.id;  // a refresh: dialogs that name this binding stay with it
   }
   remove(user, binding.key);
+  // A living one is never displaced: the newcomer hears that there is no room. Who is gone makes room.
+  if (auto own = users_.find(user); own != users_.end() && own->second.size() >= k_most_per_user) {
+    std::erase_if(own->second, [&](const Binding& each) {
+      if (each.connection.alive()) return false;
+      forget(user, each);
+      return true;
+    });
+    if (own->second.size() >= k_most_per_user) return false;
+  }
   if (size_ >= k_most_bindings) return false;
   auto& bindings = users_[user];
   if (binding.id == 0) binding.id = ++last_id_;
   by_connection_[binding.connection.get()].push_back(user);
   bindings.insert(bindings.begin(), std::move(binding));
   ++size_;
-  while (bindings.size() > k_most_per_user) {
-    forget(user, bindings.back());
-    bindings.pop_back();
-  }
   return true;
 }
 

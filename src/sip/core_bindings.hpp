@@ -43,8 +43,8 @@ struct Binding {
 
 class BindingTable {
  public:
-  // Newest first. The same key takes the place of the old binding; beyond five the oldest goes. False: the table is
-  // full.
+  // Newest first. The same key takes the place of the old binding; beyond sixteen there is no room. False: the table,
+  // or the user's share of it, is full.
   bool put(const std::string& user, Binding binding);
   void remove(const std::string& user, const std::string& key);
   void remove_all(const std::string& user);

@@ -175,7 +175,8 @@ CoreState::Decision<void> CoreState::bind(const sip_t* sip, const std::string& u
     binding.connection = Connection(connection);
     binding.expires = seconds_now() + expires;
     if (!bindings_.put(user, std::move(binding)))
-      return unexpected(Refusal{503, "no room for more registrations", "Retry-After: 60"});
+      return unexpected(
+          Refusal{503, "no room for more registrations (16 of one subscriber at most)", "Retry-After: 60"});
   }
   return {};
 }

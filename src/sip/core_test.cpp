@@ -181,17 +181,19 @@ TEST_F(CoreTest, forgets_bindings_that_expire_are_removed_or_lose_their_connecti
       << "its own registration is over";
 }
 
-TEST_F(CoreTest, keeps_five_bindings_newest_first) {
+TEST_F(CoreTest, keeps_sixteen_bindings_newest_first_and_displaces_none) {
   std::vector<test::TestUe> devices;
   test::SipMessage last;
-  for (int i = 0; i < 6; ++i) {
+  for (int i = 0; i < 16; ++i) {
     devices.push_back(ue("alice"));
     last = devices.back().register_now();
     EXPECT_EQ(last.status(), 200);
   }
-  EXPECT_EQ(core_->counters().bindings, 5u);
   EXPECT_TRUE(last.header("Contact").starts_with("<" + devices.back().contact()));
-  EXPECT_EQ(last.header("Contact").find(devices.front().contact()), std::string::npos);
+  auto newcomer = ue("alice");
+  EXPECT_EQ(newcomer.register_now().status(), 503);
+  EXPECT_EQ(core_->counters().bindings, 16u);
+  EXPECT_EQ(devices.front().register_now().status(), 200) << "a refresh needs no room";
 }
 
 struct EnrolmentTest : CoreTest {
