@@ -97,7 +97,7 @@ class Chaos:
         self.killed, self.roles, self.rest = set(), {}, {}
         self.contents, self.released = [], set()
         self.clock = os.path.join(work, "clock")
-        self.tmpfs = None
+        self.tmpfs, self.stepped = None, False
         libraries = glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")
         self.env = {}
         if libraries and "SEALCAST_NO_FAKETIME" not in os.environ:
@@ -177,8 +177,8 @@ class Chaos:
             out, result = self.get(who, number, name, 120, *options)
             if result.code == 0:
                 break
-            # Clocks that were stepped: the core refuses what looks old, and says what to look at.
-            clocks = result.code == 11 and "clock" in result.err
+            # Clocks that were stepped: what looks old or too early is refused, and the sentence says where to look.
+            clocks = self.stepped and result.code in (6, 11) and "clock" in result.err
             if result.code not in PASSING and not clocks:
                 raise Fault(f"get of content {number} as {who} ends with {result.code}: {result.err[-1500:]}")
             if os.path.exists(out):
@@ -246,6 +246,7 @@ class Chaos:
             return lambda: None
         seconds, length = source.choice((-86400, -600, -45, 45, 600, 86400)), source.uniform(1, 5)
         say(f"  step the clocks by {seconds} s for {length:.1f} s")
+        self.stepped = True
         self.set_clock(seconds)
         time.sleep(length)
         return lambda: self.set_clock(0)
@@ -297,7 +298,7 @@ class Chaos:
         say(f"round {number}: " + ", ".join(f"{who} wants {content}" for who, content in wishes))
         for who, content in set(wishes):
             self.forget(who, content)
-        healed, troubles = [], []
+        healed, troubles, self.stepped = [], [], False
 
         def wish(at, who, content):
             options = ("--max-download-limit", "500K") if slowly[at] else ()

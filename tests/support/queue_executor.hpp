@@ -21,7 +21,7 @@ class QueueExecutor final : public Executor {
 
   // Runs tasks until `holds`; false when the time is over.
   template <class Predicate>
-  bool run_until(Predicate holds, std::chrono::milliseconds limit = std::chrono::seconds(10)) {
+  bool run_until(Predicate holds, std::chrono::milliseconds limit = std::chrono::seconds(60)) {
     const auto until = std::chrono::steady_clock::now() + limit;
     while (!holds()) {
       std::function<void()> task;
