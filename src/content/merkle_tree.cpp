@@ -33,6 +33,11 @@ MerkleTree::MerkleTree(std::span<Digest> nodes, std::uint32_t chunks, const Dige
   nodes_[root_bin_] = root;
 }
 
+// Lost nodes are zeros; there is always a root at which every way ends.
+const Digest& MerkleTree::root() const {
+  return nodes_[root_bin_] == k_empty ? root_ : nodes_[root_bin_];
+}
+
 bool MerkleTree::empty(Bin b) const {
   return bin::first_chunk(b) >= chunks_;
 }
@@ -100,7 +105,7 @@ bool MerkleTree::mend(Bin target, const Digest& hash) {
       bool is_left = bin::offset(at.bin) % 2 == 0;
       at = {bin::parent(at.bin), is_left ? parent_hash(at.hash, other) : parent_hash(other, at.hash)};
     }
-    if (at.hash != root_) continue;
+    if (at.hash != root()) continue;
     for (std::size_t i = 0; i < length; ++i)
       if (nodes_[path[i].bin] != path[i].hash) nodes_[path[i].bin] = path[i].hash;
     return true;
