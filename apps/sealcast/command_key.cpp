@@ -1,14 +1,19 @@
 // key, entitle, audit: who may read what, and who was allowed to.
 #include <algorithm>
 #include <ctime>
+#include <functional>
 
 #include "base/text.hpp"
 #include "command.hpp"
 #include "content/uri.hpp"
 #include "io/file.hpp"
 #include "io/http.hpp"
+#include "io/unix_socket.hpp"
+#include "os/clock.hpp"
 #include "output.hpp"
+#include "roles/cache_api.hpp"
 #include "roles/publisher.hpp"
+#include "store/audit.hpp"
 
 namespace sealcast::app {
 namespace {
@@ -19,6 +24,7 @@ struct Flags {
   std::vector<std::string> names, removed;
   bool everybody = false, not_everybody = false;
   std::int64_t after = 0;
+  std::string log;
 };
 
 Status key_list(const Globals& globals, const Flags& flags) {
@@ -51,6 +57,16 @@ Status key_export(const Globals& globals, const Flags& flags) {
   if (!std::filesystem::exists(kept))
     return fail(ErrorCode::not_found, "the provider in " + globals.directory.string() + " has no key of this content");
   SEALCAST_TRY_ASSIGN(auto content, roles::read_key_file(kept));
+  SEALCAST_TRY_ASSIGN(auto log, store::AuditLog::open(globals.directory / "provider" / "audit.db"));
+  SEALCAST_TRY(log.append({0,
+                           os::unix_now(),
+                           "key-export",
+                           io::own_user_text(),
+                           {},
+                           content::root_text(uri.root),
+                           {},
+                           200,
+                           "written to " + printable(flags.file.string(), 400)}));
   io::set_interrupt(io::Interrupt::remembered);  // no part of a key file stays
   return roles::write_key_file(flags.file, content);
 }
@@ -93,27 +109,61 @@ Status entitle(const Globals& globals, const Flags& flags) {
   return {};
 }
 
-Status audit_query(const Globals& globals, const Flags& flags) {
-  json::Array all;
-  for (auto after = flags.after;;) {
-    SEALCAST_TRY_ASSIGN(auto document, ask_node(globals, flags.socket, "audit?after=" + std::to_string(after)));
-    auto* lines = document.find("audit");
-    if (!lines || !lines->as_array() || lines->as_array()->empty()) break;
-    for (auto& line : *lines->as_array()) {
+// Takes the lines of one log in parts; `part` gives those behind a number.
+Status take_lines(const std::string& log, std::int64_t after, json::Array& into,
+                  const std::function<Result<json::Array>(std::int64_t after)>& part) {
+  for (;;) {
+    SEALCAST_TRY_ASSIGN(auto lines, part(after));
+    if (lines.empty()) return {};
+    for (auto& line : lines) {
       after = std::max(after, line.int_or("seq"));
-      if (globals.json) {
-        all.push_back(line);
-        continue;
-      }
-      auto time = static_cast<std::time_t>(line.int_or("time"));
-      char shown[32];
-      std::strftime(shown, sizeof shown, "%Y-%m-%dT%H:%M:%SZ", std::gmtime(&time));
-      print("%6lld  %s  %lld  %s  %s  %s\n", static_cast<long long>(line.int_or("seq")), shown,
-            static_cast<long long>(line.int_or("status")), printable(line.string_or("subscriber")).c_str(),
-            printable(line.string_or("root")).c_str(), printable(line.string_or("reason")).c_str());
+      auto object = *line.as_object();
+      object["log"] = log;
+      into.push_back(std::move(object));
     }
   }
-  if (globals.json) print("%s\n", json::Value(json::Object{{"audit", std::move(all)}}).text().c_str());
+}
+
+// A log that lies in this laboratory and whose role has no admin socket.
+Status take_file(const std::string& name, const std::filesystem::path& file, const Flags& flags, json::Array& into) {
+  if (!std::filesystem::exists(file)) return {};
+  SEALCAST_TRY_ASSIGN(auto log, store::AuditLog::of(file));
+  return take_lines(name, flags.after, into, [&](std::int64_t after) -> Result<json::Array> {
+    SEALCAST_TRY_ASSIGN(auto rows, log.after(after, 1000));
+    json::Array out;
+    for (auto& row : rows) out.push_back(roles::audit_document(row));
+    return out;
+  });
+}
+
+void print_line(const json::Value& line) {
+  auto time = static_cast<std::time_t>(line.int_or("time"));
+  char shown[32];
+  std::strftime(shown, sizeof shown, "%Y-%m-%dT%H:%M:%SZ", std::gmtime(&time));
+  print("%-8s %6lld  %s  %-12s %lld  %s  %s  %s\n", line.string_or("log").c_str(),
+        static_cast<long long>(line.int_or("seq")), shown, printable(line.string_or("event")).c_str(),
+        static_cast<long long>(line.int_or("status")), printable(line.string_or("who")).c_str(),
+        printable(line.string_or("root")).c_str(), printable(line.string_or("reason"), 2000).c_str());
+}
+
+Status audit_query(const Globals& globals, const Flags& flags) {
+  json::Array all;
+  auto wanted = [&](const char* name) { return flags.log.empty() || flags.log == name; };
+  if (wanted("cache"))
+    SEALCAST_TRY(take_lines("cache", flags.after, all, [&](std::int64_t after) -> Result<json::Array> {
+      SEALCAST_TRY_ASSIGN(auto document, ask_node(globals, flags.socket, "audit?after=" + std::to_string(after)));
+      auto* lines = document.find("audit");
+      return lines && lines->as_array() ? *lines->as_array() : json::Array{};
+    }));
+  const auto& dir = globals.directory;
+  if (wanted("tracker")) SEALCAST_TRY(take_file("tracker", dir / "tracker" / "catalogue.db", flags, all));
+  if (wanted("core")) SEALCAST_TRY(take_file("core", dir / "core" / "audit.db", flags, all));
+  if (wanted("provider")) SEALCAST_TRY(take_file("provider", dir / "provider" / "audit.db", flags, all));
+  std::stable_sort(all.begin(), all.end(), [](auto& a, auto& b) { return a.int_or("time") < b.int_or("time"); });
+  if (globals.json)
+    print("%s\n", json::Value(json::Object{{"audit", std::move(all)}}).text().c_str());
+  else
+    for (auto& line : all) print_line(line);
   return {};
 }
 
@@ -150,12 +200,14 @@ void add_key_commands(CLI::App& app, Globals& globals) {
   who->add_flag("--public", flags->everybody, "everybody");
   who->add_flag("--not-public", flags->not_everybody, "only those who are named");
 
-  auto* audit = app.add_subcommand("audit", "key decisions: query");
+  auto* audit = app.add_subcommand("audit", "who asked, changed or decided what: query");
   audit->require_subcommand(1);
   audit->fallthrough();
   auto* query = socket(add_command(*audit, globals, "query", "one line for each decision",
                                    [&globals, flags] { return audit_query(globals, *flags); }));
-  query->add_option("--after", flags->after, "only lines behind this number");
+  query->add_option("--after", flags->after, "only lines behind this number of their log");
+  query->add_option("--log", flags->log, "only this one: cache, tracker, core, provider")
+      ->check(CLI::IsMember({"cache", "tracker", "core", "provider"}));
 }
 
 }  // namespace sealcast::app

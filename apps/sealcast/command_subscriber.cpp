@@ -7,9 +7,12 @@
 #include "base/text.hpp"
 #include "command.hpp"
 #include "io/file.hpp"
+#include "io/unix_socket.hpp"
+#include "os/clock.hpp"
 #include "os/random.hpp"
 #include "output.hpp"
 #include "roles/names.hpp"
+#include "store/audit.hpp"
 #include "store/subscribers.hpp"
 
 namespace sealcast::app {
@@ -48,12 +51,21 @@ Result<std::string> password_of(const Flags& flags) {
   return out;
 }
 
+// Who may register is who may be entitled: an auditor asks who changed it.
+Status audit(const roles::Laboratory& lab, const std::string& event, const std::string& identity,
+             const std::string& what) {
+  SEALCAST_TRY_ASSIGN(auto core, read_core_config(lab.core_config()));
+  SEALCAST_TRY_ASSIGN(auto log, store::AuditLog::open(core.state / "audit.db"));
+  return log.append({0, os::unix_now(), event, io::own_user_text(), identity, {}, {}, 200, what});
+}
+
 Status add(const Globals& globals, const Flags& flags) {
   SEALCAST_TRY(check_subscriber_name(flags.name));
   SEALCAST_TRY_ASSIGN(auto to, open(globals));
   SEALCAST_TRY_ASSIGN(auto password, password_of(flags));
   io::set_interrupt(io::Interrupt::remembered);  // in both places or in none
   SEALCAST_TRY(to.store.add(flags.name, to.domain, password));
+  SEALCAST_TRY(audit(to.lab, "subscriber-add", "sip:" + flags.name + "@" + to.domain, "may register"));
   // For --as on this machine. Whoever reads it is this subscriber.
   auto place = to.lab.subscriber(flags.name);
   SEALCAST_TRY(io::make_directory(place, 0700));
@@ -88,6 +100,7 @@ Status remove(const Globals& globals, const Flags& flags) {
   SEALCAST_TRY_ASSIGN(auto from, open(globals));
   io::set_interrupt(io::Interrupt::remembered);
   SEALCAST_TRY(from.store.remove(flags.name));
+  SEALCAST_TRY(audit(from.lab, "subscriber-remove", "sip:" + flags.name + "@" + from.domain, "may register no more"));
   std::error_code ignored;
   std::filesystem::remove(from.lab.subscriber(flags.name) / "password", ignored);
   return {};

@@ -28,16 +28,21 @@ std::uint64_t MerkleTree::octets(std::uint32_t chunks) {
 }
 
 MerkleTree::MerkleTree(std::span<Digest> nodes, std::uint32_t chunks, const Digest& root)
-    : nodes_(nodes), chunks_(chunks), root_bin_(bin::at(root_layer(chunks), 0)) {
+    : nodes_(nodes), chunks_(chunks), root_bin_(bin::at(root_layer(chunks), 0)), root_(root) {
   SEALCAST_ASSERT(nodes.size() * sizeof(Digest) == octets(chunks));
   nodes_[root_bin_] = root;
+}
+
+// Lost nodes are zeros; there is always a root at which every way ends.
+const Digest& MerkleTree::root() const {
+  return nodes_[root_bin_] == k_empty ? root_ : nodes_[root_bin_];
 }
 
 bool MerkleTree::empty(Bin b) const {
   return bin::first_chunk(b) >= chunks_;
 }
 bool MerkleTree::known(Bin b) const {
-  return in_tree(b) && (empty(b) || nodes_[b] != k_empty);
+  return b == root_bin_ || (in_tree(b) && (empty(b) || nodes_[b] != k_empty));
 }
 
 bool MerkleTree::provable(Bin target, std::span<const NodeHash> offered) const {
@@ -51,11 +56,11 @@ bool MerkleTree::provable(Bin target, std::span<const NodeHash> offered) const {
   return true;
 }
 
-bool MerkleTree::verify(Bin target, const Digest& hash, std::span<const NodeHash> offered) {
+bool MerkleTree::verify(Bin target, const Digest& hash_of_target, std::span<const NodeHash> offered) {
   if (!in_tree(target) || empty(target)) return false;
   std::array<NodeHash, 2 * k_deepest> path;
   std::size_t length = 0;
-  NodeHash at{target, hash};
+  NodeHash at{target, hash_of_target};
   while (!known(at.bin)) {
     path[length++] = at;
     Bin sibling = bin::sibling(at.bin);
@@ -72,7 +77,7 @@ bool MerkleTree::verify(Bin target, const Digest& hash, std::span<const NodeHash
     bool is_left = bin::offset(at.bin) % 2 == 0;
     at = {bin::parent(at.bin), is_left ? parent_hash(at.hash, other) : parent_hash(other, at.hash)};
   }
-  if (at.hash != nodes_[at.bin]) return false;
+  if (at.hash != hash(at.bin)) return false;
   for (std::size_t i = 0; i < length; ++i) nodes_[path[i].bin] = path[i].hash;
   // Inner nodes between are in the path already: each step's own node was put there.
   return true;
@@ -100,7 +105,7 @@ bool MerkleTree::mend(Bin target, const Digest& hash) {
       bool is_left = bin::offset(at.bin) % 2 == 0;
       at = {bin::parent(at.bin), is_left ? parent_hash(at.hash, other) : parent_hash(other, at.hash)};
     }
-    if (at.hash != nodes_[root_bin_]) continue;
+    if (at.hash != root()) continue;
     for (std::size_t i = 0; i < length; ++i)
       if (nodes_[path[i].bin] != path[i].hash) nodes_[path[i].bin] = path[i].hash;
     return true;

@@ -66,11 +66,11 @@ class MerkleTree {
 
   std::uint32_t chunks() const { return chunks_; }
   Bin root_bin() const { return root_bin_; }
-  const Digest& root() const { return nodes_[root_bin_]; }
+  const Digest& root() const;
   bool in_tree(Bin b) const { return b < nodes_.size(); }
   bool empty(Bin b) const;  // covers no chunk of the object
   bool known(Bin b) const;  // verified up to the root, or empty
-  const Digest& hash(Bin b) const { return nodes_[b]; }
+  const Digest& hash(Bin b) const { return b == root_bin_ ? root() : nodes_[b]; }
 
   // Nodes that a receiver who knows `known_to_receiver` (a predicate on bins) needs to check `target`: siblings from
   // target up to the first known ancestor, highest first (RFC 7574 section 5.3). Stops at the root.
@@ -98,6 +98,7 @@ class MerkleTree {
   std::span<Digest> nodes_;
   std::uint32_t chunks_;
   Bin root_bin_;
+  Digest root_;  // stands in when the nodes are lost
 };
 
 // Writes every node of an object's tree whose leaves come in order, in constant memory beside the nodes themselves.

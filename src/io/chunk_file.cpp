@@ -8,12 +8,14 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <list>
 #include <utility>
 
 #include "base/assert.hpp"
 #include "base/text.hpp"
 #include "base/wire.hpp"
 #include "io/file.hpp"
+#include "io/guarded_mapping.hpp"
 #include "os/descriptor.hpp"
 
 namespace sealcast::io {
@@ -117,10 +119,10 @@ struct ChunkFile::Impl {
         tree_path(with(base, ".tree")),
         have_path(with(base, ".have")),
         held(g.chunks()) {}
-  ~Impl() {
-    if (mapped != MAP_FAILED) ::munmap(mapped, tree_octets());
-  }
+  ~Impl() { put_away(); }
   std::size_t tree_octets() const { return MerkleTree::octets(geometry.chunks()); }
+  Status read(std::uint64_t offset, MutableByteView out);
+  Status write(std::uint64_t offset, ByteView octets);
   Status read_have(bool& found);
   Status open_data(bool found);
   Status open_tree(bool found);
@@ -128,10 +130,60 @@ struct ChunkFile::Impl {
   content::Geometry geometry;
   Digest root;
   fs::path data_path, tree_path, have_path;
-  os::Descriptor data, tree;
-  void* mapped = MAP_FAILED;
+  // Descriptor of the data, opened again if it had to be given up meanwhile.
+  Result<int> use_data();
+  void put_away();
+  Status check() const;
+
+  os::Descriptor data;
+  dev_t device = 0;
+  ino_t inode = 0;  // of the data: another file under its name is not ours
+  std::optional<GuardedMapping> tree;
   content::Bitmap held;
+  std::optional<Error> trouble;
+  std::list<Impl*>::iterator place;  // in the list of open ones, if data is open
 };
+
+namespace {
+
+// Who keeps thousands of objects uses some of them at a time. The longest unused descriptor goes first. Objects belong
+// to the thread that opened them, and so does the list.
+constexpr std::size_t k_most_open = 256;
+thread_local std::list<ChunkFile::Impl*> open_ones;  // newest first
+
+}  // namespace
+
+void ChunkFile::Impl::put_away() {
+  if (!data) return;
+  data.reset();
+  open_ones.erase(place);
+}
+
+Result<int> ChunkFile::Impl::use_data() {
+  if (data) {
+    open_ones.splice(open_ones.begin(), open_ones, place);
+    return data.get();
+  }
+  os::Descriptor again(::open(data_path.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC));
+  if (!again) return fail(system_error("cannot open", data_path, errno));
+  struct stat about {};
+  if (::fstat(again.get(), &about) != 0) return fail(system_error("cannot look at", data_path, errno));
+  if (inode != 0 && (about.st_dev != device || about.st_ino != inode))
+    return fail(damaged(data_path, "was replaced by another file"));
+  device = about.st_dev;
+  inode = about.st_ino;
+  data = std::move(again);
+  open_ones.push_front(this);
+  place = open_ones.begin();
+  if (open_ones.size() > k_most_open) open_ones.back()->put_away();
+  return data.get();
+}
+
+// Nodes that were lost under a running process: nothing that is proven with them holds, and nothing is saved.
+Status ChunkFile::Impl::check() const {
+  if (tree && tree->broken()) return fail(damaged(tree_path, "became shorter, or cannot be read"));
+  return {};
+}
 
 Status ChunkFile::Impl::read_have(bool& found) {
   struct stat about {};
@@ -148,31 +200,36 @@ Status ChunkFile::Impl::read_have(bool& found) {
 
 Status ChunkFile::Impl::open_data(bool found) {
   std::uint64_t size = 0;
-  SEALCAST_TRY(open_file(data, data_path, size));
+  {
+    os::Descriptor made;
+    SEALCAST_TRY(open_file(made, data_path, size));
+  }
+  SEALCAST_TRY_ASSIGN(auto descriptor, use_data());
   if (size == geometry.length()) return {};
   // Empty and never saved: this is new, or an attempt that got no further.
   if (found || size != 0)
     return fail(
         damaged(data_path, "has " + std::to_string(size) + " octets instead of " + std::to_string(geometry.length())));
-  if (::ftruncate(data.get(), static_cast<off_t>(geometry.length())) != 0)
+  if (::ftruncate(descriptor, static_cast<off_t>(geometry.length())) != 0)
     return fail(system_error("cannot make", data_path, errno));
   return {};
 }
 
 Status ChunkFile::Impl::open_tree(bool found) {
   std::uint64_t size = 0;
-  SEALCAST_TRY(open_file(tree, tree_path, size));
+  os::Descriptor file;  // the mapping outlives it
+  SEALCAST_TRY(open_file(file, tree_path, size));
   if (found && size != tree_octets())
     return fail(
         damaged(tree_path, "has " + std::to_string(size) + " octets instead of " + std::to_string(tree_octets())));
   // Nodes of an attempt that never saved are of no use, and whoever builds a tree wants zeros.
-  if (!found && size != 0 && ::ftruncate(tree.get(), 0) != 0)
+  if (!found && size != 0 && ::ftruncate(file.get(), 0) != 0)
     return fail(system_error("cannot empty", tree_path, errno));
-  if (!found && ::ftruncate(tree.get(), static_cast<off_t>(tree_octets())) != 0)
+  if (!found && ::ftruncate(file.get(), static_cast<off_t>(tree_octets())) != 0)
     return fail(system_error("cannot make", tree_path, errno));
-  SEALCAST_TRY(allocate_nodes(tree.get(), tree_path, geometry.chunks()));
-  mapped = ::mmap(nullptr, tree_octets(), PROT_READ | PROT_WRITE, MAP_SHARED, tree.get(), 0);
-  if (mapped == MAP_FAILED) return fail(system_error("cannot map", tree_path, errno));
+  SEALCAST_TRY(allocate_nodes(file.get(), tree_path, geometry.chunks()));
+  SEALCAST_TRY_ASSIGN(auto mapping, GuardedMapping::make(file.get(), tree_octets(), tree_path));
+  tree.emplace(std::move(mapping));
   return {};
 }
 
@@ -191,31 +248,55 @@ Result<std::unique_ptr<ChunkFile>> ChunkFile::open(const fs::path& base, const c
 }
 
 Status ChunkFile::read(std::uint64_t offset, MutableByteView out) {
+  auto done = impl_->read(offset, out);
+  if (!done) impl_->trouble = done.error();
+  return done;
+}
+
+Status ChunkFile::write(std::uint64_t offset, ByteView data) {
+  auto done = impl_->write(offset, data);
+  if (!done) impl_->trouble = done.error();
+  return done;
+}
+
+Status ChunkFile::Impl::read(std::uint64_t offset, MutableByteView out) {
+  SEALCAST_TRY(check());
+  SEALCAST_TRY_ASSIGN(auto descriptor, use_data());
   while (!out.empty()) {
-    auto got = ::pread(impl_->data.get(), out.data(), out.size(), static_cast<off_t>(offset));
+    auto got = ::pread(descriptor, out.data(), out.size(), static_cast<off_t>(offset));
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return fail(system_error("cannot read", impl_->data_path, errno));
-    if (got == 0) return fail(damaged(impl_->data_path, "became shorter"));
+    if (got < 0) return fail(system_error("cannot read", data_path, errno));
+    if (got == 0) return fail(damaged(data_path, "became shorter"));
     out = out.subspan(static_cast<std::size_t>(got));
     offset += static_cast<std::uint64_t>(got);
   }
   return {};
 }
 
-Status ChunkFile::write(std::uint64_t offset, ByteView data) {
-  SEALCAST_ASSERT(offset <= impl_->geometry.length() && data.size() <= impl_->geometry.length() - offset);
-  while (!data.empty()) {
-    auto put = ::pwrite(impl_->data.get(), data.data(), data.size(), static_cast<off_t>(offset));
+Status ChunkFile::Impl::write(std::uint64_t offset, ByteView octets) {
+  SEALCAST_ASSERT(offset <= geometry.length() && octets.size() <= geometry.length() - offset);
+  SEALCAST_TRY(check());
+  SEALCAST_TRY_ASSIGN(auto descriptor, use_data());
+  while (!octets.empty()) {
+    auto put = ::pwrite(descriptor, octets.data(), octets.size(), static_cast<off_t>(offset));
     if (put < 0 && errno == EINTR) continue;
-    if (put < 0) return fail(system_error("cannot write", impl_->data_path, errno));
-    data = data.subspan(static_cast<std::size_t>(put));
+    if (put < 0) return fail(system_error("cannot write", data_path, errno));
+    octets = octets.subspan(static_cast<std::size_t>(put));
     offset += static_cast<std::uint64_t>(put);
   }
   return {};
 }
 
+std::optional<Error> ChunkFile::trouble() const {
+  if (auto whole = impl_->check(); !whole) return whole.error();
+  return impl_->trouble;
+}
+bool ChunkFile::lost() const {
+  return !impl_->check();
+}
+
 std::span<Digest> ChunkFile::nodes() {
-  return {static_cast<Digest*>(impl_->mapped), impl_->tree_octets() / sizeof(Digest)};
+  return {static_cast<Digest*>(impl_->tree->data()), impl_->tree_octets() / sizeof(Digest)};
 }
 const content::Bitmap& ChunkFile::held_at_open() const {
   return impl_->held;
@@ -228,9 +309,19 @@ Status ChunkFile::save(const content::Bitmap& held) {
   auto& i = *impl_;
   SEALCAST_ASSERT(held.size() == i.geometry.chunks());
   auto octets = have_octets(i.geometry, i.root, held);
-  if (::fdatasync(i.data.get()) != 0) return fail(system_error("cannot sync", i.data_path, errno));
-  if (::msync(i.mapped, i.tree_octets(), MS_SYNC) != 0) return fail(system_error("cannot sync", i.tree_path, errno));
-  return write_file_atomically(i.have_path, octets, 0600);
+  SEALCAST_TRY(i.check());
+  SEALCAST_TRY_ASSIGN(auto descriptor, i.use_data());
+  if (::fdatasync(descriptor) != 0) return fail(system_error("cannot sync", i.data_path, errno));
+  struct stat about {};
+  if (::fstat(descriptor, &about) == 0 && static_cast<std::uint64_t>(about.st_size) < i.geometry.length() &&
+      ::ftruncate(descriptor, static_cast<off_t>(i.geometry.length())) != 0)
+    return fail(system_error("cannot mend", i.data_path, errno));
+  if (::msync(i.tree->data(), i.tree_octets(), MS_SYNC) != 0)
+    return fail(system_error("cannot sync", i.tree_path, errno));
+  SEALCAST_TRY(i.check());
+  SEALCAST_TRY(write_file_atomically(i.have_path, octets, 0600));
+  i.trouble.reset();
+  return {};
 }
 
 // .have first: what is left by a crash in between is an attempt that never saved.

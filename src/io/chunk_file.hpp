@@ -1,8 +1,11 @@
 #pragma once
 // One object on disk: `<base>.data` (octets at their offsets, sparse), `<base>.tree` (Merkle nodes, mmap'd, sparse),
-// `<base>.have` (bitmap).
+// `<base>.have` (bitmap). Files that shrink or rot meanwhile are errors of this object and of nothing else. Of objects
+// that are open some hundred have a descriptor, those that were used last; an object belongs to the thread that opened
+// it.
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "content/bitmap.hpp"
 #include "content/merkle_tree.hpp"
@@ -25,11 +28,16 @@ class ChunkFile final : public swarm::ChunkStorage {
   // there.
   Status save(const content::Bitmap& held);
   const std::filesystem::path& data_path() const;
+  // What last went wrong while it was open; nothing since the last save. lost(): the tree's file was cut short or
+  // cannot be read, nothing more can be proven or saved, and it has to be made anew.
+  std::optional<Error> trouble() const;
+  bool lost() const;
   static void remove(const std::filesystem::path& base);
+
+  struct Impl;
 
  private:
   ChunkFile();
-  struct Impl;
   std::unique_ptr<Impl> impl_;
 };
 

@@ -190,5 +190,76 @@ TEST_F(ChunkFiles, WriteErrorsAreErrors) {
   EXPECT_NE(written.error().message.find("cannot write " + file(".data").string()), std::string::npos);
 }
 
+// The nodes are mapped: the kernel raises SIGBUS on whoever touches a page that is no longer in the file.
+TEST_F(ChunkFiles, ATreeThatIsCutShortFailsItsObjectOnly) {
+  make();
+  auto object = open();
+  ASSERT_TRUE(object) << object.error().message;
+  auto other = ChunkFile::open(directory.path() / "other", geometry, root);
+  ASSERT_TRUE(other) << other.error().message;
+  EXPECT_EQ((*object)->nodes()[6][0], 0xab);
+  fs::resize_file(file(".tree"), 0);
+  content::MerkleTree tree((*object)->nodes(), geometry.chunks(), root);
+  EXPECT_EQ(tree.hash(6), content::Digest{});
+  EXPECT_EQ(tree.root(), root);
+  EXPECT_FALSE(tree.verify(6, content::Digest{9}, {}));
+  EXPECT_FALSE(tree.mend(6, content::Digest{9}));
+  EXPECT_TRUE((*object)->lost());
+  Bytes out(10);
+  auto read = (*object)->read(0, out);
+  ASSERT_FALSE(read);
+  EXPECT_NE(read.error().message.find(file(".tree").string() + " became shorter"), std::string::npos);
+  EXPECT_FALSE((*object)->write(0, out));
+  EXPECT_FALSE((*object)->save(Bitmap(geometry.chunks())));
+  EXPECT_EQ((*object)->trouble()->message, read.error().message);
+  EXPECT_FALSE((*other)->lost());
+  EXPECT_TRUE((*other)->save(Bitmap(geometry.chunks())));
+}
+
+TEST_F(ChunkFiles, DataThatIsCutShortIsNamedAndCanBeWrittenAnew) {
+  make();
+  auto object = open();
+  fs::resize_file(file(".data"), 0);
+  Bytes out(10);
+  auto read = (*object)->read(geometry.offset_of(3), out);
+  ASSERT_FALSE(read);
+  EXPECT_NE(read.error().message.find(file(".data").string() + " became shorter"), std::string::npos);
+  EXPECT_EQ((*object)->trouble()->message, read.error().message);
+  EXPECT_FALSE((*object)->lost());
+  EXPECT_TRUE((*object)->write(0, ByteView(octets).first(10)));
+  EXPECT_TRUE((*object)->save((*object)->held_at_open()));
+  EXPECT_FALSE((*object)->trouble());
+  object->reset();
+  EXPECT_TRUE(open());
+}
+
+TEST_F(ChunkFiles, ManyOpenObjectsHaveFewDescriptors) {
+  auto descriptors = [] { return std::distance(fs::directory_iterator("/proc/self/fd"), fs::directory_iterator()); };
+  const auto before = descriptors();
+  std::vector<std::unique_ptr<ChunkFile>> objects;
+  const auto small = *Geometry::make(1000, 1024);
+  for (int i = 0; i < 400; ++i) {
+    auto object = ChunkFile::open(directory.path() / std::to_string(i), small, root);
+    ASSERT_TRUE(object) << object.error().message;
+    ASSERT_TRUE((*object)->write(0, Bytes{static_cast<std::uint8_t>(i)}));
+    objects.push_back(std::move(*object));
+  }
+  EXPECT_LE(descriptors() - before, 260);
+  Bytes out(1);
+  for (std::size_t i = 0; i < objects.size(); ++i) {
+    ASSERT_TRUE(objects[i]->read(0, out));
+    EXPECT_EQ(out[0], static_cast<std::uint8_t>(i));
+  }
+  // Another file under its name, after the descriptor was given up, is not ours.
+  auto data = directory.path() / "0.data";
+  fs::rename(data, directory.path() / "gone");
+  std::ofstream(data) << std::string(1000, 'x');
+  auto read = objects[0]->read(0, out);
+  ASSERT_FALSE(read);
+  EXPECT_NE(read.error().message.find("was replaced"), std::string::npos);
+  objects.clear();
+  EXPECT_LE(descriptors(), before);
+}
+
 }  // namespace
 }  // namespace sealcast::io

@@ -16,6 +16,7 @@ struct HttpRequest {
   std::string content_range;  // "bytes a-b/len" or empty
   std::uint64_t content_length = 0;
   std::string body;  // whole body of requests that are not streamed
+  std::string who;   // the partner's user and process, as the kernel says
 };
 struct HttpResponse {
   int status = 200;

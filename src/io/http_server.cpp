@@ -255,6 +255,7 @@ void HttpServer::Impl::Connection::on_head() {
     return;
   }
   request.target = std::move(*path);
+  request.who = partner_text(descriptor);
   HttpResponse refused;
   if (server.handlers.stream) sink = server.handlers.stream(request, refused);
   if (stage == Stage::closed) return;

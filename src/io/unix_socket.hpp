@@ -24,6 +24,11 @@ class UnixAddress {
   os::Descriptor directory_;
 };
 
+// "uid 1000 (ann), pid 4711": who did something, for a log.
+std::string user_text(unsigned user, int process);
+std::string own_user_text();
+// Of the partner on a connected UNIX socket; empty: the kernel does not say.
+std::string partner_text(int descriptor);
 // Same user as this process, or root.
 bool partner_trusted(int descriptor);
 

@@ -25,7 +25,7 @@ class KeyChecks : public testing::Test, public KeyLookup {
     d.expires_at = k_now + 1000;
     pending = request();
   }
-  std::optional<KeyRecord> find(const crypto::Digest& root, const std::string& subscriber) override {
+  Result<std::optional<KeyRecord>> find(const crypto::Digest& root, const std::string& subscriber) override {
     if (root != d.root) return std::nullopt;
     KeyRecord out;
     out.description = d;

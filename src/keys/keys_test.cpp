@@ -24,7 +24,8 @@ class Keys : public testing::Test, public KeyLookup {
     certificate = make_holder_certificate(k_cache, holder.public_key(), k_now, 3600, key_service);
     keyinfo = make_keyinfo(certificate, d, k_cache, k_now, 3600, holder);
   }
-  std::optional<KeyRecord> find(const crypto::Digest& root, const std::string& subscriber) override {
+  Result<std::optional<KeyRecord>> find(const crypto::Digest& root, const std::string& subscriber) override {
+    if (unavailable) return fail(ErrorCode::unavailable, "locked");
     if (root != d.root) return std::nullopt;
     KeyRecord out;
     out.description = d;
@@ -36,6 +37,7 @@ class Keys : public testing::Test, public KeyLookup {
   PendingRequest request() {
     return make_request(d, k_alice, *verify_keyinfo(keyinfo, d, k_now), k_now, device, random);
   }
+  bool unavailable = false;
   KeyDecision decide(const PendingRequest& r, UnixSeconds now = k_now) {
     return service.decide(now, k_alice, device.public_key().thumbprint(), r.body, *this);
   }
@@ -124,6 +126,34 @@ TEST_F(Keys, IdentityKeyFreshnessAndReplay) {
   EXPECT_TRUE(decide(r, k_now + 61).answer.empty());  // and then a replay
 }
 
+TEST_F(Keys, ARepetitionHasTheFirstDecisionAndOneLine) {
+  entitled = false;
+  auto r = request();
+  EXPECT_EQ(decide(r).audit.status, 403);
+  int lines = 0;
+  for (int i = 0; i < 10; ++i) {
+    auto again = decide(r);
+    EXPECT_EQ(again.audit.status, 403);
+    EXPECT_EQ(again.audit.reason, "repeated, same answer: not entitled");
+    lines += again.for_the_log;
+  }
+  EXPECT_EQ(lines, 1);
+}
+
+TEST_F(Keys, WhatNobodyCanKnowIsNoDecision) {
+  unavailable = true;
+  auto r = request();
+  auto none = decide(r);
+  EXPECT_TRUE(none.undecided);
+  EXPECT_TRUE(none.answer.empty());
+  EXPECT_FALSE(none.for_the_log);
+  unavailable = false;
+  auto first = decide(r);
+  EXPECT_EQ(first.audit.status, 200);
+  service.take_back(first);  // its line could not be written
+  EXPECT_EQ(decide(r).audit.reason, "released");
+}
+
 TEST_F(Keys, TooManyRequestsWait) {
   int limited = 0;
   for (int i = 0; i < 25; ++i) {
@@ -132,6 +162,9 @@ TEST_F(Keys, TooManyRequestsWait) {
     EXPECT_EQ(decision.for_the_log, decision.audit.status == 200);  // beyond the rate nothing fills the log
   }
   EXPECT_EQ(limited, 5);
+  auto late = request();
+  EXPECT_EQ(decide(late).audit.status, 429);
+  EXPECT_EQ(decide(late, k_now + 60).audit.status, 200);  // 429 is not remembered
   auto r = request();
   auto decision = service.decide(k_now + 60, k_alice, device.public_key().thumbprint(), r.body, *this);
   EXPECT_EQ(decision.audit.status, 200);

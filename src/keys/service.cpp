@@ -1,6 +1,7 @@
 #include "keys/service.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/encoding.hpp"
 #include "content/uri.hpp"
@@ -86,8 +87,12 @@ KeyDecision KeyService::decide(UnixSeconds now, const std::string& asserted, con
                                std::string_view body, KeyLookup& lookup) {
   bool limited = !take_token(now, asserted);
   auto out = decide_at_rate(now, limited, asserted, device, body, lookup);
-  out.for_the_log = !limited || out.audit.status == 200;
+  out.for_the_log = out.for_the_log && (!limited || out.audit.status == 200);
   return out;
+}
+
+void KeyService::take_back(const KeyDecision& decision) {
+  seen_.erase(decision.audit.subscriber + " " + decision.audit.request);
 }
 
 KeyDecision KeyService::decide_at_rate(UnixSeconds now, bool limited, const std::string& asserted,
@@ -105,9 +110,9 @@ KeyDecision KeyService::decide_at_rate(UnixSeconds now, bool limited, const std:
   auto digest = crypto::sha256(view_of(*jws));
   if (auto known = seen_.find(name); known != seen_.end()) {
     if (known->second.request == digest && known->second.at + k_answer_life > now) {
-      audit.status = 200;
-      audit.reason = "repeated: same answer";
-      return {known->second.answer, std::move(audit)};
+      audit.status = known->second.status;
+      audit.reason = "repeated, same answer: " + known->second.reason;
+      return {known->second.answer, std::move(audit), !std::exchange(known->second.repeated, true)};
     }
     return silent(std::move(audit), 403, "replayed request id");
   }
@@ -115,26 +120,26 @@ KeyDecision KeyService::decide_at_rate(UnixSeconds now, bool limited, const std:
     return silent(std::move(audit), 498, "the signing key is not the one enrolled for this subscriber");
   auto verified = crypto::jws_verify_embedded(*jws, "sealcast-kreq+jwt");
   if (!verified) return silent(std::move(audit), 498, std::string(crypto::text(verified.error())));
-  KeyDecision out;
   if (limited) {
+    // Not remembered: asked again at a better time it is decided.
     audit.status = 429;
     audit.reason = "too many requests";
-    out = {sign({{"v", 1},
-                 {"rid", audit.request},
-                 {"cid", verified->payload.string_or("cid")},
-                 {"root", audit.root},
-                 {"st", 429},
-                 {"ra", 12},
-                 {"iss", uri_},
-                 {"sub", asserted},
-                 {"iat", now},
-                 {"exp", now},
-                 {"apv", base64url(digest)}}),
-           audit};
-  } else {
-    out = answer(now, *verified, *jws, lookup);
+    return {sign({{"v", 1},
+                  {"rid", audit.request},
+                  {"cid", verified->payload.string_or("cid")},
+                  {"root", audit.root},
+                  {"st", 429},
+                  {"ra", 12},
+                  {"iss", uri_},
+                  {"sub", asserted},
+                  {"iat", now},
+                  {"exp", now},
+                  {"apv", base64url(digest)}}),
+            audit};
   }
-  seen_[name] = {now, digest, out.answer};
+  auto out = answer(now, *verified, *jws, lookup);
+  if (out.undecided) return out;
+  seen_[name] = {now, digest, out.answer, out.audit.status, out.audit.reason};
   seen_order_.push_back(name);
   return out;
 }
@@ -147,7 +152,17 @@ KeyDecision KeyService::answer(UnixSeconds now, const crypto::Jws& request, std:
   auto recipient = epk ? crypto::PublicKey::from_jwk(*epk) : std::nullopt;
   if (!recipient) return silent(std::move(audit), 400, "the ephemeral key is not on the curve");
   auto root = content::parse_root(p.string_or("root"));
-  auto record = root ? lookup.find(*root, subscriber) : std::nullopt;
+  std::optional<KeyRecord> record;
+  if (root) {
+    auto found = lookup.find(*root, subscriber);
+    if (!found) {
+      auto out = silent(std::move(audit), 503, "nobody can know at the moment");
+      out.for_the_log = false;
+      out.undecided = true;
+      return out;
+    }
+    record = std::move(*found);
+  }
   auto [status, reason] = verdict(record, p, now);
   auto apv = crypto::sha256(view_of(jws));
   json::Object payload{{"v", 1},

@@ -20,8 +20,8 @@ struct KeyRecord {
 class KeyLookup {
  public:
   virtual ~KeyLookup() = default;
-  // nullopt: unknown content.
-  virtual std::optional<KeyRecord> find(const crypto::Digest& root, const std::string& subscriber) = 0;
+  // nullopt: unknown content. An error says nothing about the request: nobody can know at the moment.
+  virtual Result<std::optional<KeyRecord>> find(const crypto::Digest& root, const std::string& subscriber) = 0;
 };
 
 // One line of the audit log: who asked for what, and what was decided.
@@ -35,8 +35,10 @@ struct AuditRecord {
 struct KeyDecision {
   std::string answer;  // body of the MESSAGE that goes back; empty: the request deserves none (reason in audit)
   AuditRecord audit;
-  bool for_the_log =
-      true;  // false: beyond the subscriber's rate and nothing released; the log must not grow at an attacker's speed
+  // false: a repetition that the log has already, or beyond the subscriber's rate with nothing released: the log must
+  // not grow at an attacker's speed.
+  bool for_the_log = true;
+  bool undecided = false;  // status 503: the store is not there for the moment, the same request again is welcome
 };
 
 class KeyService {
@@ -46,6 +48,8 @@ class KeyService {
   // docs/protocol.md section 7.
   KeyDecision decide(UnixSeconds now, const std::string& asserted, const std::string& device, std::string_view body,
                      KeyLookup& lookup);
+  // This decision could not be logged: it was never made, and the same request is decided anew.
+  void take_back(const KeyDecision& decision);
 
  private:
   struct Parsed;
@@ -53,6 +57,9 @@ class KeyService {
     UnixSeconds at;
     crypto::Digest request;
     std::string answer;
+    int status;
+    std::string reason;
+    bool repeated = false;  // and the log has it
   };
   struct Bucket {
     double tokens;

@@ -4,6 +4,7 @@
 #include <map>
 #include <vector>
 
+#include "base/bounded_table.hpp"
 #include "roles/media_node.hpp"
 #include "sip/agent.hpp"
 
@@ -18,8 +19,11 @@ class AnsweredCalls {
     sdp::Policy policy;
     std::vector<swarm::SwarmId> admitted;  // a good token came for each
     swarm::PartnerKind partner = swarm::PartnerKind::ue;
-    std::string caller;  // asserted identity or pseudonym: calls of one caller are bounded
+    std::string caller;        // asserted identity or pseudonym: calls of one caller are bounded
+    bool service = false;      // a cache: part of the table is kept for those
+    Duration life = k_a_call;  // what the caller's tokens have left: whoever may still have it calls again
   };
+  static constexpr Duration k_a_call = std::chrono::seconds(300);
   // Answers 200 with SDP, 488 with rule, or 486 when there are too many.
   void answer(sip::CallId call, const sip::Request& invite, const Terms& terms);
   // Our own calls are not renegotiated: a new key or address is a new call. The running one goes on.
@@ -28,7 +32,11 @@ class AnsweredCalls {
   void on_call_ended(sip::CallId call);
   void on_event(const swarm::Event& event);
   void hang_up(const swarm::SwarmId& swarm, const std::string& reason);
+  // Of the calls that this swarm is part of, those whose caller may no longer have it.
+  void hang_up_unless(const swarm::SwarmId& swarm, const std::function<bool(const std::string& caller)>& allowed,
+                      const std::string& reason);
   std::size_t size() const { return calls_.size(); }
+  json::Object status() const { return calls_.status(); }
 
  private:
   struct Call {
@@ -38,14 +46,16 @@ class AnsweredCalls {
     int channels = 0;
     io::Loop::TimerId patience = 0;  // until the first channel opens
   };
-  void end(std::map<sip::CallId, Call>::iterator at, const std::string& reason);
-  std::map<sip::CallId, Call>::iterator find(swarm::AssociationId association);
+  void end(sip::CallId id, const std::string& reason);
+  void end_old();
 
   io::Loop& loop_;
   sip::Agent& agent_;
   MediaNode& media_;
   std::string host_;  // warn-agent of Warning headers
-  std::map<sip::CallId, Call> calls_;
+  BoundedTable<sip::CallId, Call> calls_;
+  std::map<swarm::AssociationId, sip::CallId> by_association_;
+  io::Loop::TimerId oldest_ = 0;
 };
 
 }  // namespace sealcast::roles

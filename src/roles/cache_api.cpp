@@ -1,5 +1,6 @@
 #include "roles/cache_api.hpp"
 
+#include <algorithm>
 #include <charconv>
 
 #include "base/encoding.hpp"
@@ -37,12 +38,28 @@ int status_of(const Error& e) {
       return 422;
     case ErrorCode::disk_full:
       return 507;
+    case ErrorCode::unavailable:
+      return 503;
     default:
       return 409;
   }
 }
 io::HttpResponse error(const Error& e) {
   return error(status_of(e), e.message);
+}
+
+// "+sip:a@… -sip:b@… public": what a new list changes.
+std::string difference(const tracking::AccessList& before, const tracking::AccessList& after) {
+  std::string out;
+  auto missing = [](const std::vector<std::string>& in, const std::string& who) {
+    return std::find(in.begin(), in.end(), who) == in.end();
+  };
+  for (auto& who : after.who)
+    if (missing(before.who, who)) out += " +" + who;
+  for (auto& who : before.who)
+    if (missing(after.who, who)) out += " -" + who;
+  if (after.everybody != before.everybody) out += after.everybody ? " +public" : " -public";
+  return out.empty() ? "nothing changed" : printable(out.substr(1), 2000);
 }
 
 // "bytes a-b/len": a and len, when b is the last octet.
@@ -79,11 +96,19 @@ std::optional<crypto::Digest> take_root(std::string_view& rest) {
 
 }  // namespace
 
+json::Object audit_document(const store::AuditRow& row) {
+  return {{"seq", row.sequence},          {"time", row.time}, {"event", row.event},     {"who", row.who},
+          {"subscriber", row.subscriber}, {"root", row.root}, {"request", row.request}, {"status", row.status},
+          {"reason", row.reason}};
+}
+
 // An object on its way in. Lost half-way, it leaves what has come for the next try.
 class CacheApi::Upload final : public io::BodySink {
  public:
-  Upload(CacheApi& api, const crypto::Digest& root, std::unique_ptr<ObjectImport> import)
+  Upload(CacheApi& api, const io::HttpRequest& request, const crypto::Digest& root,
+         std::unique_ptr<ObjectImport> import)
       : api_(api), root_(root), import_(std::move(import)) {
+    request_.who = request.who;
     api_.uploading_.insert(root_);
   }
   ~Upload() override { api_.uploading_.erase(root_); }
@@ -97,8 +122,9 @@ class CacheApi::Upload final : public io::BodySink {
       if (!kept) return error(kept.error());
       return {202, json::Value(json::Object{{"have", *kept}}).text(), {{"Sealcast-Have", std::to_string(*kept)}}};
     }
-    if (auto finished = api_.cache_.library().finish_import(root_, std::move(import_)); !finished)
-      return error(finished.error());
+    auto finished = api_.logged(request_, "object", root_, std::to_string(have) + " octets are complete",
+                                [&] { return api_.cache_.library().finish_import(root_, std::move(import_)); });
+    if (!finished) return error(finished.error());
     log(LogLevel::info, "cache",
         "imported " + content::root_text(root_) + ", " + human_size(static_cast<double>(have)));
     api_.cache_.refresh(root_);
@@ -107,6 +133,7 @@ class CacheApi::Upload final : public io::BodySink {
 
  private:
   CacheApi& api_;
+  io::HttpRequest request_;  // who sends it
   crypto::Digest root_;
   std::unique_ptr<ObjectImport> import_;
 };
@@ -159,7 +186,7 @@ std::unique_ptr<io::BodySink> CacheApi::begin_upload(const io::HttpRequest& requ
                    json::Value(json::Object{{"error", "the next octet to send is " + have}}).text(),
                    {{"Sealcast-Have", have}}});
   }
-  return std::make_unique<Upload>(*this, *root, std::move(*import));
+  return std::make_unique<Upload>(*this, request, *root, std::move(*import));
 }
 
 io::HttpResponse CacheApi::handle(const io::HttpRequest& request) {
@@ -243,7 +270,16 @@ io::HttpResponse CacheApi::put_description(const io::HttpRequest& request, const
   auto peeked = crypto::jws_peek(request.body);
   if (peeked && peeked->payload.string_or("root") != content::root_text(root))
     return error(400, "the description is of another content than the path names");
-  if (auto put = cache_.library().put_description(request.body, os::unix_now()); !put) return error(put.error());
+  auto* known = cache_.library().find(root);
+  if (known && known->jws == request.body) return document(201, {});
+  const auto what = peeked ? printable(peeked->payload.string_or("title"), 120) + " version " +
+                                 std::to_string(peeked->payload.int_or("ver"))
+                           : std::string("no description");
+  auto put = logged(request, "publish", root, what, [&]() -> Status {
+    SEALCAST_TRY(cache_.library().put_description(request.body, os::unix_now()));
+    return {};
+  });
+  if (!put) return error(put.error());
   cache_.refresh(root);
   return document(201, {});
 }
@@ -251,7 +287,11 @@ io::HttpResponse CacheApi::put_description(const io::HttpRequest& request, const
 io::HttpResponse CacheApi::put_entitlements(const io::HttpRequest& request, const crypto::Digest& root) {
   auto access = tracking::parse_access(request.body);
   if (!access) return error(400, access.error().message);
-  if (auto put = cache_.library().put_access(root, *access); !put) return error(put.error());
+  const auto before = cache_.library().find(root)->access;
+  auto put = logged(request, "entitle", root, difference(before, *access),
+                    [&] { return cache_.library().put_access(root, *access); });
+  if (!put) return error(put.error());
+  cache_.end_calls(root, "not entitled any more");
   cache_.refresh(root);
   return document(200, {});
 }
@@ -271,7 +311,10 @@ io::HttpResponse CacheApi::keys_call(const io::HttpRequest& request, std::string
   if (!root || !rest.empty()) return no_such_thing();
   if (request.method == "PUT") return put_key(request, *root);
   if (request.method != "DELETE") return wrong_method();
-  if (auto revoked = cache_.library().revoke_key(*root); !revoked) return error(revoked.error());
+  auto revoked =
+      logged(request, "key-revoke", *root, "the key is forgotten", [&] { return cache_.library().revoke_key(*root); });
+  if (!revoked) return error(revoked.error());
+  cache_.hang_up_all(*root, "the key was revoked");
   cache_.refresh(*root);
   return document(200, {});
 }
@@ -283,9 +326,33 @@ io::HttpResponse CacheApi::put_key(const io::HttpRequest& request, const crypto:
   if (!octets || octets->size() != content::ContentKey::size()) return error(400, "\"k\" is no key of 16 octets");
   content::ContentKey key(std::span<const std::uint8_t, content::ContentKey::size()>(octets->data(), octets->size()));
   wipe(*octets);
-  if (auto put = cache_.library().put_key(root, key, body->int_or("not_before")); !put) return error(put.error());
+  const auto from = body->int_or("not_before");
+  auto put = logged(request, "key-import", root,
+                    "the key is held" + (from != 0 ? ", released from " + std::to_string(from) : std::string()),
+                    [&] { return cache_.library().put_key(root, key, from); });
+  if (!put) return error(put.error());
   cache_.refresh(root);
   return document(201, {});
+}
+
+Status CacheApi::logged(const io::HttpRequest& request, const std::string& event, const crypto::Digest& root,
+                        const std::string& what, const std::function<Status()>& change) {
+  auto& library = cache_.library();
+  store::AuditRow row{0, os::unix_now(), event, request.who, {}, content::root_text(root), {}, 200, what};
+  Status refused;
+  auto done = library.transaction([&]() -> Status {
+    SEALCAST_TRY(library.audit_log().append(row));
+    refused = change();
+    return refused;
+  });
+  bool passing = !done && (done.error().code == ErrorCode::unavailable || done.error().code == ErrorCode::disk_full);
+  if (!refused && !passing) {
+    row.status = status_of(refused.error());
+    row.reason = what + ": refused: " + printable(refused.error().message, 400);
+    if (auto line = library.audit_log().append(row); !line)
+      log(LogLevel::error, "cache", "audit: " + line.error().message);
+  }
+  return done;
 }
 
 io::HttpResponse CacheApi::audit(const io::HttpRequest& request) {
@@ -295,16 +362,7 @@ io::HttpResponse CacheApi::audit(const io::HttpRequest& request) {
   auto rows = cache_.library().audit_log().after(after, k_audit_page);
   if (!rows) return error(rows.error());
   json::Array lines;
-  for (auto& row : *rows)
-    lines.push_back(json::Object{{"seq", row.sequence},
-                                 {"time", row.time},
-                                 {"event", row.event},
-                                 {"who", row.who},
-                                 {"subscriber", row.subscriber},
-                                 {"root", row.root},
-                                 {"request", row.request},
-                                 {"status", row.status},
-                                 {"reason", row.reason}});
+  for (auto& row : *rows) lines.push_back(audit_document(row));
   return document(200, {{"audit", std::move(lines)}});
 }
 

@@ -7,6 +7,8 @@
 
 namespace sealcast::roles {
 
+json::Object audit_document(const store::AuditRow& row);
+
 class CacheApi {
  public:
   // extra: members that /status gets beside the cache's own ("core", "tracker" of `up`).
@@ -23,6 +25,9 @@ class CacheApi {
   io::HttpResponse put_description(const io::HttpRequest& request, const crypto::Digest& root);
   io::HttpResponse put_entitlements(const io::HttpRequest& request, const crypto::Digest& root);
   io::HttpResponse put_key(const io::HttpRequest& request, const crypto::Digest& root);
+  // Does `change` and writes its line, both or neither; a refused change has its line too.
+  Status logged(const io::HttpRequest& request, const std::string& event, const crypto::Digest& root,
+                const std::string& what, const std::function<Status()>& change);
   io::HttpResponse audit(const io::HttpRequest& request);
   std::unique_ptr<io::BodySink> begin_upload(const io::HttpRequest& request, io::HttpResponse& refusal);
   json::Object content_document(const crypto::Digest& root, const CachedContent& content) const;

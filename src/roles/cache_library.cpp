@@ -46,8 +46,13 @@ std::filesystem::path CacheLibrary::base(const crypto::Digest& root) const {
   return state_ / "objects" / content::root_text(root);
 }
 
-Status CacheLibrary::load_master_key() {
+// Made once. A new one in place of a lost one would look like a cache that works, and open nothing.
+Status CacheLibrary::load_master_key(bool keys_wait_for_it) {
   if (!std::filesystem::exists(master_key_file_)) {
+    if (keys_wait_for_it)
+      return fail(ErrorCode::usage, "master key " + master_key_file_.string() + " is missing, and " +
+                                        (state_ / "cache.db").string() +
+                                        " holds content keys that nothing else opens: put it back from a backup");
     SecretBytes fresh(k_master_key);
     random_.fill(fresh.fill());
     SEALCAST_TRY(io::write_file_atomically(master_key_file_, fresh.expose(), 0600));
@@ -60,13 +65,33 @@ Status CacheLibrary::load_master_key() {
   return {};
 }
 
+Status CacheLibrary::check_master_key(const std::vector<store::ContentRow>& rows) {
+  std::size_t wrapped = 0, opened = 0;
+  for (auto& row : rows) {
+    if (row.wrapped_key.empty()) continue;
+    ++wrapped;
+    if (crypto::unwrap_key(master_key_.expose(), row.wrapped_key))
+      ++opened;
+    else
+      log(LogLevel::error, "cache",
+          "the key of " + content::root_text(row.root) + " does not unwrap under this master key");
+  }
+  if (wrapped == 0 || opened > 0) return {};
+  return fail(ErrorCode::usage, "master key " + master_key_file_.string() + " opens none of the " +
+                                    std::to_string(wrapped) + " content keys in " + (state_ / "cache.db").string() +
+                                    ": it is another one than they were wrapped under; put that back from a backup");
+}
+
 Status CacheLibrary::open(const std::vector<crypto::PublicKey>& providers, UnixSeconds now) {
   providers_ = providers;
   SEALCAST_TRY(io::make_directory(state_ / "objects", 0700));
-  SEALCAST_TRY(load_master_key());
   SEALCAST_TRY_ASSIGN(auto store, store::Contents::open(state_ / "cache.db"));
   store_.emplace(std::move(store));
   SEALCAST_TRY_ASSIGN(auto rows, store_->list());
+  SEALCAST_TRY(
+      load_master_key(std::any_of(rows.begin(), rows.end(), [](auto& row) { return !row.wrapped_key.empty(); })));
+  SEALCAST_TRY(check_master_key(rows));
+  store_->set_patience(store::k_serving_patience);
   for (auto& row : rows) load(std::move(row), now);
   return {};
 }
@@ -82,6 +107,7 @@ void CacheLibrary::load(store::ContentRow row, UnixSeconds now) {
   auto access =
       row.access.empty() ? tracking::AccessList{} : tracking::parse_access(row.access).value_or(tracking::AccessList{});
   auto& content = contents_[row.root];
+  by_id_.emplace(description->content_id, row.root);
   content.description = std::move(*description);
   content.jws = row.description;
   content.access = std::move(access);
@@ -111,7 +137,10 @@ CachedContent* CacheLibrary::find(const crypto::Digest& root) {
 
 // One root has one geometry; versions only go up; protection is never lowered.
 Status CacheLibrary::check_conflicts(const content::Description& incoming) {
-  for (auto& [root, known] : contents_) SEALCAST_TRY(content::check_against(known.description, incoming));
+  if (auto* same = find(incoming.root)) SEALCAST_TRY(content::check_against(same->description, incoming));
+  auto [first, last] = by_id_.equal_range(incoming.content_id);
+  for (auto at = first; at != last; ++at)
+    if (auto* known = find(at->second)) SEALCAST_TRY(content::check_against(known->description, incoming));
   return {};
 }
 
@@ -121,6 +150,8 @@ Result<crypto::Digest> CacheLibrary::put_description(std::string_view jws, UnixS
   if (auto fits = check_conflicts(*description); !fits) return fail(ErrorCode::failure, fits.error().message);
   SEALCAST_TRY(store_->put_description(description->root, jws));
   auto& content = contents_[description->root];
+  if (content.description.content_id != description->content_id)
+    by_id_.emplace(description->content_id, description->root);
   content.jws = jws;
   content.description = std::move(*description);
   return content.description.root;
@@ -155,18 +186,16 @@ Status CacheLibrary::revoke_key(const crypto::Digest& root) {
 }
 
 // The commitment is checked each time: a row that was exchanged in the database gives no key.
-std::optional<content::ContentKey> CacheLibrary::key(const crypto::Digest& root) {
+Result<std::optional<content::ContentKey>> CacheLibrary::key(const crypto::Digest& root) {
   auto* content = find(root);
   if (!content || !content->key_held || !content->description.header) return std::nullopt;
-  auto row = store_->find(root);
-  if (!row || !*row) return std::nullopt;
-  auto unwrapped = crypto::unwrap_key(master_key_.expose(), (*row)->wrapped_key);
-  if (!unwrapped || unwrapped->size() != content::ContentKey::size()) {
-    log(LogLevel::error, "cache", "the key of " + content::root_text(root) + " does not unwrap under this master key");
-    return std::nullopt;
-  }
+  SEALCAST_TRY_ASSIGN(auto row, store_->find(root));
+  auto unwrapped = row ? crypto::unwrap_key(master_key_.expose(), row->wrapped_key) : std::nullopt;
+  if (!unwrapped || unwrapped->size() != content::ContentKey::size())
+    return fail("the key of " + content::root_text(root) + " does not unwrap under this master key");
   content::ContentKey key(unwrapped->expose().first<content::ContentKey::size()>());
-  if (!content::commits_to(*content->description.header, key)) return std::nullopt;
+  if (!content::commits_to(*content->description.header, key))
+    return fail("the key that is kept for " + content::root_text(root) + " is another one's");
   return key;
 }
 

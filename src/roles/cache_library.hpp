@@ -40,7 +40,8 @@ class CacheLibrary {
   // Checked against the description's commitment.
   Status put_key(const crypto::Digest& root, const content::ContentKey& key, UnixSeconds not_before);
   Status revoke_key(const crypto::Digest& root);
-  std::optional<content::ContentKey> key(const crypto::Digest& root);
+  // Nothing: none is held. An error: the store is not there for the moment, or its row is damaged.
+  Result<std::optional<content::ContentKey>> key(const crypto::Digest& root);
 
   Result<std::unique_ptr<ObjectImport>> begin_import(const crypto::Digest& root);
   Result<std::uint64_t> import_progress(const crypto::Digest& root);  // octets that need not be sent again
@@ -50,9 +51,14 @@ class CacheLibrary {
   CachedContent* find(const crypto::Digest& root);
   const std::map<crypto::Digest, CachedContent>& contents() const { return contents_; }
   store::AuditLog audit_log() { return store_->audit_log(); }
+  template <class Work>
+  Status transaction(Work work) {
+    return store_->transaction(std::move(work));
+  }
 
  private:
-  Status load_master_key();
+  Status load_master_key(bool keys_wait_for_it);
+  Status check_master_key(const std::vector<store::ContentRow>& rows);
   void load(store::ContentRow row, UnixSeconds now);
   void open_object(CachedContent& content);
   Status check_space(const crypto::Digest& root, const CachedContent& content);
@@ -65,6 +71,7 @@ class CacheLibrary {
   SecretBytes master_key_;
   std::optional<store::Contents> store_;
   std::map<crypto::Digest, CachedContent> contents_;
+  std::multimap<std::string, crypto::Digest> by_id_;  // content id: where a newer version may conflict
 };
 
 }  // namespace sealcast::roles

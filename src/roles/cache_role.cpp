@@ -7,6 +7,7 @@
 #include "content/uri.hpp"
 #include "crypto/packet_cipher.hpp"
 #include "io/file.hpp"
+#include "io/unix_socket.hpp"
 #include "os/clock.hpp"
 #include "roles/names.hpp"
 
@@ -40,6 +41,7 @@ Status CacheRole::start() {
   if (!trust_.tracker) return fail(ErrorCode::usage, config_.trust.string() + ": \"tracker\" is missing");
   SEALCAST_TRY(load_keys());
   SEALCAST_TRY(library_.open(trust_.providers, os::unix_now()));
+  log_providers();
   if (config_.master_key.empty() && config_.holds_keys)
     log(LogLevel::info, "cache",
         "the master key lies beside the keys that it wraps (" + config_.state.string() +
@@ -144,6 +146,24 @@ void CacheRole::refresh(const crypto::Digest& root) {
       watch_keyinfo(root, offer);
   }
   announce(root, *content, offer);
+}
+
+bool CacheRole::may_have(const CachedContent& content, const std::string& caller) const {
+  return content.access.allows(caller) || is_cache_uri(caller, config_.domain);
+}
+
+void CacheRole::end_calls(const crypto::Digest& root, const std::string& reason) {
+  if (!calls_) return;
+  auto* content = library_.find(root);
+  calls_->hang_up_unless(
+      root, [&](const std::string& caller) { return content && may_have(*content, caller); }, reason);
+  media_->pump();
+}
+
+void CacheRole::hang_up_all(const crypto::Digest& root, const std::string& reason) {
+  if (!calls_) return;
+  calls_->hang_up(root, reason);
+  media_->pump();
 }
 
 void CacheRole::leave_swarm(const crypto::Digest& root) {
@@ -272,6 +292,7 @@ void CacheRole::on_event(const swarm::Event& event) {
       log(LogLevel::error, "cache",
           "chunks " + std::to_string(event.range.first) + ".." + std::to_string(event.range.last) + " of " +
               content::root_text(event.swarm) + " are damaged on disk: not served, fetched again");
+      note_trouble(event.swarm);
       start_repair(event.swarm);
       break;
     case swarm::EventKind::swarm_complete:
@@ -279,6 +300,7 @@ void CacheRole::on_event(const swarm::Event& event) {
       break;
     case swarm::EventKind::storage_failed:
       log(LogLevel::error, "cache", event.error.message);
+      note_trouble(event.swarm);
       break;
     case swarm::EventKind::keyinfo:
       take_keyinfo(event.swarm, event.text);
@@ -288,13 +310,42 @@ void CacheRole::on_event(const swarm::Event& event) {
   }
 }
 
+// Told with the content. One whose tree is gone proves nothing any more and leaves its swarm; the others go on.
+void CacheRole::note_trouble(const crypto::Digest& root) {
+  auto* content = library_.find(root);
+  if (!content || !content->file) return;
+  if (auto trouble = content->file->trouble()) content->trouble = trouble->message;
+  if (!content->file->lost()) return;
+  log(LogLevel::error, "cache", content::root_text(root) + " is offered no longer: " + content->trouble);
+  loop_.post([this, root] { give_up(root); });  // not inside its own event
+}
+
+void CacheRole::give_up(const crypto::Digest& root) {
+  auto* content = library_.find(root);
+  if (!content || !content->file || !media_) return;
+  leave_swarm(root);
+  content->file.reset();
+  mark(root, ObjectState::damaged);
+  refresh(root);
+}
+
+// What stands in memory counts; the store is told again while it does not listen.
+void CacheRole::mark(const crypto::Digest& root, ObjectState state) {
+  auto marked = library_.mark(root, state);
+  if (marked) return;
+  log(LogLevel::warning, "cache", marked.error().message + ": written again later");
+  loop_.after(k_ask_again, [this, root] {
+    if (auto* content = library_.find(root)) mark(root, content->state);
+  });
+}
+
 void CacheRole::start_repair(const crypto::Digest& root) {
   auto* content = library_.find(root);
   auto& offer = offers_[root];
-  if (!content || offer.repair || !content->file) return;
+  if (!content || offer.repair || !content->file || content->file->lost()) return;
   if (auto* held = media_->engine().held(root))
     if (auto saved = content->file->save(*held); !saved) log(LogLevel::error, "cache", saved.error().message);
-  (void)library_.mark(root, ObjectState::damaged);
+  mark(root, ObjectState::damaged);
   SwarmPeersConfig config;
   config.tracker = tracker_uri(config_.domain);
   config.root = root;
@@ -323,7 +374,8 @@ void CacheRole::finish_repair(const crypto::Digest& root) {
   media_->engine().set_appetite(os::monotonic_now(), root, swarm::Appetite::none);
   if (auto saved = content->file->save(*media_->engine().held(root)); !saved)
     log(LogLevel::error, "cache", saved.error().message);
-  (void)library_.mark(root, ObjectState::offered);
+  mark(root, ObjectState::offered);
+  content->trouble.clear();
   log(LogLevel::info, "cache", content::root_text(root) + " is whole again");
   // Not inside its own event.
   loop_.post([this, root] {
@@ -341,8 +393,7 @@ void CacheRole::on_invite(sip::CallId id, const sip::Request& request) {
   auto expect = [&](const tracking::Token& claims) -> Expected<std::string, std::string> {
     auto* content = library_.find(claims.root);
     if (!content) return unexpected(std::string("Unknown content"));
-    bool allowed =
-        content->access.allows(request.asserted_identity) || is_cache_uri(request.asserted_identity, config_.domain);
+    bool allowed = may_have(*content, request.asserted_identity);
     auto offer = offers_.find(claims.root);
     if (!allowed || offer == offers_.end() || !offer->second.in_swarm) return unexpected(std::string("Not entitled"));
     return uri();
@@ -353,6 +404,15 @@ void CacheRole::on_invite(sip::CallId id, const sip::Request& request) {
   if (request.asserted_identity.empty() || admission.swarms.empty()) {
     log(LogLevel::info, "cache",
         "invitation by " + printable(request.asserted_identity) + " refused: " + admission.why);
+    log_refusal({0,
+                 os::unix_now(),
+                 "invitation",
+                 request.asserted_identity,
+                 request.asserted_identity,
+                 {},
+                 {},
+                 admission.status,
+                 printable(admission.why, 200)});
     sip::Response refusal{admission.status, printable(admission.why, 120), {}, {}, {}};
     if (admission.retry_after > 0) refusal.headers.push_back({"Retry-After", std::to_string(admission.retry_after)});
     return agent_->answer(id, std::move(refusal));
@@ -362,7 +422,30 @@ void CacheRole::on_invite(sip::CallId id, const sip::Request& request) {
     terms.policy.secured_required =
         terms.policy.secured_required || content::is_secured(library_.find(root)->description.protection);
   }
+  terms.service = is_cache_uri(request.asserted_identity, config_.domain);
+  terms.life = std::chrono::seconds(admission.expires_at - os::unix_now());
   calls_->answer(id, request, terms);
+}
+
+// The trust file is read at start: what has changed in it since the last start has its line.
+void CacheRole::log_providers() {
+  std::vector<std::string> names;
+  for (auto& each : trust_.providers) names.push_back(each.thumbprint());
+  std::sort(names.begin(), names.end());
+  std::string text = "trusted providers:";
+  for (auto& each : names) text += " " + each;
+  auto log_of = library_.audit_log();
+  auto last = log_of.last("provider");
+  if (!last || (*last && (*last)->reason == text)) return;
+  if (auto done = log_of.append({0, os::unix_now(), "provider", io::own_user_text(), {}, {}, {}, 200, text}); !done)
+    log(LogLevel::error, "cache", "audit: " + done.error().message);
+}
+
+// What could not be written is said in the log of the process: nothing was released.
+void CacheRole::log_refusal(const store::AuditRow& row) {
+  if (!audit_brake_.allows(os::monotonic_now(), row.subscriber, row.reason)) return;
+  if (auto done = library_.audit_log().append(row); !done)
+    log(LogLevel::error, "cache", "audit: " + done.error().message);
 }
 
 void CacheRole::on_reinvite(sip::CallId id, const sip::Request&) {
@@ -393,8 +476,10 @@ void CacheRole::on_request(sip::RequestId id, const sip::Request& request) {
 // Two transactions: the MESSAGE is answered at once, the key travels in one of its own (docs/protocol.md section 7).
 void CacheRole::answer_key_request(sip::RequestId id, const sip::Request& request) {
   if (!key_service_) return agent_->reply(id, {404, "No keys are held here", {}, {}, {}});
+  auto later = [&] { agent_->reply(id, {503, "Cannot decide at the moment", {}, {}, {{"Retry-After", "2"}}}); };
   auto decision = key_service_->decide(os::unix_now(), request.asserted_identity, request.device, request.body, *this);
   auto& a = decision.audit;
+  if (decision.undecided) return later();
   // What is not in the log was not decided: no key leaves without its line.
   auto logged = decision.for_the_log
                     ? library_.audit_log().append(
@@ -402,7 +487,8 @@ void CacheRole::answer_key_request(sip::RequestId id, const sip::Request& reques
                     : Status{};
   if (!logged) {
     log(LogLevel::error, "cache", "audit: " + logged.error().message);
-    return agent_->reply(id, {500, "The audit log cannot be written", {}, {}, {}});
+    key_service_->take_back(decision);
+    return later();
   }
   log(LogLevel::info, "keys",
       printable(a.subscriber) + " asks for " + printable(a.root) + ": " + std::to_string(a.status) + " " + a.reason);
@@ -421,11 +507,16 @@ void CacheRole::answer_key_request(sip::RequestId id, const sip::Request& reques
   });
 }
 
-std::optional<keys::KeyRecord> CacheRole::find(const crypto::Digest& root, const std::string& subscriber) {
+Result<std::optional<keys::KeyRecord>> CacheRole::find(const crypto::Digest& root, const std::string& subscriber) {
   auto* content = library_.find(root);
   if (!content) return std::nullopt;
-  keys::KeyRecord out{content->description, library_.key(root), content->not_before,
-                      content->access.allows(subscriber)};
+  auto key = library_.key(root);
+  if (!key) {
+    log(LogLevel::error, "cache", key.error().message);
+    return fail(key.error());
+  }
+  keys::KeyRecord out{content->description, std::nullopt, content->not_before, content->access.allows(subscriber)};
+  if (*key) out.key.emplace(std::move(**key));
   return out;
 }
 
@@ -449,6 +540,7 @@ json::Object CacheRole::status() const {
   return {{"uri", uri()},
           {"contents", static_cast<std::int64_t>(library_.contents().size())},
           {"calls", static_cast<std::int64_t>(calls_ ? calls_->size() : 0)},
+          {"call_table", calls_ ? calls_->status() : json::Object{}},
           {"sent", sent},
           {"received", received},
           {"associations", std::move(associations)},

@@ -23,6 +23,10 @@ class CacheRole final : private sip::Handler, private keys::KeyLookup {
   CacheLibrary& library() { return library_; }
   // After a change in the library: offers, announces or withdraws as it now stands.
   void refresh(const crypto::Digest& root);
+  bool may_have(const CachedContent& content, const std::string& caller) const;
+  void hang_up_all(const crypto::Digest& root, const std::string& reason);
+  // Calls of whom may no longer have this content.
+  void end_calls(const crypto::Digest& root, const std::string& reason);
   // The engine lets go of the object of `root`; refresh() takes it up again.
   void leave_swarm(const crypto::Digest& root);
   bool announced(const crypto::Digest& root) const;
@@ -54,7 +58,7 @@ class CacheRole final : private sip::Handler, private keys::KeyLookup {
   void on_call_ended(sip::CallId id, const std::string& reason) override;
   void on_subscribe(sip::SubscriptionId id, const sip::Request& request) override;
   void on_subscription_ended(sip::SubscriptionId id) override;
-  std::optional<keys::KeyRecord> find(const crypto::Digest& root, const std::string& subscriber) override;
+  Result<std::optional<keys::KeyRecord>> find(const crypto::Digest& root, const std::string& subscriber) override;
 
   Status load_keys();
   Status start_agent();
@@ -65,6 +69,11 @@ class CacheRole final : private sip::Handler, private keys::KeyLookup {
   void announce(const crypto::Digest& root, const CachedContent& content, Offer& offer);
   void watch_keyinfo(const crypto::Digest& root, Offer& offer);
   void take_keyinfo(const crypto::Digest& root, const std::string& keyinfo);
+  void log_providers();
+  void log_refusal(const store::AuditRow& row);
+  void note_trouble(const crypto::Digest& root);
+  void mark(const crypto::Digest& root, ObjectState state);
+  void give_up(const crypto::Digest& root);
   void start_repair(const crypto::Digest& root);
   void finish_repair(const crypto::Digest& root);
   void renew_keyinfo();
@@ -87,6 +96,7 @@ class CacheRole final : private sip::Handler, private keys::KeyLookup {
   tracking::TokenGate token_gate_;
   std::map<crypto::Digest, Offer> offers_;
   io::Loop::TimerId renew_timer_ = 0, beat_timer_ = 0;
+  store::AuditBrake audit_brake_;
   Instant announcing_until_{};  // the tracker came back empty: all announcements are on their way
 };
 

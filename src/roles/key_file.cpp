@@ -9,6 +9,7 @@ Error api_error(const io::HttpResponse& response, const std::string& what) {
   auto sentence = body ? body->string_or("error") : std::string();
   auto code = response.status == 404   ? ErrorCode::not_found
               : response.status == 422 ? ErrorCode::integrity
+              : response.status == 503 ? ErrorCode::unavailable
               : response.status == 507 ? ErrorCode::disk_full
               : response.status == 400 ? ErrorCode::usage
                                        : ErrorCode::failure;

@@ -222,12 +222,59 @@ TEST(CacheLibrary, KeepsKeysWrappedAndChecksThem) {
   CacheLibrary library(directory.path() / "cache", directory.path() / "cache" / "master.key", random);
   ASSERT_TRUE(library.open({object.provider.public_key()}, 2000));
   auto key = library.key(root);
-  ASSERT_TRUE(key);
-  EXPECT_TRUE(*key == *object.key);
+  ASSERT_TRUE(key && *key);
+  EXPECT_TRUE(**key == *object.key);
   EXPECT_TRUE(library.find(root)->access.allows("sip:alice@sealcast.test"));
   EXPECT_FALSE(library.find(root)->access.allows("sip:mallory@sealcast.test"));
   ASSERT_TRUE(library.revoke_key(root));
-  EXPECT_FALSE(library.key(root));
+  EXPECT_FALSE(*library.key(root));
+}
+
+TEST(CacheLibrary, DoesNotReplaceALostMasterKey) {
+  test::TemporaryDirectory directory;
+  Object object(directory.path(), random_bytes(3000, 10), content::Protection::sealed_session);
+  os::SystemRandom random;
+  const auto place = directory.path() / "cache";
+  const auto master = place / "master.key";
+  auto open = [&] {
+    CacheLibrary library(place, master, random);
+    return library.open({object.provider.public_key()}, 2000);
+  };
+  {
+    CacheLibrary library(place, master, random);
+    ASSERT_TRUE(library.open({object.provider.public_key()}, 2000));
+    ASSERT_TRUE(library.put_description(object.jws, 2000));
+    ASSERT_TRUE(library.put_key(object.description.root, *object.key, 0));
+  }
+  const auto kept = directory.path() / "kept";
+  std::filesystem::rename(master, kept);
+  auto missing = open();
+  ASSERT_FALSE(missing);
+  EXPECT_NE(missing.error().message.find("is missing"), std::string::npos) << missing.error().message;
+  EXPECT_FALSE(std::filesystem::exists(master));
+  ASSERT_TRUE(io::write_file_atomically(master, Bytes(32, 7), 0600));
+  auto other = open();
+  ASSERT_FALSE(other);
+  EXPECT_NE(other.error().message.find("opens none of the 1 content keys"), std::string::npos);
+  std::filesystem::rename(kept, master);
+  EXPECT_TRUE(open());
+}
+
+TEST(CacheLibrary, ALockedDatabaseIsNoVerdict) {
+  test::TemporaryDirectory directory;
+  Object object(directory.path(), random_bytes(3000, 10), content::Protection::sealed_session);
+  os::SystemRandom random;
+  CacheLibrary library(directory.path() / "cache", directory.path() / "cache" / "master.key", random);
+  ASSERT_TRUE(library.open({object.provider.public_key()}, 2000));
+  ASSERT_TRUE(library.put_description(object.jws, 2000));
+  auto backup = store::Database::open(directory.path() / "cache" / "cache.db", {"SELECT 1", "SELECT 1"});
+  ASSERT_TRUE(backup->execute("BEGIN IMMEDIATE"));
+  auto put = library.put_access(object.description.root, {true, {}});
+  ASSERT_FALSE(put);
+  EXPECT_EQ(put.error().code, ErrorCode::unavailable);
+  EXPECT_FALSE(library.find(object.description.root)->access.everybody);
+  ASSERT_TRUE(backup->execute("ROLLBACK"));
+  EXPECT_TRUE(library.put_access(object.description.root, {true, {}}));
 }
 
 TEST(CacheLibrary, RefusesAConflictingOrWeakerDescription) {

@@ -8,6 +8,7 @@
 #include "base/encoding.hpp"
 #include "base/log.hpp"
 #include "io/file.hpp"
+#include "io/file_lock.hpp"
 #include "os/clock.hpp"
 #include "roles/object_spool.hpp"
 #include "roles/trust.hpp"
@@ -42,6 +43,7 @@ struct Publisher::Spooled {
   std::string jws;
   content::Description description;
   std::optional<content::ContentKey> key;
+  std::optional<io::DirectoryLock> lock;  // of the place: another publication leaves it alone
 };
 
 Publisher::Publisher(fs::path directory, fs::path socket, RandomSource& random,
@@ -97,8 +99,11 @@ Result<Published> Publisher::publish(const PublishOptions& options) {
     SEALCAST_TRY(put("keys/" + root, std::move(body), {201}));
   }
   SEALCAST_TRY(upload(spooled));
-  std::error_code ignored;
-  fs::remove_all(spooled.place, ignored);
+  {
+    SEALCAST_TRY_ASSIGN(auto turn, io::FileLock::wait_for(directory_ / "spool"));
+    std::error_code ignored;
+    fs::remove_all(spooled.place, ignored);
+  }
   out.uri = {spooled.description.root, node.domain};
   out.announced = wait_for_announcement(root);
   out.description = std::move(spooled.description);
@@ -108,6 +113,10 @@ Result<Published> Publisher::publish(const PublishOptions& options) {
 Result<Publisher::Spooled> Publisher::find_or_seal(const PublishOptions& options, const Node& node, bool& reused) {
   SEALCAST_TRY_ASSIGN(auto identity, SpoolRecord::identity_of(options.source));
   ObjectSpool spool(directory_ / "spool");
+  // Publications side by side look around and make their places one after the other; they seal at the same time.
+  SEALCAST_TRY(io::make_directory(directory_ / "spool", 0700));
+  SEALCAST_TRY_ASSIGN(auto looking, io::FileLock::wait_for(directory_ / "spool"));
+  std::optional<io::FileLock> turn(std::move(looking));
   SEALCAST_TRY(spool.clean());
   spool.forget_other_states(identity);
   auto record = spool.find(identity, content::name(options.protection), options.chunk_size);
@@ -116,17 +125,20 @@ Result<Publisher::Spooled> Publisher::find_or_seal(const PublishOptions& options
     SEALCAST_TRY_ASSIGN(auto provider, load_or_make_key(directory_ / "provider.pem", random_));
     providers.push_back(provider.public_key());
     auto description = content::verify_description(record->description, providers, os::unix_now());
-    bool same = description && description->title == options.title &&
+    auto lock = io::DirectoryLock::take(record->place);
+    bool same = lock && description && description->title == options.title &&
                 (!description->key_service || description->key_service == node.key_service);
     if (same) {
       reused = true;
-      Spooled out{record->place, record->description, std::move(*description), std::nullopt};
+      Spooled out{record->place, record->description, std::move(*description), std::nullopt, std::move(*lock)};
       if (record->key) out.key.emplace(std::move(*record->key));
       return out;
     }
   }
   SEALCAST_TRY_ASSIGN(auto place, spool.make_place(hex(random_octets<8>(random_))));
+  turn.reset();
   auto sealed = seal(options, node, place.path);
+  if (sealed) sealed->lock.emplace(std::move(place.lock));
   if (!sealed) {
     std::error_code ignored;
     fs::remove_all(place.path, ignored);
@@ -141,7 +153,7 @@ Result<Publisher::Spooled> Publisher::seal(const PublishOptions& options, const 
   SEALCAST_TRY_ASSIGN(auto identity, SpoolRecord::identity_of(options.source));
   if (!sealed && source.size() == 0)
     return fail(ErrorCode::usage, options.source.string() + " is empty: an empty file can only be published sealed");
-  Spooled out{place, {}, {}, std::nullopt};
+  Spooled out{place, {}, {}, std::nullopt, std::nullopt};
   auto& d = out.description;
   if (sealed) {
     content::ContentKey key;

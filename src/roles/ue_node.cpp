@@ -372,7 +372,9 @@ void UeNode::on_invite(sip::CallId id, const sip::Request& request) {
     if (admission.retry_after > 0) refusal.headers.push_back({"Retry-After", std::to_string(admission.retry_after)});
     return agent_->answer(id, std::move(refusal));
   }
-  calls_->answer(id, request, {swarm->policy(), {swarm->description().root}, swarm::PartnerKind::ue, request.from});
+  AnsweredCalls::Terms terms{swarm->policy(), {swarm->description().root}, swarm::PartnerKind::ue, request.from};
+  terms.life = std::chrono::seconds(admission.expires_at - os::unix_now());
+  calls_->answer(id, request, terms);
 }
 
 void UeNode::on_reinvite(sip::CallId id, const sip::Request&) {

@@ -30,6 +30,11 @@ Result<AuditLog> AuditLog::open(const std::filesystem::path& file) {
   return AuditLog(std::make_shared<Database>(std::move(database)));
 }
 
+Result<AuditLog> AuditLog::of(const std::filesystem::path& file) {
+  SEALCAST_TRY_ASSIGN(auto database, Database::open_as_it_is(file));
+  return AuditLog(std::make_shared<Database>(std::move(database)));
+}
+
 Status AuditLog::append(const AuditRow& row) {
   return database_
       ->query(

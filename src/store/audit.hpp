@@ -20,6 +20,8 @@ class AuditLog {
  public:
   // A database of its own.
   static Result<AuditLog> open(const std::filesystem::path& file);
+  // Of whatever database holds one, as it is: for whoever only reads.
+  static Result<AuditLog> of(const std::filesystem::path& file);
   // The table in another one's database, which is version 2 of that schema or later; it outlives this.
   explicit AuditLog(Database& shared) : database_(&shared) {}
   // Its sequence is given by the log.

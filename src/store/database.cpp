@@ -119,6 +119,15 @@ Result<Database> Database::open(const std::filesystem::path& path, const std::ve
   return out;
 }
 
+Result<Database> Database::open_as_it_is(const std::filesystem::path& path) {
+  Database out;
+  out.file_ = std::make_unique<std::string>(path.string());
+  if (sqlite3_open_v2(path.c_str(), &out.handle_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr) != SQLITE_OK)
+    return fail(error_of(out.handle_, *out.file_));
+  sqlite3_busy_timeout(out.handle_, 5000);
+  return out;
+}
+
 Database::Database(Database&& other) noexcept
     : handle_(std::exchange(other.handle_, nullptr)), file_(std::move(other.file_)) {}
 Database& Database::operator=(Database&& other) noexcept {

@@ -50,6 +50,8 @@ class Database {
   // Opens or makes `file` (mode 0600). schema[i] brings version i to version i + 1; a file of a later version is
   // refused.
   static Result<Database> open(const std::filesystem::path& file, const std::vector<const char*>& schema);
+  // Must exist; its schema is somebody else's.
+  static Result<Database> open_as_it_is(const std::filesystem::path& file);
   Database(Database&&) noexcept;
   Database& operator=(Database&&) noexcept;
   ~Database();

@@ -32,10 +32,12 @@ Admission TokenGate::admit(Instant now, UnixSeconds wall, const Inviter& inviter
       return out;
     }
     auto token = verify_token(jws, tracker, inviter.subject, *audience, wall);
-    if (token && token->root == claims->root)
+    if (token && token->root == claims->root) {
+      out.expires_at = out.swarms.empty() ? token->expires_at : std::min(out.expires_at, token->expires_at);
       out.swarms.push_back(token->root);
-    else
+    } else {
       out.why = token ? "membership token: it is malformed" : token.error().message;
+    }
   }
   return out;
 }

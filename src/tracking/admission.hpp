@@ -12,6 +12,7 @@ inline constexpr std::size_t k_most_tokens = 8;  // in one INVITE
 
 struct Admission {
   std::vector<crypto::Digest> swarms;  // each once
+  UnixSeconds expires_at = 0;          // the first of their tokens to end: a call that they admit lives no longer
   // Where there is none:
   int status = 403;        // 503: the caller's budget is spent, come back after retry_after
   int retry_after = 0;     // seconds

@@ -10,7 +10,7 @@ namespace {
 class Lookup final : public keys::KeyLookup {
  public:
   Lookup(const fuzz::Parties& parties, std::uint8_t state) : parties_(parties), state_(state) {}
-  std::optional<keys::KeyRecord> find(const crypto::Digest& root, const std::string& subscriber) override {
+  Result<std::optional<keys::KeyRecord>> find(const crypto::Digest& root, const std::string& subscriber) override {
     if (root != parties_.description.root) return std::nullopt;
     keys::KeyRecord out;
     out.description = parties_.description;

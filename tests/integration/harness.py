@@ -252,7 +252,12 @@ class Lab:
         return os.path.join(self.dir, "subscribers", who, "contents", root_of(uri), "object")
 
     def audit(self, cache="cache"):
-        return self.good("audit", "query", "--json", "--socket", self.socket(cache)).json["audit"]
+        """Key decisions of a cache."""
+        lines = self.audit_log("--log", "cache", "--socket", self.socket(cache))
+        return [line for line in lines if line["event"] == "key-request"]
+
+    def audit_log(self, *options):
+        return self.good("audit", "query", "--json", *options).json["audit"]
 
     def run(self, *arguments, stdin=None, patience=PATIENCE, env=None, cwd=None, wrapper=()):
         try:

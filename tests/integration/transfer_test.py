@@ -34,7 +34,7 @@ class Transfer(LabTest):
 
     def test_sealed_session(self):
         lab = self.everything("sealed+session", "AEAD_AES_128_GCM")
-        audit = lab.good("audit", "query", "--json").json["audit"]
+        audit = lab.audit()
         self.assertEqual(
             {(line["subscriber"], line["status"]) for line in audit},
             {("sip:alice@sealcast.test", 200), ("sip:bob@sealcast.test", 200)},
