@@ -13,6 +13,7 @@
 #include "output.hpp"
 #include "roles/cache_api.hpp"
 #include "roles/core_role.hpp"
+#include "roles/tracker_api.hpp"
 #include "roles/tracker_role.hpp"
 #include "service.hpp"
 
@@ -123,6 +124,8 @@ Status up(const Globals& globals, const LaboratoryFlags& flags) {
                         }));
     caches.push_back(std::move(cache));
   }
+  // One log for who asks this node.
+  tracker.audit_to([&](const store::AuditRow& row) { return caches.front().role->library().audit_log().append(row); });
   auto addresses = core.status();
   auto ran = tell_ready("core=" + json::Value(addresses).string_or("ue") + " tracker=" + tracker.address() +
                         " cache=" + caches.front().role->address() + " dir=" + lab.directory.string());
@@ -151,10 +154,14 @@ Status run_tracker(const fs::path& file) {
   SEALCAST_TRY(io::make_directory(config.state, 0700));
   SEALCAST_TRY_ASSIGN(auto lock, io::DirectoryLock::take(config.state));
   io::Loop loop;
+  auto state = config.state;
   roles::TrackerRole tracker(loop, std::move(config));
   SEALCAST_TRY(tracker.start());
+  roles::TrackerApi api(loop, tracker);
+  SEALCAST_TRY(api.listen(state / "admin.sock"));
   auto ran = tell_ready("tracker=" + tracker.address());
   if (ran) ran = run_until_signal(loop);
+  api.close();
   tracker.stop();
   return ran;
 }
