@@ -15,6 +15,7 @@
 #include "reload.hpp"
 #include "roles/cache_api.hpp"
 #include "roles/core_role.hpp"
+#include "roles/tracker_api.hpp"
 #include "roles/tracker_role.hpp"
 #include "roles/trust.hpp"
 #include "service.hpp"
@@ -134,14 +135,26 @@ struct CoreNode {
 struct TrackerNode {
   io::Loop& loop;
   fs::path file;
+  // Where its audit records go; without it into its own log, which its admin socket shows.
+  std::function<Status(const store::AuditRow&)> audit = {};
   std::unique_ptr<roles::TrackerRole> role = {};
+  std::unique_ptr<roles::TrackerApi> api = {};
 
   Status start() {
     SEALCAST_TRY_ASSIGN(auto config, read_tracker_config(file));
+    const auto socket = config.state / "admin.sock";
     role = std::make_unique<roles::TrackerRole>(loop, std::move(config));
-    return role->start();
+    SEALCAST_TRY(role->start());
+    if (audit) {
+      role->audit_to(audit);
+      return {};
+    }
+    api = std::make_unique<roles::TrackerApi>(loop, *role);
+    return api->listen(socket);
   }
   void stop() {
+    if (api) api->close();
+    api.reset();
     if (role) role->stop();
     role.reset();
   }
@@ -219,10 +232,14 @@ Status up(const Globals& globals, const LaboratoryFlags& flags) {
   CoreNode core{lab.core_config()};
   SEALCAST_TRY(start(core, reloader));
   if (io::interrupted()) return {};
-  TrackerNode tracker{loop, lab.tracker_config()};
+  std::deque<CacheNode> caches;
+  // One log for who asks this node.
+  TrackerNode tracker{loop, lab.tracker_config(), [&caches](const store::AuditRow& row) -> Status {
+                        if (caches.empty() || !caches.front().role) return {};  // being made anew
+                        return caches.front().role->library().audit_log().append(row);
+                      }};
   SEALCAST_TRY(start(tracker, reloader));
   if (io::interrupted()) return {};
-  std::deque<CacheNode> caches;
   SEALCAST_TRY_ASSIGN(auto names, roles::caches_of(lab));
   for (auto& name : names) {
     caches.push_back({loop, lab.cache_config(name), caches.empty() ? lab.admin_socket() : fs::path(), [&] {

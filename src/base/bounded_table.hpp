@@ -61,29 +61,30 @@ class BoundedTable {
   explicit BoundedTable(Limits limits) : limits_(std::move(limits)), counts_(limits_.scopes.size()) {}
 
   // Nothing: taken. Looks at the shares before the total.
-  std::optional<TableRefusal> add(Key key, const Owners& owners, Time until, Value value) {
-    if (auto refusal = would_refuse(owners)) return refusal;
-    const auto [at, fresh] = entries_.try_emplace(std::move(key), Entry{std::move(value), owners, until});
+  // `weight`: what the entry takes of share and total, where entries differ in what they cost.
+  std::optional<TableRefusal> add(Key key, const Owners& owners, Time until, Value value, std::size_t weight = 1) {
+    if (auto refusal = would_refuse(owners, weight)) return refusal;
+    const auto [at, fresh] = entries_.try_emplace(std::move(key), Entry{std::move(value), owners, until, weight});
     if (!fresh) return TableRefusal{TableRefusal::Why::duplicate};
     by_time_.emplace(until, at->first);
-    count(owners, +1);
+    count(owners, weight, true);
     ++counters_.added;
     counters_.peak = std::max(counters_.peak, entries_.size());
     return std::nullopt;
   }
 
   // What add() would say now, counted as refused. For callers that must know before they make the entry.
-  std::optional<TableRefusal> would_refuse(const Owners& owners) {
+  std::optional<TableRefusal> would_refuse(const Owners& owners, std::size_t weight = 1) {
     SEALCAST_ASSERT(owners.names.size() <= counts_.size());
     for (std::size_t i = 0; i < owners.names.size(); ++i) {
       const auto& scope = limits_.scopes[i];
       if (owners.names[i].empty() || (owners.privileged && scope.exempts_privileged)) continue;
-      if (count_of(i, owners.names[i]) < scope.most) continue;
+      if (count_of(i, owners.names[i]) + weight <= scope.most) continue;
       ++counters_.refused_share;
       return TableRefusal{TableRefusal::Why::share, scope.name};
     }
     const auto room = limits_.total - (owners.privileged ? 0 : std::min(limits_.reserved, limits_.total));
-    if (entries_.size() < room) return std::nullopt;
+    if (weight_ + weight <= room) return std::nullopt;
     ++counters_.refused_total;
     return TableRefusal{TableRefusal::Why::total};
   }
@@ -113,7 +114,7 @@ class BoundedTable {
     auto at = entries_.find(key);
     if (at == entries_.end()) return std::nullopt;
     by_time_.erase({at->second.until, key});
-    count(at->second.owners, -1);
+    count(at->second.owners, at->second.weight, false);
     std::optional<Value> out(std::move(at->second.value));
     entries_.erase(at);
     return out;
@@ -123,6 +124,7 @@ class BoundedTable {
     entries_.clear();
     by_time_.clear();
     for (auto& each : counts_) each.clear();
+    weight_ = 0;
   }
 
   // One entry whose life is over, taken out; call until there is none.
@@ -137,6 +139,7 @@ class BoundedTable {
     return by_time_.empty() ? std::nullopt : std::optional<Time>(by_time_.begin()->first);
   }
 
+  std::size_t weight() const { return weight_; }
   // Entries of one owner. O(n): for what happens seldom (a subscriber was removed).
   std::vector<Key> keys_of(std::size_t scope, std::string_view owner) const {
     std::vector<Key> out;
@@ -173,12 +176,14 @@ class BoundedTable {
     Value value;
     Owners owners;
     Time until;
+    std::size_t weight;
   };
-  void count(const Owners& owners, int by) {
+  void count(const Owners& owners, std::size_t weight, bool more) {
+    weight_ += more ? weight : -weight;
     for (std::size_t i = 0; i < owners.names.size(); ++i) {
       if (owners.names[i].empty()) continue;
       auto& slot = counts_[i][owners.names[i]];
-      slot += static_cast<std::size_t>(by);
+      slot += more ? weight : -weight;
       if (slot == 0) counts_[i].erase(owners.names[i]);
     }
   }
@@ -187,6 +192,7 @@ class BoundedTable {
   std::map<Key, Entry> entries_;
   std::set<std::pair<Time, Key>> by_time_;
   std::vector<std::map<std::string, std::size_t>> counts_;  // by scope, then owner
+  std::size_t weight_ = 0;                                  // of all entries
   TableCounters counters_;
 };
 

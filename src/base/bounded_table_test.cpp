@@ -63,5 +63,17 @@ TEST(BoundedTable, AKeyThatIsTakenKeepsItsEntryAndIsCountedOnce) {
   EXPECT_EQ(t.count_of(0, "bob"), 0u);
 }
 
+TEST(BoundedTable, AnEntryTakesItsWeight) {
+  Table t({10, 0, {{"subscriber", 6}}});
+  EXPECT_FALSE(t.add(1, {{"alice"}}, at(9), "x", 4));
+  EXPECT_EQ(t.add(2, {{"alice"}}, at(9), "x", 3)->why, TableRefusal::Why::share);
+  EXPECT_FALSE(t.add(2, {{"alice"}}, at(9), "x", 2));
+  EXPECT_EQ(t.add(3, {{"bob"}}, at(9), "x", 5)->why, TableRefusal::Why::total);
+  EXPECT_TRUE(t.erase(1));
+  EXPECT_EQ(t.weight(), 2u);
+  EXPECT_FALSE(t.add(3, {{"bob"}}, at(9), "x", 5));
+  EXPECT_EQ(t.count_of(0, "bob"), 5u);
+}
+
 }  // namespace
 }  // namespace sealcast

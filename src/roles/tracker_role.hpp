@@ -1,16 +1,17 @@
 #pragma once
 // Tracker AS: catalogue of announced contents, peer lists with membership tokens, and the relay of invitations to
 // pseudonyms.
-#include <map>
+#include <deque>
 #include <memory>
 
-#include "content/description.hpp"
+#include "base/rate_budget.hpp"
 #include "os/random.hpp"
 #include "roles/config.hpp"
+#include "roles/tracker_catalogue.hpp"
 #include "roles/tracker_relay.hpp"
 #include "roles/trust.hpp"
-#include "store/contents.hpp"
 #include "tracking/registry.hpp"
+#include "tracking/subscriptions.hpp"
 
 namespace sealcast::roles {
 
@@ -21,18 +22,17 @@ class TrackerRole final : private sip::Handler {
   Status start();
   void stop();
   std::string address() const { return agent_->local_address(); }
-  json::Object status() const;
+  json::Object status();
+  // Refusals go to this log instead of the one in catalogue.db: that of the node which an operator asks.
+  void audit_to(std::function<Status(const store::AuditRow&)> append) { append_audit_ = std::move(append); }
+  store::AuditLog audit_log() { return catalogue_->audit_log(); }
 
  private:
-  // What the catalogue knows about one content.
-  struct Entry {
-    content::Description description;
-    std::string jws;
-    tracking::AccessList access;
-  };
-  struct Subscription {
-    crypto::Digest root{};
-    std::string subscriber;
+  // What is refused, and why; passing failures of the store are 503.
+  struct Verdict {
+    int status;
+    std::string reason;
+    int retry_after = 0;
   };
 
   void on_request(sip::RequestId id, const sip::Request& request) override;
@@ -42,32 +42,47 @@ class TrackerRole final : private sip::Handler {
   void on_subscribe(sip::SubscriptionId id, const sip::Request& request) override;
   void on_subscription_ended(sip::SubscriptionId id) override;
 
-  Status load_catalogue();
+  Status start_agent();
+  bool is_cache(const std::string& who) const;
+  Verdict verdict_of(const Error& error) const;
+  // Nothing: within the subscriber's budget.
+  std::optional<Verdict> over_budget(const std::string& subscriber, double cost);
   sip::Response publish(const sip::Request& request);
-  Status take_from_ue(tracking::Announcement& announcement, const std::string& subscriber) const;
-  Status take_from_cache(const tracking::Announcement& announcement);
-  Status take_from_cache(const tracking::AnnouncedSwarm& swarm);
-  Status may_announce(const tracking::AnnouncedSwarm& swarm, const std::string& subscriber) const;
+  sip::Response publish(const sip::Request& request, int expires, std::optional<tracking::Announcement> announcement);
+  std::optional<Verdict> take(const sip::Request& request, tracking::Announcement& announcement);
+  std::optional<Verdict> take_from_ue(const sip::Request& request, tracking::Announcement& announcement);
+  std::optional<Verdict> take_from_cache(const tracking::Announcement& announcement);
+  std::optional<Verdict> entitlement(const crypto::Digest& root, const std::string& subscriber);
+  void access_changed(const crypto::Digest& root);
   void subscribe_peers(sip::SubscriptionId id, const sip::Request& request);
+  std::optional<Verdict> new_subscription(sip::SubscriptionId id, const sip::Request& request, int expires,
+                                          crypto::Digest& root);
   void fetch_contents(sip::SubscriptionId id, const sip::Request& request);
-  bool may_see(const Entry& entry, const std::string& subscriber) const;
-  void notify_peers(sip::SubscriptionId id, const Subscription& subscription);
-  void notify_changed();
-  void schedule_notifications();
+  void refuse(sip::SubscriptionId id, const sip::Request& request, const crypto::Digest& root, const Verdict& verdict);
+  void notify_peers(sip::SubscriptionId id, bool last);
+  void gather_changes();
+  void notify_some();
   void expire();
+  void audit(const std::string& event, const std::string& who, const std::string& whom, const crypto::Digest& root,
+             int status, const std::string& reason);
 
   io::Loop& loop_;
   TrackerConfig config_;
   os::SystemRandom random_;
-  Trust trust_;
   std::optional<crypto::PrivateKey> key_;
-  std::optional<store::Contents> store_;
-  std::map<crypto::Digest, Entry> catalogue_;
+  std::optional<TrackerCatalogue> catalogue_;
   std::unique_ptr<tracking::Registry> registry_;
   std::unique_ptr<sip::Agent> agent_;
   std::unique_ptr<TrackerRelay> relay_;
-  std::map<sip::SubscriptionId, Subscription> subscriptions_;
-  io::Loop::TimerId notify_timer_ = 0, expire_timer_ = 0;
+  tracking::Subscriptions subscriptions_;
+  tracking::ChangePace pace_;
+  std::deque<sip::SubscriptionId> to_notify_;
+  std::set<sip::SubscriptionId> waiting_;  // those in to_notify_
+  RateBudget requests_;
+  store::AuditBrake audit_brake_;
+  std::function<Status(const store::AuditRow&)> append_audit_;
+  std::uint64_t audit_left_out_ = 0;
+  io::Loop::TimerId notify_timer_ = 0, portion_timer_ = 0, expire_timer_ = 0;
 };
 
 }  // namespace sealcast::roles

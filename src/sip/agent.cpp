@@ -85,6 +85,9 @@ void Agent::reinvite(CallId id, Request request, std::function<void(const Respon
 void Agent::answer(CallId id, Response response) {
   impl_->answer(id, std::move(response));
 }
+void Agent::probe(CallId id, std::function<void(const Response&)> on_response) {
+  impl_->probe(id, std::move(on_response));
+}
 void Agent::bye(CallId id, const std::string& reason) {
   impl_->bye(id, reason);
 }
@@ -197,6 +200,12 @@ void AgentFront::reinvite(CallId id, Request request, std::function<void(const R
   to_stack([id, response_id, request = std::move(request)](AgentStack& stack) {
     stack.calls().reinvite(id, response_id, request);
   });
+}
+
+void AgentFront::probe(CallId id, std::function<void(const Response&)> on_response) {
+  const auto response_id = next_id();
+  responses_[response_id] = std::move(on_response);
+  to_stack([id, response_id](AgentStack& stack) { stack.calls().probe(id, response_id); });
 }
 
 void AgentFront::answer(CallId id, Response response) {

@@ -86,6 +86,9 @@ class Agent {
   CallId invite(Request request, std::function<void(const Response&)> on_response);
   void reinvite(CallId id, Request request, std::function<void(const Response&)> on_response);
   void answer(CallId id, Response response);  // 200 with SDP, or a refusal
+  // OPTIONS inside of an established call: is the other side still there? Exactly one answer; 481: there is no such
+  // call.
+  void probe(CallId id, std::function<void(const Response&)> on_response);
   // Before the final answer of our INVITE: CANCEL, and on_response gets 487. Of theirs: 480.
   void bye(CallId id, const std::string& reason);
 
@@ -94,6 +97,7 @@ class Agent {
   SubscriptionId subscribe(Request request, std::function<void(const Request&)> on_notify,
                            std::function<void(const Response&)> on_end);
   void unsubscribe(SubscriptionId id);  // no callback of this subscription afterwards
+  // expires: of a 423 Min-Expires, of a 503 Retry-After.
   void accept_subscription(SubscriptionId id, int status, std::string reason, int expires);
   void notify(SubscriptionId id, std::string content_type, std::string body, bool terminate);
 

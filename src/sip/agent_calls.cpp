@@ -205,6 +205,20 @@ void Calls::reinvite_answered(CallId id, std::uint64_t response_id, const Answer
     lost(id, "the other side does not know the call any more");
 }
 
+void Calls::probe(CallId id, std::uint64_t response_id) {
+  const auto tell = [this, response_id](const Response& response) {
+    stack_.front().from_stack(
+        [response_id, response](AgentFront& front) { front.response_arrived(response_id, response); });
+  };
+  auto found = calls_.find(id);
+  if (found == calls_.end() || !found->second->established) return tell(final_response(481, "there is no such call"));
+  Request request;
+  request.method = "OPTIONS";
+  const auto made =
+      stack_.request(found->second->leg, request, [tell](const Answer& answer) { tell(answer.response); });
+  if (made == 0) tell(final_response(0, "the OPTIONS is malformed"));
+}
+
 // --- Calls of others ---
 
 int Calls::arrived(nta_incoming_t* incoming, const sip_t* sip) {

@@ -56,6 +56,7 @@ class AgentFront {
   void send(Request request, std::function<void(const Response&)> on_response);
   CallId invite(Request request, std::function<void(const Response&)> on_response);
   void reinvite(CallId id, Request request, std::function<void(const Response&)> on_response);
+  void probe(CallId id, std::function<void(const Response&)> on_response);
   void answer(CallId id, Response response);
   void bye(CallId id, const std::string& reason);
   void reply(RequestId id, Response response);
@@ -219,6 +220,7 @@ class Calls {
   explicit Calls(AgentStack& stack) : stack_(stack) {}
   void invite(CallId id, Request request);
   void reinvite(CallId id, std::uint64_t response_id, Request request);
+  void probe(CallId id, std::uint64_t response_id);
   void answer(CallId id, const Response& response);
   void bye(CallId id, const std::string& reason);
   int arrived(nta_incoming_t* incoming, const sip_t* sip);

@@ -64,6 +64,7 @@ void Subscribers::accept(SubscriptionId id, int status, const std::string& reaso
   response.reason = reason;
   if (response.ok() || status == 423)
     response.headers.push_back({status == 423 ? "Min-Expires" : "Expires", std::to_string(std::max(0, expires))});
+  if (status == 503 && expires > 0) response.headers.push_back({"Retry-After", std::to_string(expires)});
   stack_.respond(incoming, response);
   ::nta_incoming_destroy(incoming);
   if (!response.ok()) {

@@ -27,8 +27,12 @@ constexpr const char* k_schema =
 
 }  // namespace
 
+std::vector<const char*> Contents::schema() {
+  return {k_schema, AuditLog::k_version_2};
+}
+
 Result<Contents> Contents::open(const std::filesystem::path& file) {
-  SEALCAST_TRY_ASSIGN(auto database, Database::open(file, {k_schema, AuditLog::k_version_2}));
+  SEALCAST_TRY_ASSIGN(auto database, Database::open(file, schema()));
   return Contents(std::move(database));
 }
 

@@ -18,6 +18,7 @@ struct ContentRow {
 class Contents {
  public:
   static Result<Contents> open(const std::filesystem::path& file);
+  static std::vector<const char*> schema();  // the tracker's catalogue begins with it
   // A new row, or a new description for a known root.
   Status put_description(const crypto::Digest& root, std::string_view description);
   Status put_access(const crypto::Digest& root, std::string_view access);

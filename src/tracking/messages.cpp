@@ -10,7 +10,7 @@ namespace {
 
 constexpr json::Limits k_limits{262144, 8};
 constexpr std::size_t k_most_swarms = 1024, k_most_ranges = 8, k_most_who = 4096, k_most_peers = 64, k_most_keyinfo = 8,
-                      k_longest_uri = 255;
+                      k_longest_uri = 255, k_longest_instance = 64;
 
 constexpr std::pair<PeerState, const char*> k_states[] = {
     {PeerState::leech, "leech"}, {PeerState::seed, "seed"}, {PeerState::keys, "keys"}};
@@ -122,7 +122,9 @@ std::string write_announcement(const Announcement& a) {
     if (!s.keyinfo.empty()) each["keyinfo"] = s.keyinfo;
     swarms.push_back(std::move(each));
   }
-  return json::Value(json::Object{{"v", 1}, {"sw", std::move(swarms)}, {"max", a.max_associations}}).text();
+  json::Object out{{"v", 1}, {"sw", std::move(swarms)}, {"max", a.max_associations}};
+  if (!a.instance.empty()) out["inst"] = a.instance;
+  return json::Value(std::move(out)).text();
 }
 
 Result<Announcement> parse_announcement(std::string_view body) {
@@ -135,6 +137,8 @@ Result<Announcement> parse_announcement(std::string_view body) {
     SEALCAST_TRY_ASSIGN(auto swarm, swarm_of(each));
     out.swarms.push_back(std::move(swarm));
   }
+  out.instance = document.string_or("inst");
+  if (out.instance.size() > k_longest_instance) return wrong("\"inst\" is longer than 64 octets");
   out.max_associations = static_cast<int>(std::clamp<std::int64_t>(document.int_or("max", 12), 0, 1024));
   return out;
 }

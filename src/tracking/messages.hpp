@@ -31,6 +31,9 @@ struct AnnouncedSwarm {
 struct Announcement {
   std::vector<AnnouncedSwarm> swarms;
   int max_associations = 12;
+  // Names this announcement among its announcer's: the next one of that name takes its place, whatever became of the
+  // ETag. Empty: it has no name.
+  std::string instance = {};
 };
 std::string write_announcement(const Announcement& announcement);
 Result<Announcement> parse_announcement(std::string_view body);

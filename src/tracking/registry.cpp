@@ -5,21 +5,24 @@
 #include <utility>
 
 #include "base/encoding.hpp"
+#include "content/uri.hpp"
 
 namespace sealcast::tracking {
 namespace {
 
-constexpr UnixSeconds k_pseudonym_life = 3600;
-constexpr std::size_t k_most_pseudonyms = 1000000;
-
-// Keys of announcers_ are "<publisher> <instance>".
-std::string publisher_of(const std::string& key) {
-  return key.substr(0, key.find(' '));
-}
+constexpr Duration k_pseudonym_life = 1h;  // after the last use
+// Subscriptions are refreshed after 120 s, tokens live 300 s: one that is this old when it is handed out still lasts.
+constexpr std::chrono::seconds k_token_kept = 60s;
+constexpr std::size_t k_shuffled = 64;  // of a larger swarm, a sample
 
 }  // namespace
 
-Registry::Registry(RegistryOptions options, RandomSource& random) : options_(std::move(options)), random_(random) {}
+Registry::Registry(RegistryOptions options, RandomSource& random)
+    : options_(std::move(options)),
+      random_(random),
+      announcers_({options_.announced, options_.announced_reserved, {{"subscriber", options_.announced_by_one}}}),
+      pseudonyms_({options_.pseudonyms, 0, {{"subscriber", options_.pseudonyms_of_one}}}),
+      tokens_({options_.tokens, options_.tokens_reserved, {{"subscriber", options_.tokens_of_one}}}) {}
 
 std::string Registry::random_text() {
   std::array<std::uint8_t, 16> octets;
@@ -27,146 +30,243 @@ std::string Registry::random_text() {
   return base64url(octets);
 }
 
-void Registry::link(const std::string& key, const Announcer& announcer) {
-  for (auto& swarm : announcer.announcement.swarms) {
-    auto [at, added] = members_[swarm.root].try_emplace(key, swarm.state);
-    if (added || at->second != swarm.state) changed_.insert(swarm.root);
-    at->second = swarm.state;
-  }
+// ---- announcements
+
+void Registry::enter(Id id, const Announcer& announcer, const AnnouncedSwarm& announced) {
+  auto& swarm = swarms_[announced.root];
+  auto& members = announcer.is_cache ? swarm.caches : swarm.others;
+  auto [at, added] = members.try_emplace(id, Member{announced.state, announcer.publisher, announced.keyinfo});
+  if (added && !announcer.is_cache) ++swarm.publishers[announcer.publisher];
+  if (added || at->second.state != announced.state || at->second.keyinfo != announced.keyinfo)
+    changed_.insert(announced.root);
+  at->second.state = announced.state;
+  at->second.keyinfo = announced.keyinfo;
 }
 
-void Registry::unlink(const std::string& key, const Announcer& announcer) {
-  for (auto& swarm : announcer.announcement.swarms) {
-    auto members = members_.find(swarm.root);
-    if (members == members_.end()) continue;
-    if (members->second.erase(key) > 0) changed_.insert(swarm.root);
-    if (members->second.empty()) members_.erase(members);
-  }
+void Registry::leave(Id id, const Announcer& announcer, const crypto::Digest& root) {
+  auto swarm = swarms_.find(root);
+  if (swarm == swarms_.end()) return;
+  auto& members = announcer.is_cache ? swarm->second.caches : swarm->second.others;
+  if (members.erase(id) == 0) return;
+  changed_.insert(root);
+  if (!announcer.is_cache && --swarm->second.publishers[announcer.publisher] == 0)
+    swarm->second.publishers.erase(announcer.publisher);
+  if (swarm->second.caches.empty() && swarm->second.others.empty()) swarms_.erase(swarm);
 }
 
-Registry::Published Registry::publish(UnixSeconds now, const std::string& publisher, bool is_cache,
-                                      const std::string& etag, int expires, std::optional<Announcement> announcement) {
-  auto key = publisher + " " + random_text();
+void Registry::drop(Id id) {
+  if (auto announcer = announcers_.take(id)) forget(id, *announcer);
+}
+
+// It is out of the table already.
+void Registry::forget(Id id, const Announcer& announcer) {
+  for (auto& root : announcer.roots) leave(id, announcer, root);
+  by_etag_.erase(announcer.etag);
+  if (!announcer.instance.empty()) by_instance_.erase({announcer.publisher, announcer.instance});
+}
+
+// By its ETag; one that comes without, by its name.
+std::optional<Registry::Id> Registry::known(const std::string& publisher, const std::string& etag,
+                                            const std::optional<Announcement>& announcement) const {
   if (!etag.empty()) {
-    auto known = by_etag_.find(etag);
-    if (known == by_etag_.end() || publisher_of(known->second) != publisher) return {412, {}};
-    key = known->second;
-  } else if (!announcement) {
-    return {412, {}};
+    auto at = by_etag_.find(etag);
+    if (at != by_etag_.end() && announcers_.find(at->second)->publisher == publisher) return at->second;
+    return std::nullopt;
   }
-  if (announcement && !is_cache && announcement->swarms.size() > options_.max_swarms_per_ue) return {413, {}};
-  if (!announcers_.contains(key)) {
-    std::size_t own = 0;
-    for (auto at = announcers_.lower_bound(publisher + " ");
-         at != announcers_.end() && publisher_of(at->first) == publisher; ++at)
-      ++own;
-    if (announcers_.size() >= options_.max_announcers || (!is_cache && own >= options_.max_announcements_per_ue))
-      return {413, {}};
-  }
-  by_etag_.erase(etag);
-  auto& announcer = announcers_[key];
+  if (!announcement || announcement->instance.empty()) return std::nullopt;
+  auto at = by_instance_.find({publisher, announcement->instance});
+  return at == by_instance_.end() ? std::nullopt : std::optional(at->second);
+}
+
+Registry::Published Registry::publish(Instant now, const std::string& publisher, bool is_cache, const std::string& etag,
+                                      int expires, std::optional<Announcement> announcement) {
+  // What a cache says of one content replaces what it said before, also if it has forgotten that it did.
+  if (announcement && is_cache && announcement->instance.empty() && announcement->swarms.size() == 1)
+    announcement->instance = content::root_text(announcement->swarms.front().root);
+  auto id = known(publisher, etag, announcement);
+  if (!id && (!etag.empty() || !announcement)) return {412, {}};
   if (expires == 0) {
-    unlink(key, announcer);
-    announcers_.erase(key);
+    if (id) drop(*id);
     return {200, etag};
   }
-  if (announcement) {
-    // What is announced no longer leaves; what stays must not be taken for a change.
-    Announcer gone;
-    for (auto& old : announcer.announcement.swarms)
-      if (std::none_of(announcement->swarms.begin(), announcement->swarms.end(),
-                       [&](auto& s) { return s.root == old.root; }))
-        gone.announcement.swarms.push_back(old);
-    unlink(key, gone);
-    announcer.announcement = std::move(*announcement);
+  const auto until = now + std::chrono::seconds(expires);
+  const decltype(announcers_)::Owners owners{{publisher}, is_cache};
+  if (!announcement) {
+    auto& announcer = *announcers_.find(*id);
+    by_etag_.erase(std::exchange(announcer.etag, random_text()));
+    by_etag_[announcer.etag] = *id;
+    announcer.until = until;
+    announcers_.prolong(*id, until);
+    return {200, announcer.etag};
   }
-  announcer.is_cache = is_cache;
-  announcer.expires_at = now + expires;
-  announcer.etag = random_text();
-  by_etag_[announcer.etag] = key;
-  link(key, announcer);
-  return {200, announcer.etag};
+  // Another announcement may have had this name.
+  if (auto named = by_instance_.find({publisher, announcement->instance});
+      !announcement->instance.empty() && named != by_instance_.end() && named->second != id.value_or(0))
+    drop(named->second);
+  Announcer fresh{publisher, random_text(), announcement->instance, is_cache, until, {}};
+  std::set<crypto::Digest> roots;
+  for (auto& swarm : announcement->swarms)
+    if (roots.insert(swarm.root).second) fresh.roots.push_back(swarm.root);
+  auto old = id ? announcers_.take(*id) : std::nullopt;
+  if (!id) id = next_id_++;
+  if (auto refusal = announcers_.add(*id, owners, until, fresh, 1 + fresh.roots.size())) {
+    if (old) (void)announcers_.add(*id, owners, old->until, *old, 1 + old->roots.size());
+    return {refusal->why == TableRefusal::Why::total ? 503 : 413, {}};
+  }
+  if (old) {
+    // What is announced no longer leaves; what stays must not be taken for a change.
+    for (auto& root : old->roots)
+      if (!roots.contains(root)) leave(*id, *old, root);
+    by_etag_.erase(old->etag);
+    if (!old->instance.empty()) by_instance_.erase({publisher, old->instance});
+  }
+  by_etag_[fresh.etag] = *id;
+  if (!fresh.instance.empty()) by_instance_[{publisher, fresh.instance}] = *id;
+  for (auto& swarm : announcement->swarms) enter(*id, fresh, swarm);
+  return {200, fresh.etag};
 }
 
-PeerList Registry::list(UnixSeconds now, const crypto::Digest& root, const std::string& subscriber, bool is_cache,
-                        const crypto::PrivateKey& tracker) {
-  PeerList out;
-  out.root = root;
-  out.own_pseudonym = pseudonym(now, subscriber, root);
-  auto members = members_.find(root);
-  if (members == members_.end()) return out;
-  std::map<std::string, ListedPeer> caches, others;  // by URI: one entry for each, however many times it announces
-  for (auto& [key, state] : members->second) {
-    auto publisher = publisher_of(key);
-    auto& announcer = announcers_.at(key);
-    if (publisher == subscriber || announcer.expires_at <= now) continue;
-    if (is_cache)
-      for (auto& swarm : announcer.announcement.swarms)
-        if (swarm.root == root && !swarm.keyinfo.empty() && out.keyinfo.size() < 8)
-          out.keyinfo.push_back(swarm.keyinfo);
-    if (state == PeerState::keys) continue;
-    auto uri = announcer.is_cache ? publisher : pseudonym(now, publisher, root);
-    auto& peer = (announcer.is_cache ? caches : others)[uri];
-    if (peer.uri.empty() || state == PeerState::seed) peer = {uri, announcer.is_cache, state, {}};
+bool Registry::announces(const std::string& subscriber, const crypto::Digest& root) const {
+  auto swarm = swarms_.find(root);
+  return swarm != swarms_.end() && swarm->second.publishers.contains(subscriber);
+}
+
+void Registry::withdraw(const crypto::Digest& root, const std::function<bool(const std::string&)>& allowed) {
+  if (auto swarm = swarms_.find(root); swarm != swarms_.end()) {
+    std::vector<Id> gone;
+    for (auto& [id, member] : swarm->second.others)
+      if (!allowed(member.publisher)) gone.push_back(id);
+    for (auto id : gone) leave(id, *announcers_.find(id), root);
   }
-  std::vector<ListedPeer> shuffled;
-  for (auto& [uri, peer] : others) shuffled.push_back(peer);
-  for (std::size_t i = shuffled.size(); i > 1; --i) std::swap(shuffled[i - 1], shuffled[random_.u32() % i]);
-  for (auto& [uri, peer] : caches) out.peers.push_back(peer);
-  out.peers.insert(out.peers.end(), shuffled.begin(), shuffled.end());
-  if (out.peers.size() > options_.list_length) out.peers.resize(options_.list_length);
-  for (auto& peer : out.peers)
-    peer.token = make_token({root, inviter_hash(subscriber), peer.uri, now, now + k_token_life}, tracker);
+  for (auto at = pseudonym_of_.lower_bound({root, {}}); at != pseudonym_of_.end() && at->first.first == root;) {
+    if (allowed(at->first.second)) {
+      ++at;
+      continue;
+    }
+    pseudonyms_.erase(at->second);
+    at = pseudonym_of_.erase(at);
+  }
+  touch(root);
+}
+
+// ---- lists
+
+// All of a small swarm; of a large one some, from random places.
+std::vector<std::pair<Registry::Id, const Registry::Member*>> Registry::sample(const Swarm& swarm) {
+  std::vector<std::pair<Id, const Member*>> out;
+  auto& others = swarm.others;
+  if (others.size() <= k_shuffled) {
+    for (auto& [id, member] : others) out.emplace_back(id, &member);
+    for (std::size_t i = out.size(); i > 1; --i) std::swap(out[i - 1], out[random_.u32() % i]);
+    return out;
+  }
+  std::set<Id> taken;
+  const auto first = others.begin()->first, span = others.rbegin()->first - first + 1;
+  for (std::size_t i = 0; i < 2 * k_shuffled; ++i) {
+    auto at = others.lower_bound(first + ((std::uint64_t{random_.u32()} << 32) | random_.u32()) % span);
+    if (taken.insert(at->first).second) out.emplace_back(at->first, &at->second);
+  }
   return out;
 }
 
-std::optional<Registry::Behind> Registry::behind(const std::string& pseudonym) const {
-  auto at = behind_.find(pseudonym);
-  return at == behind_.end() ? std::nullopt : std::optional(at->second);
+PeerList Registry::list(Instant now, UnixSeconds wall, const crypto::Digest& root, const std::string& subscriber,
+                        bool is_cache, const crypto::PrivateKey& key) {
+  PeerList out;
+  out.root = root;
+  out.own_pseudonym = pseudonym(now, subscriber, root);
+  auto found = swarms_.find(root);
+  if (found == swarms_.end()) return out;
+  std::map<std::string, std::size_t> listed;  // by URI: one entry for each, however many times it announces
+  auto take = [&](Id id, const Member& member, bool cache) {
+    if (member.publisher == subscriber || announcers_.find(id)->until <= now) return;
+    if (cache && is_cache && !member.keyinfo.empty() && out.keyinfo.size() < 8) out.keyinfo.push_back(member.keyinfo);
+    if (member.state == PeerState::keys) return;
+    auto uri = cache ? member.publisher : pseudonym(now, member.publisher, root);
+    if (uri.empty()) return;
+    auto [at, fresh] = listed.try_emplace(uri, out.peers.size());
+    if (fresh && out.peers.size() < options_.list_length)
+      out.peers.push_back({uri, cache, member.state, {}});
+    else if (!fresh && member.state == PeerState::seed)
+      out.peers[at->second].state = PeerState::seed;
+    else if (fresh)
+      listed.erase(at);
+  };
+  for (auto& [id, member] : found->second.caches) take(id, member, true);
+  for (auto& [id, member] : sample(found->second)) {
+    if (out.peers.size() >= options_.list_length) break;
+    take(id, *member, false);
+  }
+  for (auto& peer : out.peers) peer.token = token(now, wall, root, subscriber, is_cache, peer.uri, key);
+  return out;
 }
 
-std::string Registry::pseudonym(UnixSeconds now, const std::string& subscriber, const crypto::Digest& root) {
-  auto known = pseudonyms_.find({subscriber, root});
-  if (known == pseudonyms_.end()) {
-    if (pseudonyms_.size() >= k_most_pseudonyms) {
-      behind_.erase(pseudonyms_.begin()->second.uri);
-      pseudonyms_.erase(pseudonyms_.begin());
-    }
-    Pseudonym fresh{"sip:" + random_text() + "@" + options_.pseudonym_domain, now};
-    behind_[fresh.uri] = {subscriber, root};
-    known = pseudonyms_.emplace(std::pair{subscriber, root}, std::move(fresh)).first;
+std::string Registry::token(Instant now, UnixSeconds wall, const crypto::Digest& root, const std::string& subscriber,
+                            bool is_cache, const std::string& peer, const crypto::PrivateKey& key) {
+  while (tokens_.take_expired(now)) {
   }
-  known->second.used_at = now;
-  return known->second.uri;
+  TokenKey which{{root, subscriber}, peer};
+  if (auto* kept = tokens_.find(which)) {
+    // The wall clock may have been set meanwhile.
+    if (wall >= kept->issued_at && wall - kept->issued_at <= k_token_kept.count()) return kept->jws;
+    tokens_.erase(which);
+  }
+  Signed fresh{make_token({root, inviter_hash(subscriber), peer, wall, wall + k_token_life}, key), wall};
+  auto jws = fresh.jws;
+  // No room: it is signed anew the next time.
+  (void)tokens_.add(std::move(which), {{subscriber}, is_cache}, now + k_token_kept, std::move(fresh));
+  return jws;
+}
+
+// ---- pseudonyms
+
+std::optional<Registry::Behind> Registry::behind(const std::string& pseudonym) const {
+  auto* found = pseudonyms_.find(pseudonym);
+  return found ? std::optional(*found) : std::nullopt;
+}
+
+std::string Registry::pseudonym(Instant now, const std::string& subscriber, const crypto::Digest& root) {
+  const auto until = now + k_pseudonym_life;
+  if (auto known = pseudonym_of_.find({root, subscriber}); known != pseudonym_of_.end()) {
+    pseudonyms_.prolong(known->second, until);
+    return known->second;
+  }
+  auto uri = "sip:" + random_text() + "@" + options_.pseudonym_domain;
+  if (pseudonyms_.add(uri, {{subscriber}, false}, until, {subscriber, root})) return {};
+  pseudonym_of_[{root, subscriber}] = uri;
+  return uri;
 }
 
 std::set<crypto::Digest> Registry::take_changed() {
   return std::exchange(changed_, {});
 }
 
-UnixSeconds Registry::expire(UnixSeconds now) {
-  auto next = now + 60;
-  for (auto at = announcers_.begin(); at != announcers_.end();) {
-    if (at->second.expires_at > now) {
-      next = std::min(next, at->second.expires_at);
-      ++at;
+Instant Registry::expire(Instant now) {
+  while (auto gone = announcers_.take_expired(now)) forget(gone->first, gone->second);
+  while (auto gone = pseudonyms_.take_expired(now)) {
+    auto& [uri, behind] = *gone;
+    // Who goes on announcing is still called by it.
+    if (announces(behind.subscriber, behind.root) &&
+        !pseudonyms_.add(uri, {{behind.subscriber}, false}, now + k_pseudonym_life, behind))
       continue;
-    }
-    unlink(at->first, at->second);
-    by_etag_.erase(at->second.etag);
-    at = announcers_.erase(at);
+    pseudonym_of_.erase({behind.root, behind.subscriber});
   }
-  std::erase_if(pseudonyms_, [&](auto& each) {
-    if (each.second.used_at + k_pseudonym_life > now) return false;
-    behind_.erase(each.second.uri);
-    return true;
-  });
-  return next;
+  while (tokens_.take_expired(now)) {
+  }
+  return std::min(now + 60s, announcers_.next_expiry().value_or(k_never));
 }
 
 std::size_t Registry::peers_of(const crypto::Digest& root) const {
-  auto members = members_.find(root);
-  return members == members_.end() ? 0 : members->second.size();
+  auto swarm = swarms_.find(root);
+  return swarm == swarms_.end() ? 0 : swarm->second.caches.size() + swarm->second.others.size();
+}
+
+json::Object Registry::status() const {
+  auto announced = announcers_.status();
+  announced["weight"] = static_cast<std::int64_t>(announcers_.weight());
+  return {{"announcements", std::move(announced)},
+          {"pseudonyms", pseudonyms_.status()},
+          {"tokens", tokens_.status()},
+          {"swarms", static_cast<std::int64_t>(swarms_.size())}};
 }
 
 }  // namespace sealcast::tracking

@@ -1,10 +1,12 @@
 #pragma once
 // The tracker's soft state: who takes part in which swarm, under which pseudonym, and whom to tell about whom. Pure.
+// Every table has shares: what one subscriber announces, and what is made for him, takes nothing from others.
+#include <functional>
 #include <map>
 #include <set>
 
+#include "base/bounded_table.hpp"
 #include "base/random.hpp"
-#include "base/time.hpp"
 #include "tracking/messages.hpp"
 #include "tracking/token.hpp"
 
@@ -12,9 +14,11 @@ namespace sealcast::tracking {
 
 struct RegistryOptions {
   std::string pseudonym_domain;  // "peers.sealcast.test"
-  std::size_t max_announcers = 100000;
-  std::size_t max_swarms_per_ue = 256;
-  std::size_t max_announcements_per_ue = 64;  // 16 processes, or one with thousands of contents
+  // Announcements by what they cost: 1, and 1 for each swarm. However many processes a subscriber runs one after the
+  // other, and however many contents he keeps, what counts is what he announces now.
+  std::size_t announced = 1000000, announced_by_one = 16384, announced_reserved = 250000;
+  std::size_t pseudonyms = 1000000, pseudonyms_of_one = 32768;
+  std::size_t tokens = 100000, tokens_of_one = 1024, tokens_reserved = 10000;
   std::size_t list_length = 20;
 };
 
@@ -24,14 +28,15 @@ class Registry {
 
   // Soft state of PUBLISH (RFC 3903): a new ETag for a new or refreshed announcement; 412 for an unknown one.
   struct Published {
-    int status = 200;  // 200, 412, 413 (too much)
+    int status = 200;  // 200, 412, 413 (the subscriber announces too much), 503 (the tracker is full)
     std::string etag;
   };
-  Published publish(UnixSeconds now, const std::string& publisher, bool is_cache, const std::string& etag, int expires,
+  Published publish(Instant now, const std::string& publisher, bool is_cache, const std::string& etag, int expires,
                     std::optional<Announcement> announcement);
 
-  // Peers of a swarm for `subscriber`: caches first, then others at random; with tokens. Oneself is left out.
-  PeerList list(UnixSeconds now, const crypto::Digest& root, const std::string& subscriber, bool is_cache,
+  // Peers of a swarm for `subscriber`: caches first, then others at random; with tokens. Oneself is left out. A token
+  // is signed once and handed out for a fifth of its life.
+  PeerList list(Instant now, UnixSeconds wall, const crypto::Digest& root, const std::string& subscriber, bool is_cache,
                 const crypto::PrivateKey& key);
 
   // The subscriber and swarm behind a pseudonym URI.
@@ -41,38 +46,66 @@ class Registry {
   };
   std::optional<Behind> behind(const std::string& pseudonym) const;
   // Pseudonym of a subscriber in a swarm; made when missing. It lives as long as the subscriber announces or asks.
-  std::string pseudonym(UnixSeconds now, const std::string& subscriber, const crypto::Digest& root);
+  // Empty: he has too many.
+  std::string pseudonym(Instant now, const std::string& subscriber, const crypto::Digest& root);
+
+  bool announces(const std::string& subscriber, const crypto::Digest& root) const;
+  // Who may no longer take part in a swarm leaves it, his pseudonym goes.
+  void withdraw(const crypto::Digest& root, const std::function<bool(const std::string& subscriber)>& allowed);
 
   // What is known about a swarm has changed otherwise.
   void touch(const crypto::Digest& root) { changed_.insert(root); }
   // Swarms whose lists have changed since the last call.
   std::set<crypto::Digest> take_changed();
   // Drops what has expired; when to call again.
-  UnixSeconds expire(UnixSeconds now);
+  Instant expire(Instant now);
   std::size_t peers_of(const crypto::Digest& root) const;
+  json::Object status() const;
 
  private:
+  using Id = std::uint64_t;
   struct Announcer {
-    std::string etag;
+    std::string publisher, etag, instance;
     bool is_cache = false;
-    UnixSeconds expires_at = 0;
-    Announcement announcement;
+    Instant until{};
+    std::vector<crypto::Digest> roots;
   };
-  struct Pseudonym {
-    std::string uri;
-    UnixSeconds used_at = 0;
+  struct Member {
+    PeerState state;
+    std::string publisher;
+    std::string keyinfo;  // caches
   };
-  void link(const std::string& publisher, const Announcer& announcer);
-  void unlink(const std::string& publisher, const Announcer& announcer);
+  struct Swarm {
+    std::map<Id, Member> caches, others;
+    std::map<std::string, int> publishers;  // of `others`: how often each announces it
+  };
+  struct Signed {
+    std::string jws;
+    UnixSeconds issued_at = 0;
+  };
+  using TokenKey = std::pair<std::pair<crypto::Digest, std::string>, std::string>;  // swarm, inviter, callee
+
+  std::optional<Id> known(const std::string& publisher, const std::string& etag,
+                          const std::optional<Announcement>& announcement) const;
+  void drop(Id id);
+  void forget(Id id, const Announcer& announcer);
+  void enter(Id id, const Announcer& announcer, const AnnouncedSwarm& swarm);
+  void leave(Id id, const Announcer& announcer, const crypto::Digest& root);
+  std::vector<std::pair<Id, const Member*>> sample(const Swarm& swarm);
+  std::string token(Instant now, UnixSeconds wall, const crypto::Digest& root, const std::string& subscriber,
+                    bool is_cache, const std::string& peer, const crypto::PrivateKey& key);
   std::string random_text();
 
   RegistryOptions options_;
   RandomSource& random_;
-  std::map<std::string, Announcer> announcers_;  // by publisher and ETag chain: "<publisher> <instance>"
-  std::map<std::string, std::string> by_etag_;   // ETag -> key in announcers_
-  std::map<crypto::Digest, std::map<std::string, PeerState>> members_;  // root -> key -> state
-  std::map<std::pair<std::string, crypto::Digest>, Pseudonym> pseudonyms_;
-  std::map<std::string, Behind> behind_;
+  Id next_id_ = 1;
+  BoundedTable<Id, Announcer> announcers_;
+  std::map<std::string, Id> by_etag_;
+  std::map<std::pair<std::string, std::string>, Id> by_instance_;  // publisher, instance
+  std::map<crypto::Digest, Swarm> swarms_;
+  BoundedTable<std::string, Behind> pseudonyms_;  // by URI
+  std::map<std::pair<crypto::Digest, std::string>, std::string> pseudonym_of_;
+  BoundedTable<TokenKey, Signed> tokens_;
   std::set<crypto::Digest> changed_;
 };
 

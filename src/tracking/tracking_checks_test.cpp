@@ -10,12 +10,13 @@ namespace sealcast::tracking {
 namespace {
 
 constexpr UnixSeconds k_now = 1800000000;
+constexpr Instant k_start{std::chrono::seconds(1000)};
 const std::string k_alice = "sip:alice@sealcast.test", k_bob = "sip:bob@sealcast.test",
                   k_cache = "sip:cache@sealcast.test";
 
 class TrackingChecks : public testing::Test {
  protected:
-  void announce(const std::string& who, UnixSeconds at, int expires) {
+  void announce(const std::string& who, Instant at, int expires) {
     Announcement a;
     a.swarms.push_back({root, PeerState::seed, {{0, 9}}, {}, std::nullopt, {}});
     EXPECT_EQ(registry.publish(at, who, who.find("cache") != who.npos, {}, expires, std::move(a)).status, 200);
@@ -42,29 +43,29 @@ class TrackingChecks : public testing::Test {
 };
 
 TEST_F(TrackingChecks, WhoHasExpiredIsListedNoMore) {
-  announce(k_alice, k_now, 600);
-  announce(k_cache, k_now, 900);
-  EXPECT_EQ(registry.list(k_now + 599, root, k_bob, false, key).peers.size(), 2u);
+  announce(k_alice, k_start, 600);
+  announce(k_cache, k_start, 900);
+  EXPECT_EQ(registry.list(k_start + 599s, k_now, root, k_bob, false, key).peers.size(), 2u);
   // Nobody has called expire() yet.
-  auto later = registry.list(k_now + 600, root, k_bob, false, key);
+  auto later = registry.list(k_start + 600s, k_now, root, k_bob, false, key);
   ASSERT_EQ(later.peers.size(), 1u);
   EXPECT_EQ(later.peers[0].uri, k_cache);
-  EXPECT_TRUE(registry.list(k_now + 900, root, k_bob, false, key).peers.empty());
+  EXPECT_TRUE(registry.list(k_start + 900s, k_now, root, k_bob, false, key).peers.empty());
 }
 
 TEST_F(TrackingChecks, APeerListHasItsLength) {
-  for (int i = 0; i < 40; ++i) announce("sip:u" + std::to_string(i) + "@sealcast.test", k_now, 600);
-  EXPECT_EQ(registry.list(k_now, root, k_bob, false, key).peers.size(), RegistryOptions{}.list_length);
+  for (int i = 0; i < 40; ++i) announce("sip:u" + std::to_string(i) + "@sealcast.test", k_start, 600);
+  EXPECT_EQ(registry.list(k_start, k_now, root, k_bob, false, key).peers.size(), RegistryOptions{}.list_length);
 }
 
 TEST_F(TrackingChecks, APseudonymEndsWithWhatItStoodFor) {
-  announce(k_alice, k_now, 600);
-  auto uri = registry.list(k_now, root, k_bob, false, key).peers.at(0).uri;
-  registry.expire(k_now + 3599);
+  announce(k_alice, k_start, 600);
+  auto uri = registry.list(k_start, k_now, root, k_bob, false, key).peers.at(0).uri;
+  registry.expire(k_start + 3599s);
   EXPECT_TRUE(registry.behind(uri));
-  registry.expire(k_now + 3600);
+  registry.expire(k_start + 3600s);
   EXPECT_FALSE(registry.behind(uri));
-  EXPECT_NE(registry.pseudonym(k_now + 3600, k_alice, root), uri);
+  EXPECT_NE(registry.pseudonym(k_start + 3600s, k_alice, root), uri);
 }
 
 TEST_F(TrackingChecks, EveryMemberOfATokenIsChecked) {

@@ -12,7 +12,7 @@ void announce(const tracking::Announcement& a, fuzz::Input& in) {
   static const auto tracker = fuzz::key(5);
   tracking::Registry registry({"peers.sealcast.test"}, random);
   std::string etag;
-  auto now = fuzz::k_now;
+  Instant now{};
   for (int i = 0; i < 6; ++i) {
     auto choice = in.u8();
     auto& who = (choice & 1) != 0 ? fuzz::k_cache : fuzz::k_alice;
@@ -22,16 +22,16 @@ void announce(const tracking::Announcement& a, fuzz::Input& in) {
     SEALCAST_ASSERT(published.status != 200 || !published.etag.empty() || (choice & 4) != 0);
     etag = published.etag;
     if (!a.swarms.empty()) {
-      auto list = registry.list(now, a.swarms.front().root, fuzz::k_alice, false, tracker);
+      auto list = registry.list(now, fuzz::k_now, a.swarms.front().root, fuzz::k_alice, false, tracker);
       SEALCAST_ASSERT(list.peers.size() <= 20);
       SEALCAST_ASSERT(registry.behind(list.own_pseudonym) &&
                       registry.behind(list.own_pseudonym)->subscriber == fuzz::k_alice);
     }
     (void)registry.take_changed();
-    now += (choice & 16) != 0 ? 100 : 1;
+    now += (choice & 16) != 0 ? 100s : 1s;
     (void)registry.expire(now);
   }
-  (void)registry.expire(now + 100000);
+  (void)registry.expire(now + 100000s);
   if (!a.swarms.empty()) SEALCAST_ASSERT(registry.peers_of(a.swarms.front().root) == 0);
 }
 

@@ -64,7 +64,7 @@ class Keys(LabTest):
         return [
             (line["subscriber"].split(":")[1].split("@")[0], line["status"])
             for line in lab.audit(cache)
-            if line["root"] == root_of(self.uri)
+            if line["root"] == root_of(self.uri) and line["event"] == "key-request"
         ]
 
     def test_two_caches(self):

@@ -36,9 +36,11 @@ class Transfer(LabTest):
         lab = self.everything("sealed+session", "AEAD_AES_128_GCM")
         audit = lab.audit()
         self.assertEqual(
-            {(line["subscriber"], line["status"]) for line in audit},
+            {(line["subscriber"], line["status"]) for line in audit if line["event"] == "key-request"},
             {("sip:alice@sealcast.test", 200), ("sip:bob@sealcast.test", 200)},
         )
+        refused = [(line["who"], line["event"], line["status"]) for line in audit if line["event"] != "key-request"]
+        self.assertIn(("sip:mallory@sealcast.test", "fetch", 403), refused)
 
     def test_sealed(self):
         self.everything("sealed", "")
