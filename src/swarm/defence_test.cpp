@@ -1,6 +1,9 @@
 // Each line of the engine that holds something back, one by one: what gets through when it goes.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+
+#include "swarm/congestion.hpp"
 #include "tests/support/swarm_world.hpp"
 
 namespace sealcast::swarm {
@@ -332,6 +335,45 @@ TEST(Defence, FeedbackIsProtected) {
     ++reports;
   }
   EXPECT_EQ(reports, 1);
+}
+
+TEST(Defence, AJumpIsBelievedWhenTheNextNumberFollows) {
+  Arrivals arrivals;
+  Instant now{1s};
+  EXPECT_EQ(arrivals.record(now, 100, false), Arrival::taken);
+  for (int far : {20000, 700, 65000})
+    EXPECT_EQ(arrivals.record(now, static_cast<std::uint16_t>(far), false), Arrival::implausible);
+  auto report = arrivals.report(now, 1, 2);
+  EXPECT_EQ(static_cast<std::uint16_t>(report.begin + report.reports.size() - 1), 100);
+  EXPECT_EQ(arrivals.record(now, 612, false), Arrival::taken);
+  EXPECT_EQ(arrivals.record(now, 20000, false), Arrival::implausible);
+  EXPECT_EQ(arrivals.record(now, 20001, false), Arrival::taken);
+  EXPECT_EQ(arrivals.record(now, 20000 + 3000, true), Arrival::taken);  // authentic
+}
+
+// News in each datagram, of nothing that is wanted: the searches are paid out of one allowance.
+TEST(Defence, SearchesSpendTheAllowance) {
+  auto geometry = *content::Geometry::make(std::uint64_t{10} << 30, 1152);
+  auto chunks = geometry.chunks();
+  Content small(1152, 1);
+  Node node(1, small, true, true);
+  auto count = MerkleTree::octets(chunks) / 32;
+  std::unique_ptr<content::Digest, decltype(&std::free)> nodes(static_cast<content::Digest*>(std::calloc(count, 32)),
+                                                               &std::free);
+  SwarmConfig config{SwarmId{9}, geometry, true, {nodes.get(), count}, content::Bitmap(chunks, true)};
+  config.held.reset(chunks - 1);
+  config.storage = &node.storage;
+  config.appetite = Appetite::all;
+  ASSERT_TRUE(node.engine.add_swarm(std::move(config)));
+  Script partner;
+  Instant now{1s};
+  partner.open(node, now, SwarmId{9}, {0, chunks / 2});
+  auto before = node.engine.work();
+  for (std::uint32_t n = 1; n <= 2000; ++n)
+    partner.say(node, now, [&](Writer& w) {
+      ppspp::write_range(w, MessageType::have, {chunks / 2 + 2 * n, chunks / 2 + 2 * n});
+    });
+  EXPECT_LT(node.engine.work() - before, 8192u * 14 + 2000 * 20);
 }
 
 }  // namespace

@@ -148,6 +148,6 @@ MUTANTS = [
         TEST,
     ),
     ("KEYINFO without end", RECEIVE, "if (!a.keyinfos.allows(now)) return;", "", TEST),
-    ("a choke for ever", FETCH, "give_up(now, a, c, \"it chokes us\");", "{}", TEST),
+    ("a choke for ever", FETCH, "return give_up(now, a, c, \"it chokes us\");", "{}", TEST),
     ("intervals without end", "src/swarm/range_set.cpp", "if (!merged && full()) return false;", "", TEST),
 ]
