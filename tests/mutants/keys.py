@@ -37,8 +37,8 @@ MUTANTS = [
     (
         "a log that grows at an attacker's speed",
         SERVICE,
-        "out.for_the_log = !limited || ",
-        "out.for_the_log = true || ",
+        "!limited || out.audit.status == 200",
+        "true || out.audit.status == 200",
         TEST,
     ),
     ("the key in an answer that refuses", SERVICE, "  if (status == 200) {", "  if (record && record->key) {", TEST),
