@@ -47,7 +47,7 @@ TEST(Database, ForeignTruncatedAndNewerFilesAreNamed) {
   EXPECT_NE(foreign.error().message.find("x.db"), std::string::npos);
   std::filesystem::remove(file);
   {
-    auto good = Database::open(file, {"SELECT 1", "SELECT 1"});
+    auto good = Database::open(file, std::vector<const char*>(99, "SELECT 1"));
     ASSERT_TRUE(good);
   }
   auto newer = Subscribers::open(file);
@@ -149,7 +149,7 @@ TEST(Database, WhatIsLockedIsUnavailableForTheMoment) {
   store->set_patience(1ms);
   crypto::Digest root{7};
   {
-    auto other = Database::open(file, {"SELECT 1", "SELECT 1"});
+    auto other = Database::open(file, std::vector<const char*>(99, "SELECT 1"));
     ASSERT_TRUE(other) << other.error().message;
     ASSERT_TRUE(other->execute("BEGIN IMMEDIATE"));
     auto put = store->put_description(root, "jws");
