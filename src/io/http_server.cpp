@@ -381,7 +381,7 @@ void HttpServer::Impl::adopt(int descriptor) {
     return;
   }
   if (connections.size() >= limits.connections) {
-    auto text = serialize(refusal(503, "there are " + std::to_string(limits.connections) + " connections already"),
+    auto text = serialize(refusal(429, "there are " + std::to_string(limits.connections) + " connections already"),
                           false, false, 11);
     [[maybe_unused]] auto ignored = ::send(descriptor, text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     ::close(descriptor);

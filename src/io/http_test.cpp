@@ -372,7 +372,7 @@ TEST_F(Http, IdleConnectionsAreClosedAndTooManyRefused) {
     EXPECT_TRUE(http_call(path, {"GET", "/", {}, {}, {}, 0}, 5s));
   });
   EXPECT_EQ(first, "");
-  EXPECT_EQ(third.find("HTTP/1.1 503"), 0u) << third;
+  EXPECT_EQ(third.find("HTTP/1.1 429"), 0u) << third;
 }
 
 TEST_F(Http, AHandlerMayCloseTheServer) {
