@@ -116,8 +116,8 @@ TEST_F(Keys, IdentityKeyFreshnessAndReplay) {
   };
   EXPECT_TRUE(none(k_now, "", thumbprint, r.body));
   EXPECT_TRUE(none(k_now, "sip:mallory@sealcast.test", thumbprint, r.body));
-  EXPECT_TRUE(none(k_now, k_alice, "", r.body));
-  EXPECT_TRUE(none(k_now, k_alice, holder.public_key().thumbprint(), r.body));
+  EXPECT_EQ(service.decide(k_now, k_alice, "", r.body, *this).audit.status, 498);
+  EXPECT_EQ(service.decide(k_now, k_alice, holder.public_key().thumbprint(), r.body, *this).audit.status, 498);
   EXPECT_TRUE(none(k_now + 300, k_alice, thumbprint, r.body));
   EXPECT_TRUE(none(k_now, k_alice, thumbprint, "{\"jws\":\"a.b.c\"}"));
   EXPECT_TRUE(none(k_now, k_alice, thumbprint, std::string(100000, 'x')));

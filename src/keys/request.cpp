@@ -83,6 +83,10 @@ PendingRequest make_request(const content::Description& d, const std::string& su
   return {std::move(body), rid, std::move(jws), std::move(ephemeral), holder};
 }
 
+Bytes apu_of(const crypto::PublicKey& holder) {
+  return parse_base64url(holder.thumbprint()).value();
+}
+
 std::string rid_of_answer(std::string_view body) {
   auto jws = jws_of_body(body);
   auto peeked = jws ? crypto::jws_peek(*jws) : unexpected(crypto::JoseError::malformed);
@@ -108,8 +112,7 @@ Result<KeyAnswer> check_answer(std::string_view body, const PendingRequest& pend
   out.status = static_cast<int>(p.int_or("st"));
   out.retry_after = static_cast<int>(p.int_or("ra"));
   if (out.status != 200) return out;
-  auto plaintext =
-      crypto::jwe_decrypt(p.string_or("jwe"), pending.ephemeral, view_of(pending.holder.key.thumbprint()), apv);
+  auto plaintext = crypto::jwe_decrypt(p.string_or("jwe"), pending.ephemeral, apu_of(pending.holder.key), apv);
   if (!plaintext) return broken(std::string(crypto::text(plaintext.error())));
   SEALCAST_TRY_ASSIGN(out.key, key_of(*plaintext, d));
   return out;

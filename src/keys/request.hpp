@@ -21,6 +21,8 @@ PendingRequest make_request(const content::Description& description, const std::
                             const KeyHolder& holder, UnixSeconds now, const crypto::PrivateKey& device,
                             RandomSource& random);
 
+// "apu" of the JWE in an answer: the SHA-256 thumbprint of the holder's key, 32 octets.
+Bytes apu_of(const crypto::PublicKey& holder);
 // rid of an answer, unverified: to find the request that it belongs to. Empty: not an answer.
 std::string rid_of_answer(std::string_view body);
 

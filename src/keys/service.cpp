@@ -10,6 +10,7 @@ namespace sealcast::keys {
 namespace {
 
 constexpr std::size_t k_most_seen = 100000, k_most_buckets = 100000;
+constexpr std::size_t k_most_cid = 64;  // octets that a refusal gives back of what nobody signed
 constexpr UnixSeconds k_seen_life = 600, k_answer_life = 60, k_answer_validity = 86400;
 constexpr double k_burst = 20, k_per_second = 5.0 / 60;
 
@@ -116,27 +117,32 @@ KeyDecision KeyService::decide_at_rate(UnixSeconds now, bool limited, const std:
     }
     return silent(std::move(audit), 403, "replayed request id");
   }
+  // Neither of these is remembered: asked again in a better way, or at a better time, it is decided.
+  auto refuse = [&](int status, std::string reason, json::Object more) -> KeyDecision {
+    json::Object payload{{"v", 1},
+                         {"rid", audit.request},
+                         {"cid", peeked->payload.string_or("cid").substr(0, k_most_cid)},
+                         {"root", audit.root},
+                         {"st", status},
+                         {"iss", uri_},
+                         {"sub", asserted},
+                         {"iat", now},
+                         {"exp", now},
+                         {"apv", base64url(digest)}};
+    payload.merge(more);
+    audit.status = status;
+    audit.reason = std::move(reason);
+    return {sign(std::move(payload)), audit};
+  };
+  auto not_signed = [&](std::string reason) {
+    // An answer costs a signature of ours: beyond the rate there is none.
+    return limited ? silent(std::move(audit), 498, std::move(reason)) : refuse(498, std::move(reason), {});
+  };
   if (device.empty() || peeked->header.kid != device)
-    return silent(std::move(audit), 498, "the signing key is not the one enrolled for this subscriber");
+    return not_signed("the signing key is not the one enrolled for this subscriber");
   auto verified = crypto::jws_verify_embedded(*jws, "sealcast-kreq+jwt");
-  if (!verified) return silent(std::move(audit), 498, std::string(crypto::text(verified.error())));
-  if (limited) {
-    // Not remembered: asked again at a better time it is decided.
-    audit.status = 429;
-    audit.reason = "too many requests";
-    return {sign({{"v", 1},
-                  {"rid", audit.request},
-                  {"cid", verified->payload.string_or("cid")},
-                  {"root", audit.root},
-                  {"st", 429},
-                  {"ra", 12},
-                  {"iss", uri_},
-                  {"sub", asserted},
-                  {"iat", now},
-                  {"exp", now},
-                  {"apv", base64url(digest)}}),
-            audit};
-  }
+  if (!verified) return not_signed(std::string(crypto::text(verified.error())));
+  if (limited) return refuse(429, "too many requests", {{"ra", 12}});
   auto out = answer(now, *verified, *jws, lookup);
   if (out.undecided) return out;
   seen_[name] = {now, digest, out.answer, out.audit.status, out.audit.reason};
@@ -181,8 +187,7 @@ KeyDecision KeyService::answer(UnixSeconds now, const crypto::Jws& request, std:
                      {"from", 0},
                      {"to", 0}};
     auto plaintext = json::Value(json::Object{{"keys", json::Array{std::move(key)}}}).text();
-    payload["jwe"] =
-        crypto::jwe_encrypt(view_of(plaintext), *recipient, view_of(holder_.public_key().thumbprint()), apv, random_);
+    payload["jwe"] = crypto::jwe_encrypt(view_of(plaintext), *recipient, apu_of(holder_.public_key()), apv, random_);
     wipe({reinterpret_cast<std::uint8_t*>(plaintext.data()), plaintext.size()});
   }
   audit.status = status;

@@ -30,7 +30,7 @@ struct Fixture {
 
   std::string seal(std::string_view plain) {
     return crypto::jwe_encrypt(view_of(plain), pending.ephemeral.public_key(),
-                               view_of(parties.holder.public_key().thumbprint()), apv, random);
+                               keys::apu_of(parties.holder.public_key()), apv, random);
   }
   void read(std::string_view body) {
     (void)keys::jws_of_body(body);
