@@ -3,10 +3,9 @@ import os
 import signal
 import time
 
-from harness import LabTest, main, make_file, sha256, wait_until
+from harness import LabTest, faketime, main, make_file, sha256, wait_until
 
 SIZE = 8 << 20
-FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
 HOUR = 3600
 
 
@@ -45,8 +44,7 @@ class Clock(LabTest):
 
     def test_wall_clock_steps(self):
         """An hour to and fro under a whole laboratory: timers of SIP and ours go by the monotonic clock."""
-        if not os.path.exists(FAKETIME):
-            self.skipTest("libfaketime is not installed")
+        library = faketime()
         clock = self.path("clock")
 
         def step(offset):
@@ -55,7 +53,7 @@ class Clock(LabTest):
             os.rename(clock + ".new", clock)
 
         step(0)
-        fake = {"LD_PRELOAD": FAKETIME, "FAKETIME_TIMESTAMP_FILE": clock, "FAKETIME_NO_CACHE": "1",
+        fake = {"LD_PRELOAD": library, "FAKETIME_TIMESTAMP_FILE": clock, "FAKETIME_NO_CACHE": "1",
                 "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1", "FAKETIME_DONT_RESET": "1"}
         lab = self.lab()
         up = lab.start("up", "up", "--dir", lab.dir, "--log", "info", env=fake).wait_ready()
