@@ -33,7 +33,13 @@ MUTANTS = [
         "crypto::jws_peek(*jws)",
         TEST,
     ),
-    ("a release beyond the rate", SERVICE, "  if (limited) return refuse", "  if (limited && false) return refuse", TEST),
+    (
+        "a release beyond the rate",
+        SERVICE,
+        "  if (limited) return refuse",
+        "  if (limited && false) return refuse",
+        TEST,
+    ),
     (
         "a log that grows at an attacker's speed",
         SERVICE,
