@@ -102,6 +102,8 @@ Status init(const Globals& globals, const LaboratoryFlags& flags) {
   return {};
 }
 
+constexpr std::size_t k_largest_config = 1 << 20;
+
 template <class T>
 Status status_of(const Result<T>& result) {
   return result ? Status{} : Status(fail(result.error()));
@@ -110,8 +112,10 @@ Status status_of(const Result<T>& result) {
 struct CoreNode {
   fs::path file;
   std::unique_ptr<roles::CoreRole> role = {};
+  Bytes made_from = {};  // what the file had in it
 
   Status start() {
+    SEALCAST_TRY_ASSIGN(made_from, io::read_file(file, k_largest_config));
     SEALCAST_TRY_ASSIGN(auto config, read_core_config(file));
     role = std::make_unique<roles::CoreRole>(std::move(config));
     return role->start();
@@ -120,6 +124,13 @@ struct CoreNode {
     if (role) role->stop();
     role.reset();
   }
+  // New certificates alone cost nobody his registration.
+  Status remake() {
+    auto now = io::read_file(file, k_largest_config);
+    if (role && now && *now == made_from) return role->renew_certificates();
+    stop();
+    return start();
+  }
   Result<Reloader::Part> part() {
     SEALCAST_TRY_ASSIGN(auto config, read_core_config(file));
     return Reloader::Part{"core",
@@ -127,7 +138,7 @@ struct CoreNode {
                           file,
                           {},
                           [this] { return status_of(read_core_config(file)); },
-                          [this] { return stop(), start(); }};
+                          [this] { return remake(); }};
   }
   json::Object status() const { return role ? role->status() : json::Object{}; }
 };

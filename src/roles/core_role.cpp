@@ -66,6 +66,10 @@ Status CoreRole::start() {
   return core_->start();
 }
 
+Status CoreRole::renew_certificates() {
+  return core_->renew_certificates();
+}
+
 void CoreRole::stop() {
   if (core_) core_->stop();
   core_.reset();

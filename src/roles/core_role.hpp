@@ -13,6 +13,7 @@ class CoreRole {
   ~CoreRole();
   Status start();
   void stop();
+  Status renew_certificates();  // for connections from now on; registrations stay
   json::Object status() const;  // addresses and counters
 
  private:

@@ -68,6 +68,22 @@ std::optional<Endpoint> resolve(const std::string& text) {
   return address.endpoint();
 }
 
+struct TlsContexts {
+  io::StreamTransport::Context for_ues, for_services, towards_services;
+};
+
+Result<TlsContexts> tls_contexts_of(const std::string& directory) {
+  using Settings = crypto::TlsSettings;
+  TlsContexts out;
+  SEALCAST_TRY_ASSIGN(out.for_ues, io::tls_context_of(directory, Settings::Side::server, Settings::Verify::none));
+  // Who connects must have a certificate of the CA, and who is connected to must have the name of the service.
+  SEALCAST_TRY_ASSIGN(out.for_services,
+                      io::tls_context_of(directory, Settings::Side::server, Settings::Verify::required));
+  SEALCAST_TRY_ASSIGN(out.towards_services,
+                      io::tls_context_of(directory, Settings::Side::client, Settings::Verify::required));
+  return out;
+}
+
 using Places = std::map<std::string, Endpoint>;  // of services, by their address as it is written
 
 Places places_of(const std::vector<ServiceRoute>& services) {
@@ -127,20 +143,14 @@ Result<Endpoint> Core::Impl::listen(const std::string& address, const char* tran
 }
 
 Status Core::Impl::open() {
-  using Settings = crypto::TlsSettings;
-  SEALCAST_TRY_ASSIGN(auto for_ues,
-                      io::tls_context_of(config.tls_directory, Settings::Side::server, Settings::Verify::none));
-  // Who connects must have a certificate of the CA, and who is connected to must have the name of the service.
-  SEALCAST_TRY_ASSIGN(auto for_services,
-                      io::tls_context_of(config.tls_directory, Settings::Side::server, Settings::Verify::required));
-  SEALCAST_TRY_ASSIGN(towards_services,
-                      io::tls_context_of(config.tls_directory, Settings::Side::client, Settings::Verify::required));
+  SEALCAST_TRY_ASSIGN(auto contexts, tls_contexts_of(config.tls_directory));
+  towards_services = contexts.towards_services;
   streams = std::make_unique<io::StreamTransport>(*loop, io::StreamLimits{}, *this);
-  SEALCAST_TRY_ASSIGN(ue_tls, listen(config.ue_listen, "tls", for_ues));
+  SEALCAST_TRY_ASSIGN(ue_tls, listen(config.ue_listen, "tls", contexts.for_ues));
   if (!config.ue_listen_tcp.empty()) {
     SEALCAST_TRY_ASSIGN(ue_tcp, listen(config.ue_listen_tcp, "tcp", nullptr));
   }
-  SEALCAST_TRY_ASSIGN(service, listen(config.service_listen, "tls", for_services));
+  SEALCAST_TRY_ASSIGN(service, listen(config.service_listen, "tls", contexts.for_services));
   state.listening({ue_tls->text(), ue_tcp ? ue_tcp->text() : std::string(), service->text()});
   log(LogLevel::info, "core",
       "listening on " + ue_tls->text() + " (UEs, TLS), " + (ue_tcp ? ue_tcp->text() + " (UEs, TCP), " : "") +
@@ -263,6 +273,18 @@ void Core::set_services(std::vector<ServiceRoute> services) {
     impl_->state.set_services(std::move(services));
   });
 }
+
+Status Core::renew_certificates() {
+  SEALCAST_TRY_ASSIGN(auto contexts, tls_contexts_of(impl_->config.tls_directory));
+  if (!impl_->running) return {};
+  impl_->loop->post([this, contexts = std::move(contexts)] {
+    impl_->streams->set_tls(*impl_->ue_tls, contexts.for_ues);
+    impl_->streams->set_tls(*impl_->service, contexts.for_services);
+    impl_->towards_services = contexts.towards_services;
+  });
+  return {};
+}
+
 CoreCounters Core::counters() const {
   return impl_->state.counters();
 }

@@ -68,6 +68,8 @@ class Core {
   std::string ue_tcp_address() const;
   std::string service_address() const;
   void set_services(std::vector<ServiceRoute> services);  // thread-safe
+  // Reads the TLS files again, for connections from now on; what is connected stays. Any thread.
+  Status renew_certificates();
   CoreCounters counters() const;
   json::Object status() const;  // tables and connections, as they were a moment ago
 

@@ -68,9 +68,12 @@ class Certificates(LabTest):
         ready = dict(word.split("=", 1) for word in up.output().split() if "=" in word)
         get = lab.start_get(uri, "alice", self.path("copy"), "--max-download-limit", "1M")
         get.wait_progress(1 << 20)
-        for place, address in (("core", ready["core"]),):
-            new = self.issue(lab, place, place + ".sealcast.test", -1, 100)
-            wait_until("the new certificate of " + place, lambda: self.shown(address) == new)
+        before = lab.good("status", "--json").json["core"]
+        new = self.issue(lab, "core", "core.sealcast.test", -1, 100)
+        wait_until("the new certificate of the core", lambda: self.shown(ready["core"]) == new)
+        after = lab.good("status", "--json").json["core"]
+        for what in ("registrations", "bindings"):
+            self.assertEqual(after[what], before[what], "nobody loses his registration")
         for place in ("tracker", "cache"):
             self.issue(lab, place, place + ".sealcast.test", -1, 100)
             wait_until(place + " to take it up", lambda: place + " goes on with its new files" in up.errors())
