@@ -21,7 +21,7 @@ void SofiaThread::start() {
 
 void SofiaThread::run(std::promise<void>& ready) {
   const Library library;
-  root_ = ::su_root_create(nullptr);  // belongs to the thread that makes it
+  root_ = ::su_root_create(reinterpret_cast<su_root_magic_t*>(this));  // belongs to the thread that makes it
   SEALCAST_ASSERT(root_ != nullptr);
   {
     std::lock_guard lock(mutex_);
@@ -38,12 +38,11 @@ void SofiaThread::post(std::function<void()> task) {
   posted_.push_back(std::move(task));
   if (posted_.size() > 1) return;  // a wake-up is under way
   su_msg_r message = SU_MSG_R_INIT;
-  const auto wake = [](su_root_magic_t*, su_msg_t** received, su_msg_arg_t*) {
-    (*static_cast<SofiaThread**>(::su_msg_data(received)))->run_posted();
+  const auto wake = [](su_root_magic_t* self, su_msg_t**, su_msg_arg_t*) {
+    reinterpret_cast<SofiaThread*>(self)->run_posted();
   };
-  const bool made = ::su_msg_create(message, ::su_root_task(root_), su_task_null, wake, sizeof(SofiaThread*)) == 0;
+  const bool made = ::su_msg_create(message, ::su_root_task(root_), su_task_null, wake, 0) == 0;
   SEALCAST_ASSERT(made);
-  *static_cast<SofiaThread**>(::su_msg_data(message)) = this;
   ::su_msg_send(message);
 }
 
