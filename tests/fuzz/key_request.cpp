@@ -53,7 +53,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (decision.answer.empty()) continue;
     bool repeated = decision.audit.reason.starts_with(
         "repeated");  // the same request again: the same answer, whoever brought it for her
-    SEALCAST_ASSERT(asserted == fuzz::k_alice && ((choice & 0x20) == 0 || repeated));
+    // Who has no enrolled key is told so, and nothing else.
+    bool told = decision.audit.status == 498;
+    SEALCAST_ASSERT(asserted == fuzz::k_alice && ((choice & 0x20) == 0 || repeated || told));
+    SEALCAST_ASSERT(!told || decision.answer.find("jwe") == std::string::npos);
     auto answer = keys::check_answer(decision.answer, pending, parties.description, asserted, fuzz::k_now);
     if (body == pending.body) SEALCAST_ASSERT(answer && (answer->status != 200 || answer->key == parties.content_key));
   }
