@@ -143,6 +143,18 @@ struct CoreNode {
   json::Object status() const { return role ? role->status() : json::Object{}; }
 };
 
+// A role that is made anew when its configuration or its trust has changed.
+template <class Node, class Config>
+Reloader::Part watched(Node& node, const std::string& name, const Config& config,
+                       Result<Config> (*read)(const fs::path& file)) {
+  auto check = [&node, read]() -> Status {
+    SEALCAST_TRY_ASSIGN(auto now, read(node.file));
+    return status_of(roles::load_trust(now.trust));
+  };
+  auto remake = [&node] { return node.stop(), node.start(); };
+  return {name, config.state / "tls", node.file, {config.trust}, check, remake};
+}
+
 struct TrackerNode {
   io::Loop& loop;
   fs::path file;
@@ -169,14 +181,9 @@ struct TrackerNode {
     if (role) role->stop();
     role.reset();
   }
-  Status check() const {
-    SEALCAST_TRY_ASSIGN(auto config, read_tracker_config(file));
-    return status_of(roles::load_trust(config.trust));
-  }
   Result<Reloader::Part> part() {
     SEALCAST_TRY_ASSIGN(auto config, read_tracker_config(file));
-    return Reloader::Part{"tracker",      config.state / "tls",       file,
-                          {config.trust}, [this] { return check(); }, [this] { return stop(), start(); }};
+    return watched(*this, "tracker", config, read_tracker_config);
   }
   json::Object status() const { return role ? role->status() : json::Object{}; }
 };
@@ -203,14 +210,9 @@ struct CacheNode {
     if (role) role->stop();
     role.reset();
   }
-  Status check() const {
-    SEALCAST_TRY_ASSIGN(auto config, read_cache_config(file));
-    return status_of(roles::load_trust(config.trust));
-  }
   Result<Reloader::Part> part() {
     SEALCAST_TRY_ASSIGN(auto config, read_cache_config(file));
-    return Reloader::Part{config.name,    config.state / "tls",       file,
-                          {config.trust}, [this] { return check(); }, [this] { return stop(), start(); }};
+    return watched(*this, config.name, config, read_cache_config);
   }
 };
 

@@ -7,6 +7,7 @@
 
 #include "io/batch_socket.hpp"
 #include "os/clock.hpp"
+#include "tests/support/memory_storage.hpp"
 #include "tests/support/seeded_random.hpp"
 
 namespace sealcast::io {
@@ -16,19 +17,7 @@ using content::MerkleTree;
 using swarm::Event;
 using swarm::EventKind;
 
-class MemoryStorage final : public swarm::ChunkStorage {
- public:
-  explicit MemoryStorage(std::uint64_t size) : octets(size) {}
-  Status read(std::uint64_t offset, MutableByteView out) override {
-    std::copy_n(octets.begin() + static_cast<std::ptrdiff_t>(offset), out.size(), out.begin());
-    return {};
-  }
-  Status write(std::uint64_t offset, ByteView data) override {
-    std::copy(data.begin(), data.end(), octets.begin() + static_cast<std::ptrdiff_t>(offset));
-    return {};
-  }
-  Bytes octets;
-};
+using test::MemoryStorage;
 
 struct Content {
   explicit Content(std::uint64_t length)

@@ -1,38 +1,16 @@
 // Each check of a key request, its answer and KEYINFO alone: everything else about the document is right.
 #include <gtest/gtest.h>
 
-#include "base/encoding.hpp"
-#include "keys/service.hpp"
-#include "tests/support/seeded_random.hpp"
+#include "tests/support/key_parties.hpp"
 
 namespace sealcast::keys {
 namespace {
 
-constexpr UnixSeconds k_now = 1800000000;
 constexpr const char* k_request = "sealcast-kreq+jwt";
-const std::string k_alice = "sip:alice@sealcast.test", k_cache = "sip:cache@sealcast.test";
 
-class KeyChecks : public testing::Test, public KeyLookup {
+class KeyChecks : public testing::Test, public test::KeyParties {
  protected:
-  KeyChecks() {
-    random.fill(key.fill());
-    d.content_id = "urn:sealcast:" + base64url(Bytes(16, 1));
-    d.root[0] = 9;
-    d.plain_length = 5000000;
-    d.length = content::sealed_length(5000000);
-    d.header = content::make_sealed_header({}, key);
-    d.key_service = key_service.public_key();
-    d.expires_at = k_now + 1000;
-    pending = request();
-  }
-  Result<std::optional<KeyRecord>> find(const crypto::Digest& root, const std::string& subscriber) override {
-    if (root != d.root) return std::nullopt;
-    KeyRecord out;
-    out.description = d;
-    out.key = key.duplicate();
-    out.entitled = subscriber == k_alice && entitled;
-    return out;
-  }
+  KeyChecks() : KeyParties(32) { pending = request(); }
   PendingRequest request() { return make_request(d, k_alice, {k_cache, holder.public_key()}, k_now, device, random); }
 
   static std::string body_of(const std::string& jws) { return json::Value(json::Object{{"jws", jws}}).text(); }
@@ -68,14 +46,7 @@ class KeyChecks : public testing::Test, public KeyLookup {
     return jws;
   }
 
-  test::SeededRandom random{32};
-  crypto::PrivateKey key_service = crypto::PrivateKey::generate(random), holder = crypto::PrivateKey::generate(random),
-                     device = crypto::PrivateKey::generate(random);
-  content::ContentKey key;
-  content::Description d;
-  KeyService service{k_cache, holder.duplicate(), random};
   std::optional<PendingRequest> pending;
-  bool entitled = true;
 };
 
 TEST_F(KeyChecks, TheRequestIsForThisHolderAndFromWhoIsAsserted) {

@@ -1,56 +1,24 @@
 #include <gtest/gtest.h>
 
-#include "base/encoding.hpp"
-#include "keys/service.hpp"
-#include "tests/support/seeded_random.hpp"
+#include "tests/support/key_parties.hpp"
 
 namespace sealcast::keys {
 namespace {
 
-constexpr UnixSeconds k_now = 1800000000;
-const std::string k_alice = "sip:alice@sealcast.test", k_cache = "sip:cache@sealcast.test";
-
-class Keys : public testing::Test, public KeyLookup {
+class Keys : public testing::Test, public test::KeyParties {
  protected:
-  Keys() {
-    random.fill(key.fill());
-    d.content_id = "urn:sealcast:" + base64url(Bytes(16, 1));
-    d.root[0] = 9;
-    d.plain_length = 5000000;
-    d.length = content::sealed_length(5000000);
-    d.header = content::make_sealed_header({}, key);
-    d.key_service = key_service.public_key();
-    d.expires_at = k_now + 1000;
+  Keys() : KeyParties(31) {
     certificate = make_holder_certificate(k_cache, holder.public_key(), k_now, 3600, key_service);
     keyinfo = make_keyinfo(certificate, d, k_cache, k_now, 3600, holder);
-  }
-  Result<std::optional<KeyRecord>> find(const crypto::Digest& root, const std::string& subscriber) override {
-    if (unavailable) return fail(ErrorCode::unavailable, "locked");
-    if (root != d.root) return std::nullopt;
-    KeyRecord out;
-    out.description = d;
-    if (has_key) out.key = key.duplicate();
-    out.not_before = not_before;
-    out.entitled = subscriber == k_alice && entitled;
-    return out;
   }
   PendingRequest request() {
     return make_request(d, k_alice, *verify_keyinfo(keyinfo, d, k_now), k_now, device, random);
   }
-  bool unavailable = false;
   KeyDecision decide(const PendingRequest& r, UnixSeconds now = k_now) {
     return service.decide(now, k_alice, device.public_key().thumbprint(), r.body, *this);
   }
 
-  test::SeededRandom random{31};
-  crypto::PrivateKey key_service = crypto::PrivateKey::generate(random), holder = crypto::PrivateKey::generate(random),
-                     device = crypto::PrivateKey::generate(random);
-  content::ContentKey key;
-  content::Description d;
   std::string certificate, keyinfo;
-  KeyService service{k_cache, holder.duplicate(), random};
-  bool has_key = true, entitled = true;
-  UnixSeconds not_before = 0;
 };
 
 TEST_F(Keys, TheKeyReachesTheUeThatMayHaveIt) {

@@ -213,9 +213,7 @@ TEST(Attack, DripsHandshakesAndHavesAreNoProgress) {
 TEST(Attack, ProgressIsWhatVerified) {
   Content c(128 * 1152, 3);
   Node cache(1, c, true, true), ue(2, c, false, true);
-  World world({});
-  world.add(cache);
-  world.add(ue);
+  World world({}, {&cache, &ue});
   world.connect(ue, cache, c.id, true);
   world.run(10s, [&] { return whole(ue, c); });
   auto verified = ue.engine.progress(world.now, c.id).verified;
@@ -229,9 +227,7 @@ TEST(Attack, OwnLimitIsNoStall) {
   EngineOptions options;
   options.download_limit = 1000;
   Node cache(1, c, true, true), ue(2, c, false, true, Appetite::all, options);
-  World world({});
-  world.add(cache);
-  world.add(ue);
+  World world({}, {&cache, &ue});
   world.connect(ue, cache, c.id, true);
   world.run(30s);
   EXPECT_GT(ue.engine.progress(world.now, c.id).verified, Instant{});
@@ -455,9 +451,7 @@ TEST(Stranger, AHandshakeOfAnotherSourceDoesNotShutOutThePartner) {
 TEST(Stranger, AFarewellThatNothingFollowsIsBelieved) {
   Content c(1000, 14);
   Node cache(1, c, true, false), ue(2, c, false, false);
-  World world({});
-  world.add(cache);
-  world.add(ue);
+  World world({}, {&cache, &ue});
   auto id = world.connect(ue, cache, c.id, false);
   world.run(1s);
   ue.engine.remove_association(world.now, id);
@@ -473,9 +467,7 @@ TEST(Path, TooSmallForDataIsNamed) {
   Content c(400 * 1152, 9);
   for (bool secured : {true, false}) {
     Node cache(1, c, true, false), ue(2, c, false, false);
-    World world({});
-    world.add(cache);
-    world.add(ue);
+    World world({}, {&cache, &ue});
     world.too_large = 1172;
     world.connect(ue, cache, c.id, secured);
     world.run(15s);
@@ -491,9 +483,7 @@ TEST(Path, TooSmallForDataIsNamed) {
 TEST(Path, WhatTheSystemRefusesIsNamedOnce) {
   Content c(1000, 9);
   Node cache(1, c, true, false), ue(2, c, false, false);
-  World world({});
-  world.add(cache);
-  world.add(ue);
+  World world({}, {&cache, &ue});
   world.connect(ue, cache, c.id, true);
   for (int i = 0; i < 3; ++i) cache.engine.too_large(ue.address, 1201);
   cache.engine.too_large({IpAddress::v4(127, 0, 0, 9), 1}, 1201);

@@ -5,6 +5,7 @@
 #include "rtp/feedback.hpp"
 #include "rtp/packet.hpp"
 #include "swarm/engine.hpp"
+#include "tests/support/memory_storage.hpp"
 #include "tests/support/seeded_random.hpp"
 
 namespace sealcast::swarm {
@@ -12,24 +13,12 @@ namespace {
 
 using content::MerkleTree;
 
-class Memory final : public ChunkStorage {
- public:
-  explicit Memory(std::uint64_t size) : octets(size) {}
-  Status read(std::uint64_t offset, MutableByteView out) override {
-    std::copy_n(octets.begin() + static_cast<std::ptrdiff_t>(offset), out.size(), out.begin());
-    return {};
-  }
-  Status write(std::uint64_t offset, ByteView data) override {
-    std::copy(data.begin(), data.end(), octets.begin() + static_cast<std::ptrdiff_t>(offset));
-    return {};
-  }
-  Bytes octets;
-};
+using test::MemoryStorage;
 
 // A content of 64 chunks, held or not.
 struct Content {
   content::Geometry geometry = *content::Geometry::make(64 * 1152, 1152);
-  Memory storage{64 * 1152};
+  MemoryStorage storage{64 * 1152};
   std::vector<content::Digest> nodes = std::vector<content::Digest>(MerkleTree::octets(64) / 32);
   SwarmId id{};
   explicit Content(std::uint64_t seed) {

@@ -41,9 +41,7 @@ TEST(Engine, WithoutAdmissionOrStrengthNothingIsAnswered) {
   Content c(100000, 4);
   for (bool admit : {true, false}) {
     Node cache(1, c, true, admit /* wants SRTP */), ue(2, c, false, false);
-    World world({});
-    world.add(cache);
-    world.add(ue);
+    World world({}, {&cache, &ue});
     world.connect(ue, cache, c.id, !admit, admit);
     world.run(30s);
     EXPECT_EQ(ue.engine.held(c.id)->count(), 0u);
@@ -191,9 +189,7 @@ TEST(Engine, FullDiskStopsTheAppetite) {
   Content c(400000, 12);
   Node cache(1, c, true, true), ue(2, c, false, true);
   ue.storage.full = true;
-  World world({});
-  world.add(cache);
-  world.add(ue);
+  World world({}, {&cache, &ue});
   world.connect(ue, cache, c.id, true);
   world.run(5s);
   ASSERT_GE(ue.count(EventKind::storage_failed), 1);
@@ -205,9 +201,7 @@ TEST(Engine, DownloadLimitHolds) {
   EngineOptions options;
   options.download_limit = 200000;
   Node cache(1, c, true, true), ue(2, c, false, true, Appetite::all, options);
-  World world({});
-  world.add(cache);
-  world.add(ue);
+  World world({}, {&cache, &ue});
   auto start = world.now;
   world.connect(ue, cache, c.id, true);
   world.run(60s, [&] { return whole(ue, c); });
@@ -222,8 +216,7 @@ TEST(Engine, UnderADownloadLimitNoPartnerTakesAll) {
   EngineOptions options;
   options.download_limit = 400000;
   Node cache(1, c, true, true), seed(3, c, true, true), ue(2, c, false, true, Appetite::all, options);
-  World world({});
-  for (auto* node : {&cache, &seed, &ue}) world.add(*node);
+  World world({}, {&cache, &seed, &ue});
   world.connect(ue, cache, c.id, true);
   world.run(200ms);  // the cache is ahead
   world.connect(ue, seed, c.id, true, true, PartnerKind::ue);
@@ -237,9 +230,7 @@ TEST(Engine, UnderADownloadLimitNoPartnerTakesAll) {
 TEST(Engine, ClosingIsTold) {
   Content c(1000, 14);
   Node cache(1, c, true, true), ue(2, c, false, true);
-  World world({});
-  world.add(cache);
-  world.add(ue);
+  World world({}, {&cache, &ue});
   auto id = world.connect(ue, cache, c.id, true);
   world.run(1s);
   ue.engine.remove_association(world.now, id);
@@ -345,9 +336,7 @@ TEST(Engine, NothingIsOpenedOnAnAssociationThatLeaves) {
 TEST(Engine, GarbageFromTheNetworkIsHarmless) {
   Content c(100000, 15);
   Node cache(1, c, true, false), ue(2, c, false, false);
-  World world({});
-  world.add(cache);
-  world.add(ue);
+  World world({}, {&cache, &ue});
   SeededRandom random(99);
   world.tamper = [&](Bytes& octets, const Endpoint&) {
     if (random.u32() % 3 == 0 && octets.size() > 13)

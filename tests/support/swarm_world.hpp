@@ -8,6 +8,7 @@
 #include "rtp/feedback.hpp"
 #include "rtp/packet.hpp"
 #include "swarm/engine.hpp"
+#include "tests/support/memory_storage.hpp"
 #include "tests/support/seeded_random.hpp"
 
 namespace sealcast::swarm {
@@ -16,23 +17,7 @@ using content::ChunkRange;
 using content::MerkleTree;
 using test::SeededRandom;
 
-class MemoryStorage final : public ChunkStorage {
- public:
-  explicit MemoryStorage(std::uint64_t size) : octets(size) {}
-  Status read(std::uint64_t offset, MutableByteView out) override {
-    if (offset + out.size() > octets.size()) return fail("read outside");
-    std::copy_n(octets.begin() + static_cast<std::ptrdiff_t>(offset), out.size(), out.begin());
-    return {};
-  }
-  Status write(std::uint64_t offset, ByteView data) override {
-    if (full) return fail(ErrorCode::disk_full, "disk full");
-    if (offset + data.size() > octets.size()) return fail("write outside");
-    std::copy(data.begin(), data.end(), octets.begin() + static_cast<std::ptrdiff_t>(offset));
-    return {};
-  }
-  Bytes octets;
-  bool full = false;
-};
+using test::MemoryStorage;
 
 // One content, whole.
 struct Content {
@@ -89,6 +74,9 @@ struct Link {
 class World {
  public:
   explicit World(Link link, std::uint64_t seed = 1) : link_(link), random_(seed) {}
+  World(Link link, std::initializer_list<Node*> nodes) : World(link) {
+    for (auto* node : nodes) add(*node);
+  }
   void add(Node& node) { nodes_[node.address] = &node; }
   void cut(const Endpoint& address) { nodes_.erase(address); }
 
