@@ -6,6 +6,8 @@
 #include <optional>
 #include <set>
 
+#include "ppspp/message.hpp"
+#include "swarm/arrivals.hpp"
 #include "swarm/congestion.hpp"
 #include "swarm/engine.hpp"
 #include "swarm/range_set.hpp"

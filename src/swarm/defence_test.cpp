@@ -3,7 +3,6 @@
 
 #include <cstdlib>
 
-#include "swarm/congestion.hpp"
 #include "tests/support/swarm_world.hpp"
 
 namespace sealcast::swarm {
@@ -335,20 +334,6 @@ TEST(Defence, FeedbackIsProtected) {
     ++reports;
   }
   EXPECT_EQ(reports, 1);
-}
-
-TEST(Defence, AJumpIsBelievedWhenTheNextNumberFollows) {
-  Arrivals arrivals;
-  Instant now{1s};
-  EXPECT_EQ(arrivals.record(now, 100, false), Arrival::taken);
-  for (int far : {20000, 700, 65000})
-    EXPECT_EQ(arrivals.record(now, static_cast<std::uint16_t>(far), false), Arrival::implausible);
-  auto report = arrivals.report(now, 1, 2);
-  EXPECT_EQ(static_cast<std::uint16_t>(report.begin + report.reports.size() - 1), 100);
-  EXPECT_EQ(arrivals.record(now, 612, false), Arrival::taken);
-  EXPECT_EQ(arrivals.record(now, 20000, false), Arrival::implausible);
-  EXPECT_EQ(arrivals.record(now, 20001, false), Arrival::taken);
-  EXPECT_EQ(arrivals.record(now, 20000 + 3000, true), Arrival::taken);  // authentic
 }
 
 // News in each datagram, of nothing that is wanted: the searches are paid out of one allowance.

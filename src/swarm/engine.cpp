@@ -42,6 +42,7 @@ Result<AssociationId> Engine::add_association(Instant now, AssociationConfig con
   if (config.send_key.has_value() != config.receive_key.has_value())
     return fail(ErrorCode::negotiation, "an association needs both keys or none");
   auto a = std::make_unique<Association>();
+  if (e.options.congestion_control) a->congestion = Congestion(e.options.congestion_control());
   a->id = e.next_association++;
   if (config.send_key) {
     a->sender.emplace(*config.send_key, config.local_ssrc, config.srtp);
@@ -257,8 +258,10 @@ Instant Engine::Impl::deadline_of(Instant now, const Association& a) const {
       if (!c->fetching.empty()) out = std::min(out, std::max(now + 100ms, c->last_progress + k_piece_patience));
       if (options.download_limit != 0 && c->swarm->config.appetite == Appetite::all)
         out = std::min(out, std::max(download.next(now), now + 1ms));
-      if (options.upload_limit != 0 && (!c->serve_queue.empty() || c->piece_active))
-        out = std::min(out, std::max(upload.next(now), now + 1ms));
+      bool serves = c->piece_active || !c->serve_queue.empty() || !c->resend.empty();
+      if (serves && a.congestion.window_open() && a.congestion.next_send() > now)
+        out = std::min(out, a.congestion.next_send());
+      if (options.upload_limit != 0 && serves) out = std::min(out, std::max(upload.next(now), now + 1ms));
     } else {
       out = std::min({out, c->opened + k_handshake_patience, c->next_handshake});
     }
@@ -334,7 +337,7 @@ std::vector<AssociationState> Engine::associations() const {
     s.secured = a->secured();
     s.content_received = a->content_received;
     s.content_sent = a->content_sent;
-    s.congestion_window = static_cast<std::uint64_t>(a->congestion.window());
+    s.congestion_window = a->congestion.window();
     s.in_flight = a->congestion.in_flight();
     s.round_trip = a->congestion.round_trip();
     s.packets_lost = a->congestion.lost();

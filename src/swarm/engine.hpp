@@ -2,7 +2,7 @@
 // The peer engine: associations (a pair of transport addresses, SRTP or plain RTP), PPSPP channels on them, and the
 // swarms they serve and fetch. Sans I/O: five verbs (input, output, deadline, on_deadline, poll_event) and a clock that
 // is an argument. One thread.
-#include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,6 +18,7 @@
 
 namespace sealcast::swarm {
 
+class CongestionControl;
 using SwarmId = crypto::Digest;
 using AssociationId = std::uint32_t;  // chosen by the engine, never reused, 0 = none
 
@@ -106,6 +107,8 @@ struct EngineOptions {
   std::size_t max_half_open = 64;    // channels whose handshake is not complete (attack 7)
   std::uint64_t download_limit = 0;  // octets of content a second, 0 = none
   std::uint64_t upload_limit = 0;
+  // Of each association; NewReno when empty.
+  std::function<std::unique_ptr<CongestionControl>()> congestion_control = {};
 };
 
 class Engine {

@@ -71,6 +71,7 @@ void Engine::Impl::add_packet(Instant now, Association& a, std::size_t payload, 
     batch_closed = true;
   batch_used += size + tag;
   sent.at = now;
+  sent.octets = static_cast<std::uint32_t>(size + tag);
   a.congestion.sent(std::move(sent));
   a.last_sent = now;
 }
@@ -148,7 +149,7 @@ bool Engine::Impl::put_control(Instant now, Association& a, Channel& c) {
   bool keep_alive = now - a.last_sent >= k_keep_alive;
   if (c.control.empty() && c.have_queue.empty() && !c.keyinfo_due && !keep_alive) return false;
   // Control may go beyond the window, but not without end.
-  if (a.congestion.in_flight() > static_cast<std::uint64_t>(a.congestion.window()) + 64) return false;
+  if (a.congestion.in_flight() > a.congestion.window() + 64) return false;
   w.u32(c.remote);
   auto body = w.size();
   if (!c.control.empty()) {
@@ -249,7 +250,7 @@ void Engine::Impl::put_integrity(Channel& c, ChunkRange range) {
 bool Engine::Impl::put_data(Instant now, Association& a, Channel& c) {
   if (c.stage != ChannelStage::open) return false;
   auto& s = *c.swarm;
-  while (a.congestion.may_send() && upload.allows(now)) {
+  while (a.congestion.may_send(now) && upload.allows(now)) {
     std::uint32_t chunk;
     Bytes again;
     ByteView data;

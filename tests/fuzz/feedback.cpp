@@ -1,6 +1,7 @@
 // RFC 8888 feedback: the packet, and what the congestion controller makes of a lying one.
 #include "rtp/feedback.hpp"
 
+#include "swarm/arrivals.hpp"
 #include "swarm/congestion.hpp"
 #include "tests/fuzz/fuzz.hpp"
 
@@ -54,7 +55,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         break;
       default:
         for (auto n = in.u8() % 32; n > 0; --n, ++sent)
-          congestion.sent({now, 1, static_cast<std::uint32_t>(sent), true, false, {}});
+          congestion.sent({now, 1200, 1, static_cast<std::uint32_t>(sent), true, {}});
     }
     lost_ones += lost.size();
     SEALCAST_ASSERT(congestion.in_flight() <= sent && lost_ones <= sent && congestion.lost() == lost_ones);

@@ -2,7 +2,8 @@
 RECEIVE, SEND, ENGINE, STATE = (
     f"src/swarm/{name}.cpp" for name in ("engine_receive", "engine_send", "engine", "swarm_state")
 )
-CONGESTION, FETCH = "src/swarm/congestion.cpp", "src/swarm/engine_fetch.cpp"
+ARRIVALS, FETCH = "src/swarm/arrivals.cpp", "src/swarm/engine_fetch.cpp"
+CONGESTION, RENO, DETECTOR = "src/swarm/congestion.cpp", "src/swarm/new_reno.cpp", "src/swarm/loss_detector.cpp"
 TEST = "swarm_test"
 MUTANTS = [
     (
@@ -133,11 +134,11 @@ MUTANTS = [
     (
         "a farewell of anybody",
         RECEIVE,
-        "if (a.secured()) return close_channel(a, c, \"closed by the partner\", false);",
-        "return close_channel(a, c, \"closed by the partner\", false);",
+        'if (a.secured()) return close_channel(a, c, "closed by the partner", false);',
+        'return close_channel(a, c, "closed by the partner", false);',
         TEST,
     ),
-    ("a jump of the sequence", CONGESTION, "if (expected_ != sequence) {", "if (false) {", TEST),
+    ("a jump of the sequence", ARRIVALS, "if (expected_ != sequence) {", "if (false) {", TEST),
     ("numbers that are taken away", RECEIVE, "if (a.secured()) continue;\n        break;", "continue;", TEST),
     ("openings without end", RECEIVE, "if (a.allowance.available(now) < cost) return;", "", TEST),
     (
@@ -148,6 +149,62 @@ MUTANTS = [
         TEST,
     ),
     ("KEYINFO without end", RECEIVE, "if (!a.keyinfos.allows(now)) return;", "", TEST),
-    ("a choke for ever", FETCH, "return give_up(now, a, c, \"it chokes us\");", "{}", TEST),
+    ("a choke for ever", FETCH, 'return give_up(now, a, c, "it chokes us");', "{}", TEST),
     ("intervals without end", "src/swarm/range_set.cpp", "if (!merged && full()) return false;", "", TEST),
+    ("a loss that halves nothing", RENO, "threshold_ = window_ = std::max(k_smallest_window, window_ / 2);", "", TEST),
+    ("a window halved for each packet lost", RENO, "  recovery_end_ = next;\n}\n\n// RFC", "}\n\n// RFC", TEST),
+    (
+        "growth before the loss event is over",
+        RENO,
+        "if (packet.number < recovery_end_) return;  // RFC 6582",
+        "// RFC 6582",
+        TEST,
+    ),
+    ("a timeout that collapses nothing", RENO, "  window_ = k_smallest_window;\n", "", TEST),
+    ("a threshold that a timeout leaves", RENO, "if (in_row == 1) threshold_", "if (false) threshold_", TEST),
+    ("a threshold halved by each timeout", RENO, "if (in_row == 1) threshold_", "threshold_", TEST),
+    ("packets beyond the window", "src/swarm/congestion.hpp", "return window_open() &&", "return", TEST),
+    (
+        "packets before their time",
+        "src/swarm/congestion.hpp",
+        "return window_open() && control_->next_send() <= now;",
+        "return window_open() && now != k_never;",
+        TEST,
+    ),
+    ("timeouts that come as fast as the first", DETECTOR, "path.timeout() * backoff", "path.timeout()", TEST),
+    (
+        "a timer that progress does not start again",
+        "src/swarm/loss_detector.hpp",
+        "    timer_from_ = now;\n    timeouts_in_row_ = 0;",
+        "    timeouts_in_row_ = 0;",
+        TEST,
+    ),
+    (
+        "losses that nobody counts",
+        CONGESTION,
+        "    ++lost_total_;\n  }\n  history_.forget_done();\n}\n\nvoid",
+        "  }\n  history_.forget_done();\n}\n\nvoid",
+        TEST,
+    ),
+    (
+        "the stay at the receiver in the round trip",
+        CONGESTION,
+        "passed > stay ? passed - stay : passed",
+        "passed",
+        TEST,
+    ),
+    (
+        "a limit that gives without end",
+        "src/swarm/rate_limit.hpp",
+        "if (rate_ != 0) tokens_ -= static_cast<double>(octets);",
+        "(void)octets;",
+        TEST,
+    ),
+    (
+        "octets that are held though storage refused them",
+        STATE,
+        "if (auto written = config.storage->write(geometry().offset_of(range.first), data); !written) return written;",
+        "(void)config.storage->write(geometry().offset_of(range.first), data);",
+        TEST,
+    ),
 ]
