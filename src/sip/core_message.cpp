@@ -206,8 +206,13 @@ bool set_request_uri(const Message& message, const std::string& uri) {
   const auto* old = message.sip()->sip_request;
   auto* line = ::sip_request_create(message.home(), old->rq_method, old->rq_method_name,
                                     reinterpret_cast<const url_string_t*>(uri.c_str()), nullptr);
+  if (line == nullptr) return false;
+  // RFC 3261 section 19.1.1: what a contact may have, and a Request-URI may not.
+  line->rq_url->url_headers = nullptr;
+  if (line->rq_url->url_params != nullptr)
+    line->rq_url->url_params = ::url_strip_param_string(const_cast<char*>(line->rq_url->url_params), "method");
   insert(message, line);
-  return line != nullptr;
+  return true;
 }
 
 std::string unsupported(const msg_list_t* required) {

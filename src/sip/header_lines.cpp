@@ -124,7 +124,7 @@ std::string answer_to(std::string_view header, int status, std::string_view reas
       others.append("\r\n");
     }
   }
-  if (vias.empty() || have != 0b1111) return {};
+  if (vias.empty() || (have & 0b1000) == 0) return {};
   std::string out = "SIP/2.0 " + std::to_string(status) + " ";
   out.append(reason).append("\r\n").append(vias).append(others);
   for (const auto& each : more) out.append(each).append("\r\n");

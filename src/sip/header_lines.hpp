@@ -32,7 +32,7 @@ std::size_t separators(std::string_view value, char separator);
 // The parts between them, trimmed; one empty part for an empty value.
 std::vector<std::string_view> split_outside(std::string_view value, char separator);
 // RFC 3261 section 8.2.6 for a request of which the first `header` lines are known, with a To tag that says nothing.
-// Empty: an ACK, a response, or a header that Via, From, To, Call-ID or CSeq are missing from.
+// Of From, To and Call-ID what is there. Empty: an ACK, a response, or a header without Via or CSeq.
 std::string answer_to(std::string_view header, int status, std::string_view reason,
                       const std::vector<std::string>& more = {});
 

@@ -188,6 +188,14 @@ TEST(StreamReader, ARefusalIsAnsweredWhenItsHeaderAllowsIt) {
   ack.replace(0, 7, "ACK");
   EXPECT_TRUE(read(ack).refusals.at(0).answer.empty());
   EXPECT_TRUE(read("GET / HTTP/1.1\r\nHost: x\r\n\r\n").refusals.at(0).answer.empty());
+  // RFC 4475 section 3.3.1: without To, From and Call-ID it is answered, too.
+  const auto bare =
+      read("INVITE sip:a@b SIP/2.0\r\nVia: SIP/2.0/TCP a;branch=z9hG4bK1\r\nCSeq: 1 INVITE\r\nl: 0\r\n\r\n");
+  const auto parsed = parse_frame(bare.frames.at(0));
+  ASSERT_FALSE(parsed);
+  EXPECT_EQ(parsed.error().answer,
+            "SIP/2.0 400 Missing From Header\r\nVia: SIP/2.0/TCP a;branch=z9hG4bK1\r\nCSeq: 1 INVITE\r\n"
+            "Content-Length: 0\r\n\r\n");
 }
 
 // --- The library behind it ---
