@@ -2,7 +2,7 @@
 #include <sstream>
 
 #include "command.hpp"
-#include "crypto/packet_cipher.hpp"
+#include "crypto/backend.hpp"
 #include "io/signals.hpp"
 #include "logging.hpp"
 #include "man_page.hpp"
@@ -23,14 +23,15 @@ std::filesystem::path default_directory() {
 Status choose_crypto() {
   auto* given = std::getenv("SEALCAST_CRYPTO");
   std::string wanted = given ? given : "";
-  if (wanted.empty()) return {};
   if (wanted == "openssl")
-    crypto::set_packet_backend(crypto::PacketBackend::openssl);
+    crypto::set_backend(crypto::Backend::openssl);
   else if (wanted == "ipsec-mb")
-    crypto::set_packet_backend(crypto::PacketBackend::ipsec_mb);
-  else
+    crypto::set_backend(crypto::Backend::ipsec_mb);
+  else if (!wanted.empty())
     return fail(ErrorCode::usage, "SEALCAST_CRYPTO is \"" + wanted + "\"; it may be openssl or ipsec-mb");
-  return {};
+  if (auto trouble = crypto::backend_trouble(); !trouble.empty() && wanted.empty())
+    log(LogLevel::info, "crypto", "OpenSSL does what ipsec-mb would do faster: " + trouble);
+  return crypto::self_test();
 }
 
 // Environment switches of the SIP library that would write keys to a file.

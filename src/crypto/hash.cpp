@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/assert.hpp"
+#include "crypto/primitives.hpp"
 
 namespace sealcast::crypto {
 namespace {
@@ -53,9 +54,13 @@ Digest sha256(const Digest& left, const Digest& right) {
   return out;
 }
 
+void openssl_sha256(std::span<const ByteView> inputs, std::span<Digest> out) {
+  for (std::size_t i = 0; i < inputs.size(); ++i) hash_into(inputs[i], {}, out[i]);
+}
+
 void sha256_batch(std::span<const ByteView> inputs, std::span<Digest> out) {
   SEALCAST_ASSERT(inputs.size() == out.size());
-  for (std::size_t i = 0; i < inputs.size(); ++i) hash_into(inputs[i], {}, out[i]);
+  primitives().sha256(inputs, out);
 }
 
 Sha256::Sha256() : context_(EVP_MD_CTX_new()) {

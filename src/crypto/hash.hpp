@@ -20,7 +20,8 @@ struct DigestHash {
 Digest sha256(ByteView data);
 // SHA-256(left || right): an inner node of a Merkle tree.
 Digest sha256(const Digest& left, const Digest& right);
-// One digest per input; the multi-buffer back end hashes them side by side. Sizes of both spans are equal.
+// One digest per input; the multi-buffer back end hashes them side by side. Sizes of both spans are equal, no input is
+// empty.
 void sha256_batch(std::span<const ByteView> inputs, std::span<Digest> out);
 
 // SHA-256 over data that comes in pieces.

@@ -7,12 +7,10 @@
 #include <algorithm>
 
 #include "base/assert.hpp"
-#include "crypto/ipsec_mb.hpp"
+#include "crypto/primitives.hpp"
 
 namespace sealcast::crypto {
 namespace {
-
-PacketBackend g_backend = PacketBackend::automatic;
 
 using Cipher = std::unique_ptr<EVP_CIPHER_CTX, decltype(&EVP_CIPHER_CTX_free)>;
 
@@ -117,27 +115,21 @@ class OpensslCtrHmac final : public PacketCipher {
   std::unique_ptr<EVP_MAC_CTX, decltype(&EVP_MAC_CTX_free)> mac_;
 };
 
-bool use_ipsec_mb() {
-  return g_backend != PacketBackend::openssl && ipsec_mb_works();
-}
-
 }  // namespace
 
-void set_packet_backend(PacketBackend backend) {
-  g_backend = backend;
+std::unique_ptr<PacketCipher> make_openssl_gcm(ByteView key) {
+  return std::make_unique<OpensslGcm>(key);
 }
-std::string_view packet_backend_name() {
-  return use_ipsec_mb() ? "ipsec-mb" : "openssl";
+std::unique_ptr<PacketCipher> make_openssl_ctr_hmac(ByteView key, ByteView authentication_key) {
+  return std::make_unique<OpensslCtrHmac>(key, authentication_key);
 }
 
 std::unique_ptr<PacketCipher> make_gcm_cipher(ByteView key) {
   SEALCAST_ASSERT(key.size() == 16 || key.size() == 32);
-  if (use_ipsec_mb()) return make_ipsec_mb_gcm(key);
-  return std::make_unique<OpensslGcm>(key);
+  return primitives().gcm(key);
 }
-
 std::unique_ptr<PacketCipher> make_ctr_hmac_cipher(ByteView key, ByteView authentication_key) {
-  return std::make_unique<OpensslCtrHmac>(key, authentication_key);
+  return primitives().ctr_hmac(key, authentication_key);
 }
 
 void aes_counter_keystream(ByteView key, const std::array<std::uint8_t, 16>& iv, MutableByteView out) {

@@ -1,5 +1,5 @@
 #pragma once
-// Ciphers under SRTP, over batches of packets in place. Two back ends: ipsec-mb and OpenSSL, chosen once per process.
+// Ciphers under SRTP, over batches of packets in place.
 #include <array>
 #include <memory>
 #include <span>
@@ -8,14 +8,9 @@
 
 namespace sealcast::crypto {
 
-enum class PacketBackend { automatic, ipsec_mb, openssl };
-// Before the first cipher is made. automatic: ipsec-mb where this processor can, else OpenSSL.
-void set_packet_backend(PacketBackend backend);
-std::string_view packet_backend_name();  // "ipsec-mb" or "openssl": what AES-GCM runs on
-
 // One packet's work. For AES-GCM: nonce = iv[0..11], aad, text, tag of 16 octets.
 // For AES-CTR with HMAC-SHA1-80: iv of 16 octets, text, and `authenticated` (text included) followed by the trailer if
-// there is one; tag of 10 octets.
+// there is one; the tag of 10 octets has its place right behind `authenticated`.
 struct PacketJob {
   std::array<std::uint8_t, 16> iv{};
   ByteView aad;

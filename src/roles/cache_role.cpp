@@ -5,7 +5,7 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "content/uri.hpp"
-#include "crypto/packet_cipher.hpp"
+#include "crypto/backend.hpp"
 #include "io/file.hpp"
 #include "io/unix_socket.hpp"
 #include "os/clock.hpp"
@@ -544,7 +544,7 @@ json::Object CacheRole::status() const {
           {"sent", sent},
           {"received", received},
           {"associations", std::move(associations)},
-          {"backend", std::string(crypto::packet_backend_name())}};
+          {"backend", std::string(crypto::backend_name())}};
 }
 
 }  // namespace sealcast::roles

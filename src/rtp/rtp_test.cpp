@@ -4,6 +4,7 @@
 #include <deque>
 
 #include "base/encoding.hpp"
+#include "crypto/backend.hpp"
 #include "crypto/packet_cipher.hpp"
 #include "rtp/feedback.hpp"
 #include "rtp/packet.hpp"
@@ -102,8 +103,8 @@ TEST(PacketCipher, Rfc7714GalliaPacket) {
                                std::pair{"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f",
                                          "32b1de78a822fe12ef9f78fa332e33aab18012389a58e2f3b50b2a0276ffae0f1ba63799b87b7"
                                          "aa3db36dfffd6b0f9bb7878d7a76c13"}}) {
-    for (auto backend : {crypto::PacketBackend::automatic, crypto::PacketBackend::openssl}) {
-      crypto::set_packet_backend(backend);
+    for (auto backend : {crypto::Backend::automatic, crypto::Backend::openssl}) {
+      crypto::set_backend(backend);
       auto cipher = crypto::make_gcm_cipher(*parse_hex(key));
       auto header = *parse_hex("8040f17b8041f8d35501a0b2");
       auto text = bytes_of("Gallia est omnis divisa in partes tres");
@@ -123,21 +124,21 @@ TEST(PacketCipher, Rfc7714GalliaPacket) {
       cipher->open({&job, 1});
       EXPECT_FALSE(job.ok);
     }
-    crypto::set_packet_backend(crypto::PacketBackend::automatic);
+    crypto::set_backend(crypto::Backend::automatic);
   }
 }
 
-class EachSuite : public testing::TestWithParam<std::tuple<CryptoSuite, crypto::PacketBackend>> {
+class EachSuite : public testing::TestWithParam<std::tuple<CryptoSuite, crypto::Backend>> {
  protected:
-  EachSuite() { crypto::set_packet_backend(std::get<1>(GetParam())); }
-  ~EachSuite() override { crypto::set_packet_backend(crypto::PacketBackend::automatic); }
+  EachSuite() { crypto::set_backend(std::get<1>(GetParam())); }
+  ~EachSuite() override { crypto::set_backend(crypto::Backend::automatic); }
   CryptoSuite suite() const { return std::get<0>(GetParam()); }
 };
-INSTANTIATE_TEST_SUITE_P(
-    Suites, EachSuite,
-    testing::Combine(testing::Values(CryptoSuite::aead_aes_128_gcm, CryptoSuite::aes_cm_128_hmac_sha1_80,
-                                     CryptoSuite::aead_aes_256_gcm),
-                     testing::Values(crypto::PacketBackend::automatic, crypto::PacketBackend::openssl)));
+INSTANTIATE_TEST_SUITE_P(Suites, EachSuite,
+                         testing::Combine(testing::Values(CryptoSuite::aead_aes_128_gcm,
+                                                          CryptoSuite::aes_cm_128_hmac_sha1_80,
+                                                          CryptoSuite::aead_aes_256_gcm),
+                                          testing::Values(crypto::Backend::automatic, crypto::Backend::openssl)));
 
 TEST_P(EachSuite, LibsrtpReadsUsThroughAWrap) {
   auto key = key_of(suite());

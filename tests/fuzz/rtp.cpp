@@ -2,7 +2,7 @@
 // comes through.
 #include <algorithm>
 
-#include "crypto/packet_cipher.hpp"
+#include "crypto/backend.hpp"
 #include "rtp/packet.hpp"
 #include "rtp/srtp.hpp"
 #include "tests/fuzz/fuzz.hpp"
@@ -86,7 +86,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   fuzz::Input in(data, size);
   auto choice = in.u8();
   auto suite = static_cast<rtp::CryptoSuite>(choice % 3);
-  crypto::set_packet_backend(choice & 0x80 ? crypto::PacketBackend::openssl : crypto::PacketBackend::automatic);
+  crypto::set_backend(choice & 0x80 ? crypto::Backend::openssl : crypto::Backend::automatic);
   auto key = fixed_key(suite);
   rtp::SrtpOptions options;
   options.window = 64u << (choice >> 4 & 3);
