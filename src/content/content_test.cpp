@@ -47,6 +47,28 @@ TEST(MerkleRoot, AgreesWithTheWholeTreeForEverySize) {
   }
 }
 
+TEST(MerkleTree, leaves_may_come_in_spans_of_any_size) {
+  for (std::uint32_t count : {1u, 31u, 32u, 33u, 64u, 100u, 257u}) {
+    Tree one_by_one(counted_chunks(count, 100));
+    for (std::uint32_t first : {0u, 1u, 32u, 40u})
+      for (std::uint32_t size : {1u, 31u, 32u, 64u, 300u}) {
+        std::vector<Digest> nodes(one_by_one.nodes.size());
+        MerkleTreeBuilder builder(nodes, count);
+        MerkleRoot root;
+        auto left = std::span<const Digest>(one_by_one.leaves);
+        for (auto take = first; !left.empty(); take = size) {
+          auto some = left.first(std::min<std::size_t>(take, left.size()));
+          builder.add(some);
+          root.add(some);
+          left = left.subspan(some.size());
+        }
+        EXPECT_EQ(builder.finish(), one_by_one.root);
+        EXPECT_EQ(root.finish(), one_by_one.root) << count << " " << first << " " << size;
+        EXPECT_EQ(nodes, one_by_one.nodes) << count << " " << first << " " << size;
+      }
+  }
+}
+
 TEST(MerkleTree, VectorsOfTheProfile) {
   Tree seven(counted_chunks(7, 1018));
   EXPECT_EQ(hex(seven.root), "7c481e176a376ba67894a463f34315ea89796b95a87cd75c21b68283657ca07a");
@@ -71,7 +93,8 @@ TEST(MerkleTree, EveryRunVerifiesWithItsUnclesAndNoChangedOneDoes) {
         auto target = bin::at(layer, first >> layer);
         auto uncles = tree.uncles(target, [&](Bin b) { return receiver.known(b); });
         auto leaves = std::span(sender.leaves).subspan(first, std::min<std::size_t>(1u << layer, count - first));
-        auto hash = MerkleTree::fold(leaves, layer);
+        const Subtree subtree(leaves, layer);
+        auto hash = subtree.root();
         EXPECT_EQ(hash, sender.nodes[target]);
         auto bad = hash;
         bad[5] ^= 1;
@@ -83,7 +106,7 @@ TEST(MerkleTree, EveryRunVerifiesWithItsUnclesAndNoChangedOneDoes) {
           EXPECT_FALSE(receiver.verify(target, hash, std::span(uncles).first(uncles.size() - 1)));
         }
         ASSERT_TRUE(receiver.verify(target, hash, uncles)) << count << " " << layer << " " << first;
-        receiver.store_subtree(target, leaves);
+        receiver.store_subtree(target, subtree);
       }
       EXPECT_EQ(nodes, sender.nodes);
     }
@@ -99,7 +122,7 @@ TEST(MerkleTree, ADamagedNodeIsMendedFromTheChunks) {
     for (std::uint32_t first = 0; first < count; first += 1u << layer) {
       auto target = bin::at(std::min(layer, bin::layer(top)), first >> layer);
       auto leaves = std::span(sound.leaves).subspan(first, std::min<std::size_t>(1u << layer, count - first));
-      auto hash = MerkleTree::fold(leaves, bin::layer(target));
+      auto hash = Subtree(leaves, bin::layer(target)).root();
       for (Bin damaged = target; damaged != top; damaged = bin::parent(damaged))
         for (auto node : {damaged, bin::sibling(damaged)}) {
           auto nodes = sound.nodes;

@@ -21,7 +21,41 @@ Digest parent_hash(const Digest& left, const Digest& right) {
   return crypto::sha256(left, right);
 }
 
+constexpr std::uint32_t k_run = 1 << k_run_layer;
+
+// Calls add() with whole aligned runs, and with single leaves before and behind them; `next` is the first one's number,
+// which add() may change.
+template <class Add>
+void each_run(std::uint64_t next, std::span<const Digest> leaves, Add add) {
+  while (!leaves.empty()) {
+    auto size = next % k_run == 0 && leaves.size() >= k_run ? k_run : 1;
+    add(leaves.first(size));
+    leaves = leaves.subspan(size);
+    next += size;
+  }
+}
+
 }  // namespace
+
+Subtree::Subtree(std::span<const Digest> leaves, int layer) : layer_(layer) {
+  SEALCAST_ASSERT(layer >= 0 && layer <= k_run_layer && !leaves.empty() && leaves.size() <= (std::size_t{1} << layer));
+  constexpr std::size_t k_widest = std::size_t{1} << k_run_layer;
+  std::array<Digest, k_widest> level{}, above;
+  std::array<ByteView, k_widest / 2> pairs;
+  std::copy(leaves.begin(), leaves.end(), level.begin());
+  std::size_t count = leaves.size();
+  for (int at = 0;; ++at) {
+    for (std::size_t i = 0; i < count; ++i) nodes_[bin::at(at, i)] = level[i];
+    if (at == layer) break;
+    // A left child without a right one has an empty sibling.
+    if (count % 2 == 1) level[count++] = k_empty;
+    count /= 2;
+    for (std::size_t i = 0; i < count; ++i)
+      pairs[i] = {level[2 * i].data(), 2 * sizeof(Digest)};  // neighbours in memory
+    crypto::sha256_batch(std::span(pairs).first(count), std::span(above).first(count));
+    std::copy_n(above.begin(), count, level.begin());
+  }
+}
 
 std::uint64_t MerkleTree::octets(std::uint32_t chunks) {
   return ((std::uint64_t{2} << root_layer(chunks)) - 1) * sizeof(Digest);
@@ -113,26 +147,12 @@ bool MerkleTree::mend(Bin target, const Digest& hash) {
   return false;
 }
 
-Digest MerkleTree::fold(std::span<const Digest> leaves, int layer) {
-  SEALCAST_ASSERT(layer >= 0 && layer <= 10 && !leaves.empty() && leaves.size() <= (std::size_t{1} << layer));
-  std::vector<Digest> level(leaves.begin(), leaves.end());
-  for (; layer > 0; --layer) {
-    std::size_t parents = (level.size() + 1) / 2;
-    for (std::size_t i = 0; i < parents; ++i)
-      level[i] = parent_hash(level[2 * i], 2 * i + 1 < level.size() ? level[2 * i + 1] : k_empty);
-    level.resize(parents);
-  }
-  return level.front();
-}
-
-void MerkleTree::store_subtree(Bin target, std::span<const Digest> leaves) {
-  auto first = bin::first_chunk(target);
-  for (std::size_t i = 0; i < leaves.size(); ++i) nodes_[bin::leaf(static_cast<std::uint32_t>(first + i))] = leaves[i];
-  for (int layer = 1; layer < bin::layer(target); ++layer)
-    for (auto offset = first >> layer; (offset << layer) < first + leaves.size(); ++offset) {
-      auto b = bin::at(layer, offset);
-      nodes_[b] = parent_hash(nodes_[bin::left(b)], nodes_[bin::right(b)]);
-    }
+void MerkleTree::store_subtree(Bin target, const Subtree& subtree) {
+  auto base = bin::leaf(static_cast<std::uint32_t>(bin::first_chunk(target)));
+  auto nodes = subtree.nodes();
+  // What is empty stays a hole of the file.
+  for (std::size_t i = 0; i < nodes.size(); ++i)
+    if (nodes[i] != k_empty) nodes_[base + i] = nodes[i];
 }
 
 MerkleTreeBuilder::MerkleTreeBuilder(std::span<Digest> nodes, std::uint32_t chunks) : nodes_(nodes), chunks_(chunks) {
@@ -143,12 +163,27 @@ void MerkleTreeBuilder::add(const Digest& leaf) {
   SEALCAST_ASSERT(next_ < chunks_);
   Bin b = bin::leaf(next_++);
   nodes_[b] = leaf;
-  // A right child completes its parent.
+  completed(b);
+}
+
+// A right child completes its parent.
+void MerkleTreeBuilder::completed(Bin b) {
   while (b < nodes_.size() && bin::offset(b) % 2 == 1) {
     auto parent = bin::parent(b);
     nodes_[parent] = parent_hash(nodes_[bin::sibling(b)], nodes_[b]);
     b = parent;
   }
+}
+
+void MerkleTreeBuilder::add(std::span<const Digest> leaves) {
+  SEALCAST_ASSERT(leaves.size() <= chunks_ - next_);
+  each_run(next_, leaves, [this](std::span<const Digest> run) {
+    if (run.size() < k_run) return add(run.front());
+    const Subtree subtree(run, k_run_layer);
+    std::copy(subtree.nodes().begin(), subtree.nodes().end(), nodes_.begin() + bin::leaf(next_));
+    completed(bin::at(k_run_layer, next_ / k_run));
+    next_ += k_run;
+  });
 }
 
 Digest MerkleTreeBuilder::finish() {
@@ -165,12 +200,19 @@ Digest MerkleTreeBuilder::finish() {
   return nodes_[root];
 }
 
-void MerkleRoot::add(const Digest& leaf) {
-  Digest hash = leaf;
-  std::size_t layer = 0;
-  for (auto bits = leaves_++; (bits & 1) != 0; bits >>= 1) hash = parent_hash(left_[layer++], hash);
-  if (layer == left_.size()) left_.emplace_back();
+void MerkleRoot::add(const Digest& node, std::size_t layer) {
+  Digest hash = node;
+  auto bits = leaves_ >> layer;
+  leaves_ += std::uint64_t{1} << layer;
+  for (; (bits & 1) != 0; bits >>= 1) hash = parent_hash(left_[layer++], hash);
+  if (layer >= left_.size()) left_.resize(layer + 1);
   left_[layer] = hash;
+}
+
+void MerkleRoot::add(std::span<const Digest> leaves) {
+  each_run(leaves_, leaves, [this](std::span<const Digest> run) {
+    run.size() < k_run ? add(run.front()) : add(Subtree(run, k_run_layer).root(), k_run_layer);
+  });
 }
 
 Digest MerkleRoot::finish() {

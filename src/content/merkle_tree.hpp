@@ -2,6 +2,7 @@
 // Merkle hash tree of static content (RFC 7574 section 5.1), SHA-256. Nodes are numbered by bins (RFC 7574
 // section 4.2): leaf i is bin 2i, the parent of two bins is their middle. The tree does not own its nodes: an mmap'd
 // file or a vector holds them.
+#include <array>
 #include <optional>
 #include <span>
 #include <vector>
@@ -53,6 +54,23 @@ struct NodeHash {
   Digest hash{};
 };
 
+inline constexpr int k_run_layer = 5;  // a run: 32 chunks, what is fetched, checked and kept as one
+
+// The nodes below and at one node of layer <= 5, from the hashes of its chunks. Levels are hashed side by side.
+class Subtree {
+ public:
+  // leaves: in order, 1 to 2^layer; those past the end of the object are left out.
+  Subtree(std::span<const Digest> leaves, int layer);
+  const Digest& root() const { return nodes_[(std::size_t{1} << layer_) - 1]; }
+  // As bins of a tree whose first chunk is that of this one; all-zero where there are no chunks.
+  std::span<const Digest> nodes() const { return std::span(nodes_).first((std::size_t{2} << layer_) - 1); }
+  int layer() const { return layer_; }
+
+ private:
+  int layer_;
+  std::array<Digest, (std::size_t{2} << k_run_layer) - 1> nodes_{};
+};
+
 // View over the nodes. All-zero means "not known yet"; nodes wholly past the last chunk are empty (all-zero) by
 // definition.
 class MerkleTree {
@@ -87,10 +105,8 @@ class MerkleTree {
   // way that a disk has damaged are set right, siblings from their own children.
   bool mend(Bin target, const Digest& hash);
 
-  // Hash of subtree `target` computed from the hashes of its chunks (leaf order; chunks past the end are left out).
-  static Digest fold(std::span<const Digest> leaves, int layer);
-  // Stores the inner nodes of a verified subtree, so that single chunks can be served with their uncles.
-  void store_subtree(Bin target, std::span<const Digest> leaves);
+  // Stores the nodes below and at a verified one, so that single chunks can be served with their uncles.
+  void store_subtree(Bin target, const Subtree& subtree);
 
  private:
   std::optional<Digest> from_children(Bin b) const;
@@ -107,9 +123,12 @@ class MerkleTreeBuilder {
   // nodes as for MerkleTree, all zero.
   MerkleTreeBuilder(std::span<Digest> nodes, std::uint32_t chunks);
   void add(const Digest& leaf);  // exactly `chunks` times
-  Digest finish();               // the root
+  void add(std::span<const Digest> leaves);
+  Digest finish();  // the root
 
  private:
+  void completed(Bin b);
+
   std::span<Digest> nodes_;
   std::uint32_t chunks_;
   std::uint32_t next_ = 0;
@@ -118,10 +137,13 @@ class MerkleTreeBuilder {
 // The root alone, from leaves that come in order: 32 octets for each layer, whatever the number of chunks.
 class MerkleRoot {
  public:
-  void add(const Digest& leaf);
+  void add(const Digest& leaf) { add(leaf, 0); }
+  void add(std::span<const Digest> leaves);
   Digest finish();  // once; at least one leaf was added
 
  private:
+  void add(const Digest& node, std::size_t layer);
+
   std::uint64_t leaves_ = 0;
   std::vector<Digest>
       left_;  // by layer: the left child that waits for its sibling; counts only where leaves_ has a bit

@@ -72,7 +72,7 @@ Status ObjectImport::flush(ByteView run) {
   }
   std::vector<content::Digest> leaves(chunks.size());
   crypto::sha256_batch(chunks, leaves);
-  for (auto& leaf : leaves) builder_.add(leaf);
+  builder_.add(leaves);
   flushed_ += run.size();
   return {};
 }

@@ -107,7 +107,7 @@ Status ObjectWriter::flush(bool last) {
     chunks.push_back(ByteView(pending_).subspan(at, std::min(chunk, usable - at)));
   std::vector<content::Digest> leaves(chunks.size());
   crypto::sha256_batch(chunks, leaves);
-  for (auto& leaf : leaves) root_.add(leaf);
+  root_.add(leaves);
   SEALCAST_TRY(out_->write(ByteView(pending_).first(usable)));
   pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(usable));
   return {};

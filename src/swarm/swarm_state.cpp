@@ -71,15 +71,16 @@ std::vector<std::uint32_t> SwarmState::damaged(Bin piece, ChunkRange range, std:
     if (auto chunk = range.first + static_cast<std::uint32_t>(i); leaves[i] != tree.hash(bin::leaf(chunk)))
       out.push_back(chunk);
   if (out.empty() && proven_[run]) return out;
-  if (tree.mend(piece, content::MerkleTree::fold(leaves, bin::layer(piece)))) {
-    tree.store_subtree(piece, leaves);
+  const content::Subtree subtree(leaves, bin::layer(piece));
+  if (tree.mend(piece, subtree.root())) {
+    tree.store_subtree(piece, subtree);
     proven_[run] = proven_[run] || range == run_range(run);
     return {};
   }
   // Either chunks are damaged and the tree is right, or nobody can tell.
   std::vector<Digest> stored;
   for (auto chunk = range.first; chunk <= range.last; ++chunk) stored.push_back(tree.hash(bin::leaf(chunk)));
-  if (tree.mend(piece, content::MerkleTree::fold(stored, bin::layer(piece)))) return out;
+  if (tree.mend(piece, content::Subtree(stored, bin::layer(piece)).root())) return out;
   proven_[run] = false;
   out.clear();
   for (auto chunk = range.first; chunk <= range.last; ++chunk) out.push_back(chunk);
@@ -89,11 +90,12 @@ std::vector<std::uint32_t> SwarmState::damaged(Bin piece, ChunkRange range, std:
 std::optional<Status> SwarmState::take_piece(Bin piece, ByteView data, std::span<const content::NodeHash> offered) {
   auto range = cut(piece);
   auto leaves = leaves_of(geometry(), range, data);
-  auto hash = content::MerkleTree::fold(leaves, bin::layer(piece));
+  const content::Subtree subtree(leaves, bin::layer(piece));
+  const auto& hash = subtree.root();
   bool good = tree.known(piece) ? tree.hash(piece) == hash : tree.verify(piece, hash, offered);
   if (!good && !tree.mend(piece, hash)) return std::nullopt;
   if (auto written = config.storage->write(geometry().offset_of(range.first), data); !written) return written;
-  tree.store_subtree(piece, leaves);
+  tree.store_subtree(piece, subtree);
   config.held.set(range);
   return Status{};
 }

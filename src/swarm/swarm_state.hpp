@@ -7,7 +7,7 @@
 
 namespace sealcast::swarm {
 
-inline constexpr int k_run_layer = 5;  // 32 chunks
+using content::k_run_layer;
 
 class SwarmState {
  public:
