@@ -1,6 +1,7 @@
 #include <cstdlib>
 #include <sstream>
 
+#include "base/log.hpp"
 #include "command.hpp"
 #include "crypto/backend.hpp"
 #include "io/signals.hpp"
