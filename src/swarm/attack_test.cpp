@@ -467,8 +467,9 @@ TEST(Path, TooSmallForDataIsNamed) {
   Content c(400 * 1152, 9);
   for (bool secured : {true, false}) {
     Node cache(1, c, true, false), ue(2, c, false, false);
-    World world({}, {&cache, &ue});
-    world.too_large = 1172;
+    LinkOptions narrow;
+    narrow.largest = 1172;
+    World world(narrow, {&cache, &ue});
     world.connect(ue, cache, c.id, secured);
     world.run(15s);
     ASSERT_EQ(ue.count(EventKind::path_too_small), 1);

@@ -1,12 +1,11 @@
 #pragma once
-// Engines, the datagrams between them and virtual time; and a partner without an engine, whose datagrams a test writes.
+// Engines on a simulated network; and a partner without an engine, whose datagrams a test writes.
 #include <gtest/gtest.h>
-
-#include <queue>
 
 #include "ppspp/message.hpp"
 #include "rtp/feedback.hpp"
 #include "rtp/packet.hpp"
+#include "sim/network.hpp"
 #include "swarm/engine.hpp"
 #include "tests/support/memory_storage.hpp"
 #include "tests/support/seeded_random.hpp"
@@ -65,20 +64,18 @@ struct Node {
   }
 };
 
-struct Link {
-  double loss = 0, duplicate = 0;
-  Duration delay = 5ms, jitter = 0us;
-};
+using sim::LinkOptions;
 
-// Nodes, datagrams on their way, and virtual time.
-class World {
+// Nodes on a simulated network.
+class World : public sim::Network {
  public:
-  explicit World(Link link, std::uint64_t seed = 1) : link_(link), random_(seed) {}
-  World(Link link, std::initializer_list<Node*> nodes) : World(link) {
+  explicit World(LinkOptions link, std::uint64_t seed = 1) : Network(link, random_), random_(seed) {}
+  World(LinkOptions link, std::initializer_list<Node*> nodes) : World(link) {
     for (auto* node : nodes) add(*node);
   }
-  void add(Node& node) { nodes_[node.address] = &node; }
-  void cut(const Endpoint& address) { nodes_.erase(address); }
+  void add(Node& node) {
+    Network::add(node.address, node.engine, [&node](Event event) { node.events.push_back(std::move(event)); });
+  }
 
   // Associations on both sides; `opener` opens a channel.
   AssociationId connect(Node& opener, Node& other, const SwarmId& swarm, bool secured, bool admit = true,
@@ -108,62 +105,8 @@ class World {
     return here;
   }
 
-  void run(
-      Duration duration, std::function<bool()> done = [] { return false; }) {
-    for (auto end = now + duration; now < end && !done();) step(end);
-  }
-  Instant now{1s};
-  std::uint64_t datagrams = 0;
-  std::size_t too_large = SIZE_MAX;  // datagrams of more octets do not pass
-  std::function<void(Bytes&, const Endpoint& from)> tamper;
-
  private:
-  struct Flying {
-    Instant at;
-    std::uint64_t order;
-    Endpoint from, to;
-    Bytes octets;
-    bool operator>(const Flying& o) const { return std::tie(at, order) > std::tie(o.at, o.order); }
-  };
-
-  double chance() { return static_cast<double>(random_.u32()) / 4294967296.0; }
-
-  void launch(Node& node) {
-    while (auto batch = node.engine.output(now))
-      for (std::size_t at = 0; at < batch->data.size(); at += batch->segment) {
-        auto part = batch->data.subspan(at, std::min(batch->segment, batch->data.size() - at));
-        for (int copies = chance() < link_.duplicate ? 2 : 1; copies > 0; --copies) {
-          ++datagrams;
-          if (chance() < link_.loss || part.size() > too_large) continue;
-          auto late = Duration(static_cast<std::int64_t>(chance() * static_cast<double>(link_.jitter.count())));
-          Flying flying{now + link_.delay + late, ++order_, node.address, batch->to, bytes_of(part)};
-          if (tamper) tamper(flying.octets, node.address);
-          air_.push(std::move(flying));
-        }
-      }
-    while (auto event = node.engine.poll_event()) node.events.push_back(std::move(*event));
-  }
-
-  void step(Instant end) {
-    for (auto& [address, node] : nodes_) launch(*node);
-    auto next = air_.empty() ? end : std::min(end, air_.top().at);
-    for (auto& [address, node] : nodes_) next = std::min(next, std::max(node->engine.deadline(), now + 100us));
-    now = std::max(now, next);
-    while (!air_.empty() && air_.top().at <= now) {
-      auto flying = air_.top();
-      air_.pop();
-      auto to = nodes_.find(flying.to);
-      if (to != nodes_.end()) to->second->engine.input(now, {flying.from, flying.octets.size(), flying.octets});
-    }
-    for (auto& [address, node] : nodes_)
-      if (node->engine.deadline() <= now) node->engine.on_deadline(now);
-  }
-
-  Link link_;
   SeededRandom random_;
-  std::map<Endpoint, Node*> nodes_;
-  std::priority_queue<Flying, std::vector<Flying>, std::greater<>> air_;
-  std::uint64_t order_ = 0;
 };
 
 inline bool whole(const Node& node, const Content& c) {

@@ -1,0 +1,65 @@
+#pragma once
+// Engines, the links between them and virtual time: what io::MediaDriver does for one engine, for all of a scene. The
+// same seed of the random source and the same calls give the same course, datagram by datagram.
+#include <functional>
+#include <map>
+#include <queue>
+#include <vector>
+
+#include "sim/link.hpp"
+#include "swarm/engine.hpp"
+
+namespace sealcast::sim {
+
+class Network {
+ public:
+  // `every` is what a link is that nothing else was said about.
+  Network(LinkOptions every, RandomSource& random) : every_(every), random_(&random) {}
+
+  using OnEvent = std::function<void(swarm::Event)>;
+  // The engine is borrowed until cut().
+  void add(const Endpoint& address, swarm::Engine& engine, OnEvent on_event);
+  // What it sent is still on its way; what is sent to it arrives nowhere.
+  void cut(const Endpoint& address) { nodes_.erase(address); }
+  // From one node to another; made when it is first asked for.
+  Link& link(const Endpoint& from, const Endpoint& to);
+  // What all that the node sends goes through before it comes to the links: its up-link.
+  void set_uplink(const Endpoint& node, LinkOptions options) { uplinks_.insert_or_assign(node, Link(options)); }
+
+  // Until `duration` is over or `done` says so, which is asked after each step.
+  void run(
+      Duration duration, const std::function<bool()>& done = [] { return false; });
+
+  Instant now{1s};
+  std::uint64_t datagrams = 0;  // that arrived
+  // Sees, and may change, what is on its way.
+  std::function<void(Bytes& octets, const Endpoint& from)> tamper;
+
+ private:
+  struct Place {
+    swarm::Engine* engine = nullptr;
+    OnEvent on_event;
+    Instant deadline = k_never;
+    bool touched = true;
+  };
+  struct Flying {
+    Instant at;
+    std::uint64_t order;
+    Endpoint from, to;
+    Bytes octets;
+    bool operator>(const Flying& other) const { return std::tie(at, order) > std::tie(other.at, other.order); }
+  };
+  void pump(const Endpoint& address, Place& node);
+  void launch(const Endpoint& from, const Endpoint& to, ByteView octets);
+  void step(Instant end);
+
+  LinkOptions every_;
+  RandomSource* random_;
+  std::map<Endpoint, Place> nodes_;
+  std::map<Endpoint, Link> uplinks_;
+  std::map<std::pair<Endpoint, Endpoint>, Link> links_;
+  std::priority_queue<Flying, std::vector<Flying>, std::greater<>> air_;
+  std::uint64_t order_ = 0;
+};
+
+}  // namespace sealcast::sim
