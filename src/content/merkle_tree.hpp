@@ -101,8 +101,10 @@ class MerkleTree {
   // the uncles used are stored and true is returned. Nothing unverified is ever kept. Cost: at most `depth` hashes.
   bool verify(Bin target, const Digest& hash, std::span<const NodeHash> offered);
 
-  // Nodes that come from a disk: does `hash`, computed from the chunks of `target`, lead to the root? Then nodes on the
-  // way that a disk has damaged are set right, siblings from their own children.
+  // Is the hash of an inner node that of its children? Nodes that come from a disk may have been changed there.
+  bool sound(Bin b) const { return hash(b) == from_children(b); }
+  // The same for a node and all above it: does `hash`, computed from the chunks of `target`, lead to the root? Then
+  // nodes on the way that a disk has damaged are set right, siblings from their own children.
   bool mend(Bin target, const Digest& hash);
 
   // Stores the nodes below and at a verified one, so that single chunks can be served with their uncles.

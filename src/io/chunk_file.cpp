@@ -16,6 +16,7 @@
 #include "base/wire.hpp"
 #include "io/file.hpp"
 #include "io/guarded_mapping.hpp"
+#include "io/run_sums.hpp"
 #include "os/descriptor.hpp"
 
 namespace sealcast::io {
@@ -118,7 +119,8 @@ struct ChunkFile::Impl {
         data_path(with(base, ".data")),
         tree_path(with(base, ".tree")),
         have_path(with(base, ".have")),
-        held(g.chunks()) {}
+        held(g.chunks()),
+        run_octets(std::uint64_t{g.chunk_size()} << content::k_run_layer) {}
   ~Impl() { put_away(); }
   std::size_t tree_octets() const { return MerkleTree::octets(geometry.chunks()); }
   Status read(std::uint64_t offset, MutableByteView out);
@@ -126,6 +128,8 @@ struct ChunkFile::Impl {
   Status read_have(bool& found);
   Status open_data(bool found);
   Status open_tree(bool found);
+  void sum_up(std::uint64_t offset, ByteView octets);
+  bool whole_run(std::uint64_t offset, ByteView octets) const;
 
   content::Geometry geometry;
   Digest root;
@@ -140,6 +144,8 @@ struct ChunkFile::Impl {
   ino_t inode = 0;  // of the data: another file under its name is not ours
   std::optional<GuardedMapping> tree;
   content::Bitmap held;
+  std::uint64_t run_octets;
+  std::optional<RunSums> sums;
   std::optional<Error> trouble;
   std::list<Impl*>::iterator place;  // in the list of open ones, if data is open
 };
@@ -244,6 +250,8 @@ Result<std::unique_ptr<ChunkFile>> ChunkFile::open(const fs::path& base, const c
   SEALCAST_TRY(out->impl_->read_have(found));
   SEALCAST_TRY(out->impl_->open_data(found));
   SEALCAST_TRY(out->impl_->open_tree(found));
+  auto& i = *out->impl_;
+  i.sums.emplace(with(base, ".sums"), (geometry.length() - 1) / i.run_octets + 1);
   return out;
 }
 
@@ -256,7 +264,31 @@ Status ChunkFile::read(std::uint64_t offset, MutableByteView out) {
 Status ChunkFile::write(std::uint64_t offset, ByteView data) {
   auto done = impl_->write(offset, data);
   if (!done) impl_->trouble = done.error();
+  impl_->sum_up(offset, data);
   return done;
+}
+
+bool ChunkFile::unchanged(std::uint64_t offset, ByteView run) {
+  return impl_->whole_run(offset, run) && impl_->sums->matches(offset / impl_->run_octets, run);
+}
+
+void ChunkFile::verified(std::uint64_t offset, ByteView data) {
+  if (impl_->whole_run(offset, data)) impl_->sums->set(offset / impl_->run_octets, data);
+}
+
+bool ChunkFile::Impl::whole_run(std::uint64_t offset, ByteView octets) const {
+  return offset % run_octets == 0 && octets.size() == std::min(run_octets, geometry.length() - offset);
+}
+
+// Of runs that are written in parts there is no sum: it is made when they are first verified as a whole.
+void ChunkFile::Impl::sum_up(std::uint64_t offset, ByteView octets) {
+  while (!octets.empty()) {
+    const auto run = offset / run_octets;
+    const auto part = octets.first(std::min<std::uint64_t>(octets.size(), (run + 1) * run_octets - offset));
+    whole_run(offset, part) ? sums->set(run, part) : sums->forget(run);
+    octets = octets.subspan(part.size());
+    offset += part.size();
+  }
 }
 
 Status ChunkFile::Impl::read(std::uint64_t offset, MutableByteView out) {
@@ -326,7 +358,7 @@ Status ChunkFile::save(const content::Bitmap& held) {
 
 // .have first: what is left by a crash in between is an attempt that never saved.
 void ChunkFile::remove(const fs::path& base) {
-  for (auto extension : {".have", ".tree", ".data"}) ::unlink(with(base, extension).c_str());
+  for (auto extension : {".have", ".sums", ".tree", ".data"}) ::unlink(with(base, extension).c_str());
 }
 
 }  // namespace sealcast::io

@@ -1,8 +1,8 @@
 #pragma once
 // One object on disk: `<base>.data` (octets at their offsets, sparse), `<base>.tree` (Merkle nodes, mmap'd, sparse),
-// `<base>.have` (bitmap). Files that shrink or rot meanwhile are errors of this object and of nothing else. Of objects
-// that are open some hundred have a descriptor, those that were used last; an object belongs to the thread that opened
-// it.
+// `<base>.have` (bitmap), `<base>.sums` (a checksum for each run). Files that shrink or rot meanwhile are errors of
+// this object and of nothing else. Of objects that are open some hundred have a descriptor, those that were used last;
+// an object belongs to the thread that opened it.
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -22,6 +22,8 @@ class ChunkFile final : public swarm::ChunkStorage {
   ~ChunkFile() override;
   Status read(std::uint64_t offset, MutableByteView out) override;
   Status write(std::uint64_t offset, ByteView data) override;
+  bool unchanged(std::uint64_t offset, ByteView run) override;
+  void verified(std::uint64_t offset, ByteView data) override;
   std::span<content::Digest> nodes();
   const content::Bitmap& held_at_open() const;
   // Data first (fdatasync), tree (msync), then the bitmap, atomically: a crash never leaves a chunk marked that is not

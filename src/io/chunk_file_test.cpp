@@ -55,6 +55,50 @@ struct ChunkFiles : testing::Test {
   Bytes octets = Bytes(100'001);
 };
 
+TEST_F(ChunkFiles, a_run_that_was_written_whole_is_known_again_until_it_changes) {
+  constexpr std::uint64_t k_run = 32 * 1024;
+  const auto run = [&](std::uint64_t i) {
+    return ByteView(octets).subspan(i * k_run).first(std::min<std::size_t>(k_run, octets.size() - i * k_run));
+  };
+  {
+    auto object = open();
+    ASSERT_TRUE(object);
+    for (std::uint64_t i : {0, 1, 3}) ASSERT_TRUE((*object)->write(i * k_run, run(i)));  // 3: the short last one
+    ASSERT_TRUE((*object)->write(2 * k_run, run(2).first(1024)));
+    ASSERT_TRUE((*object)->write(2 * k_run + 1024, run(2).subspan(1024)));
+    ASSERT_TRUE((*object)->save(Bitmap(geometry.chunks())));
+  }
+  auto object = open();
+  ASSERT_TRUE(object);
+  for (std::uint64_t i : {0, 1, 3}) EXPECT_TRUE((*object)->unchanged(i * k_run, run(i))) << i;
+  EXPECT_FALSE((*object)->unchanged(2 * k_run, run(2))) << "written in parts";
+  (*object)->verified(2 * k_run, run(2));
+  EXPECT_TRUE((*object)->unchanged(2 * k_run, run(2)));
+  EXPECT_FALSE((*object)->unchanged(0, run(0).first(1024))) << "a part";
+  EXPECT_FALSE((*object)->unchanged(1024, run(0))) << "not where a run begins";
+  auto changed = bytes_of(run(1));
+  changed[77] ^= 1;
+  EXPECT_FALSE((*object)->unchanged(k_run, changed));
+  ASSERT_TRUE((*object)->write(k_run + 1024, run(1).subspan(1024, 1024)));
+  EXPECT_FALSE((*object)->unchanged(k_run, run(1))) << "written over in part";
+}
+
+TEST_F(ChunkFiles, sums_of_another_object_or_none_at_all_do_no_harm) {
+  make();
+  for (const char* left : {"", "sums of something else", "-"}) {
+    if (*left == '-') {
+      fs::remove(file(".sums"));
+      fs::create_directory(file(".sums"));
+    } else {
+      std::ofstream(file(".sums")) << left;
+    }
+    auto object = open();
+    ASSERT_TRUE(object) << object.error().message;
+    EXPECT_FALSE((*object)->unchanged(0, ByteView(octets).first(32 * 1024)));
+  }
+  fs::remove(file(".sums"));
+}
+
 TEST_F(ChunkFiles, WhatWasSavedIsThereAgain) {
   make();
   auto object = open();

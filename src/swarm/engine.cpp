@@ -180,10 +180,10 @@ bool Engine::check_run(Instant now, const SwarmId& swarm, std::uint32_t chunk) {
   auto run = s->run_range(chunk / 32);
   std::vector<std::uint32_t> corrupt;
   if (s->config.held.test(run))
-    s->read_checked(run, corrupt);
+    s->read_checked(run, corrupt, true);
   else
     for (auto i = run.first; i <= run.last; ++i)
-      if (s->config.held.test(i)) s->read_checked({i, i}, corrupt);
+      if (s->config.held.test(i)) s->read_checked({i, i}, corrupt, true);
   if (corrupt.empty()) return true;
   impl_->chunks_lost(now, 0, *s, corrupt);
   return false;

@@ -13,6 +13,11 @@ class ChunkStorage {
   virtual Status read(std::uint64_t offset, MutableByteView out) = 0;
   // Only verified octets are written.
   virtual Status write(std::uint64_t offset, ByteView data) = 0;
+  // Are these octets, just read from here, a whole run that was verified when it was written, or since, and has not
+  // been changed by accident? Whoever does not know says no.
+  virtual bool unchanged(std::uint64_t /*offset*/, ByteView /*run*/) { return false; }
+  // They are right: they were verified just now.
+  virtual void verified(std::uint64_t /*offset*/, ByteView /*data*/) {}
 };
 
 }  // namespace sealcast::swarm

@@ -24,8 +24,9 @@ class SwarmState {
 
   // Reads held chunks, an aligned piece, and checks them up to the root: tree and chunks may have been damaged on a
   // disk. Chunks that do not verify are marked missing and given in `corrupt`. Empty: storage failed, or something was
-  // corrupt.
-  std::optional<Bytes> read_checked(content::ChunkRange range, std::vector<std::uint32_t>& corrupt);
+  // corrupt. by_hash: a checksum of the storage is not enough.
+  std::optional<Bytes> read_checked(content::ChunkRange range, std::vector<std::uint32_t>& corrupt,
+                                    bool by_hash = false);
 
   // Checks a whole piece against root and offered hashes; if good, stores it. nullopt: it did not verify.
   std::optional<Status> take_piece(content::Bin piece, ByteView data, std::span<const content::NodeHash> offered);
@@ -44,8 +45,11 @@ class SwarmState {
  private:
   std::vector<std::uint32_t> damaged(content::Bin piece, content::ChunkRange range,
                                      std::span<const content::Digest> leaves);
+  bool leads_to_root(std::uint32_t run);
 
   std::vector<bool> proven_;  // runs whose nodes led to the root since this swarm was added
+  // Nodes of the run layer and above of which this is known: by the number of the bin in a tree whose leaves are runs.
+  std::vector<bool> led_;
 };
 
 }  // namespace sealcast::swarm
