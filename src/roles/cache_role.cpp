@@ -541,6 +541,8 @@ json::Object CacheRole::status() const {
           {"contents", static_cast<std::int64_t>(library_.contents().size())},
           {"calls", static_cast<std::int64_t>(calls_ ? calls_->size() : 0)},
           {"call_table", calls_ ? calls_->status() : json::Object{}},
+          {"token_callers", token_gate_.status()},
+          {"work", media_->engine().work()},
           {"sent", sent},
           {"received", received},
           {"associations", std::move(associations)},

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <set>
 
+#include "base/rate_budget.hpp"
 #include "base/result.hpp"
 #include "sip/core.hpp"
 #include "sip/core_bindings.hpp"
@@ -85,6 +86,7 @@ class CoreState {
   void on_register(Incoming& incoming);
   Decision<std::string> authenticate(Incoming& incoming, Duration& pause);
   Decision<void> check_registration(const sip_t* sip, const std::string& user);
+  Decision<void> within_rate(const sip_t* sip, const std::string& user, const Peer& peer);
   Decision<void> enrol(const sip_t* sip, const std::string& user);
   Decision<void> bind(const sip_t* sip, const std::string& user, const Peer& peer);
   void confirm(Incoming& incoming, const std::string& user);
@@ -158,6 +160,8 @@ class CoreState {
   std::map<std::string, ConnectionId> dialled_;  // by the service's address
   DigestServer digest_;
   GuessingBrake brake_;
+  // Registrations that are new, for a subscriber; those that are known, for the connection that they came over.
+  RateBudget new_bindings_{{200, 5, 50'000}}, refreshes_{{30, 1, 100'000}};
   LogBrake log_brake_;
   DialogTokens tokens_;
   BindingTable bindings_;

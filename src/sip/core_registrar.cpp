@@ -35,6 +35,12 @@ DigestCredentials credentials_of(const msg_auth_t* header) {
           parameter(header, "nc="),       parameter(header, "qop="),      parameter(header, "algorithm=")};
 }
 
+// What a binding is known by.
+std::string key_of(const sip_contact_t* contact) {
+  const auto* instance = ::msg_params_find(contact->m_params, "+sip.instance=");
+  return instance ? instance : url_text(contact->m_url);
+}
+
 // docs/protocol.md section 1: [a-z0-9][a-z0-9._-]{0,31}.
 bool is_subscriber_name(std::string_view name) {
   const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
@@ -68,6 +74,7 @@ void CoreState::on_register(Incoming& incoming) {
     return answer(incoming, user.error());
   }
   if (auto fit = check_registration(sip, *user); !fit) return refuse(incoming, fit.error());
+  if (auto rested = within_rate(sip, *user, peer); !rested) return refuse(incoming, rested.error());
   if (auto enrolled = enrol(sip, *user); !enrolled) return refuse(incoming, enrolled.error());
   if (auto bound = bind(sip, *user, peer); !bound) return refuse(incoming, bound.error());
   bound_ = bindings_.size();
@@ -146,6 +153,22 @@ CoreState::Decision<void> CoreState::check_registration(const sip_t* sip, const 
   return {};
 }
 
+// What registers a living binding again, or ends it, over its own connection does not come out of what the subscriber
+// has for new ones: whoever else knows the password cannot keep a device out that is in.
+CoreState::Decision<void> CoreState::within_rate(const sip_t* sip, const std::string& user, const Peer& peer) {
+  bool known = true;
+  for (auto* each = sip->sip_contact; each; each = each->m_next) {
+    if (each->m_url->url_type == url_any) continue;
+    const auto* binding = bindings_.find(user, key_of(each));
+    known = known && binding && binding->connection == peer.id;
+  }
+  auto& budget = known ? refreshes_ : new_bindings_;
+  const auto owner = known ? user + " over " + std::to_string(peer.id) : user;
+  if (budget.take(now_, owner)) return {};
+  return unexpected(Rejection{503, "too many registrations of this subscriber in a short time",
+                              "Retry-After: " + std::to_string(budget.wait(now_, owner))});
+}
+
 // 0: remove. nullopt: shorter than is allowed.
 std::optional<int> CoreState::expires_of(const sip_contact_t* contact, const sip_t* sip) const {
   const auto wanted = ::sip_contact_expires(contact, sip->sip_expires, sip->sip_date,
@@ -181,11 +204,10 @@ CoreState::Decision<void> CoreState::bind(const sip_t* sip, const std::string& u
       bindings_.remove_all(user);
       continue;
     }
-    const auto* instance = ::msg_params_find(each->m_params, "+sip.instance=");
     Binding binding;
     binding.user = user;
     binding.contact = url_text(each->m_url);
-    binding.key = instance ? instance : binding.contact;
+    binding.key = key_of(each);
     const int expires = expires_of(each, sip).value_or(0);
     if (expires == 0) {
       bindings_.remove(user, binding.key);

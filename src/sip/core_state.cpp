@@ -274,6 +274,8 @@ void CoreState::publish_status() {
                    {"transactions", relays_.status()},
                    {"finished", relays_.finished_status()},
                    {"failed_passwords", brake_.status()},
+                   {"new_bindings_rate", new_bindings_.status()},
+                   {"refreshes_rate", refreshes_.status()},
                    {"connections", static_cast<std::int64_t>(peers_.size())},
                    {"nonces", static_cast<std::int64_t>(digest_.connections())},
                    {"malformed", static_cast<std::int64_t>(malformed_)},

@@ -205,6 +205,36 @@ TEST_F(CoreStateTest, a_removed_subscriber_loses_registrations_requests_and_dial
   EXPECT_EQ(next(heir), "");
 }
 
+TEST_F(CoreStateTest, registrations_have_a_rate_and_a_living_one_is_never_locked_out) {
+  const auto alice = registered("alice"), bob = registered("bob");
+  int refused = 0;
+  for (int i = 0; i < 1000; ++i) {  // somebody who knows alice's password
+    const auto id = connect();
+    const int status = enter(id, "alice");
+    EXPECT_TRUE(status == 200 || status == 503) << status;
+    refused += status == 503 ? 1 : 0;
+    close(id);
+  }
+  EXPECT_GE(refused, 790);
+  EXPECT_EQ(enter(alice, "alice"), 200) << "the owner's binding goes on";
+  EXPECT_EQ(enter(bob, "bob"), 200);
+  EXPECT_EQ(enter(connect(), "carol"), 200);
+  pass(2s);
+  EXPECT_EQ(enter(connect(), "alice"), 200) << "the pause was long enough";
+  EXPECT_NE(json::Value(state.status()).text().find("\"new_bindings_rate\":{\"owners\":"), std::string::npos);
+}
+
+TEST_F(CoreStateTest, one_binding_again_and_again_has_a_rate_of_its_own) {
+  const auto alice = registered("alice"), other = registered("alice");
+  int refused = 0;
+  for (int i = 0; i < 100; ++i) refused += enter(alice, "alice") == 503 ? 1 : 0;
+  EXPECT_GE(refused, 69);
+  EXPECT_TRUE(wire.open.contains(alice)) << "and stays registered";
+  EXPECT_EQ(enter(other, "alice"), 200);
+  pass(31s);
+  EXPECT_EQ(enter(alice, "alice"), 200);
+}
+
 TEST_F(CoreStateTest, a_store_that_fails_is_no_verdict_on_anybody) {
   const auto alice = registered("alice"), bob = connect();
   subscribers.broken = true;

@@ -123,4 +123,18 @@ MUTANTS = [
         "if (true) {",
         AGENTS,
     ),
+    (
+        "registrations without a rate",
+        REGISTRAR,
+        "if (budget.take(now_, owner)) return {};",
+        "if (budget.take(now_, owner) || true) return {};",
+        "sip_test:CoreStateTest.registrations*",
+    ),
+    (
+        "what is registered out of the budget for what is new",
+        REGISTRAR,
+        "const auto owner = known ? user +",
+        "const auto owner = false ? user +",
+        "sip_test:CoreStateTest.one_binding*",
+    ),
 ]
