@@ -5,106 +5,78 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <unordered_map>
 
 #include "ppspp/message.hpp"
+#include "swarm/allowance.hpp"
 #include "swarm/arrivals.hpp"
 #include "swarm/congestion.hpp"
 #include "swarm/engine.hpp"
-#include "swarm/range_set.hpp"
+#include "swarm/picker.hpp"
 #include "swarm/rate_limit.hpp"
 #include "swarm/swarm_state.hpp"
+#include "swarm/timer_heap.hpp"
 
 namespace sealcast::swarm {
 
-// A piece (aligned run of 2^k chunks, k <= 5) that was asked for on a channel and comes in.
-struct PieceFetch {
-  content::Bin bin = 0;
-  content::ChunkRange range{};
-  Bytes data;                             // made when the first chunk comes
-  std::uint32_t received = 0;             // one bit per chunk
-  std::optional<content::Bin> waits_for;  // complete, and this hash is missing to prove it
-  std::uint64_t order = 0;                // of asking
-  Instant asked{};
-  bool complete() const {
-    return received == (range.size() == 32 ? ~std::uint32_t{0} : (std::uint32_t{1} << range.size()) - 1);
-  }
-};
+struct Association;
 
-enum class ChannelStage : std::uint8_t { opening, half_open, open };
+// closed: the mark of a channel that goes at the end of the verb under way. Until then it may be referred to, and takes
+// part in nothing.
+enum class ChannelStage : std::uint8_t { opening, half_open, open, closed };
 
 struct Channel {
-  explicit Channel(RangePool& pool) : has(pool), denied(pool), requested(pool), sent(pool), acknowledged(pool) {}
+  Channel(Association& a, SwarmState& s, RangePool& pool)
+      : association(&a), swarm(&s), requested(pool), sent(pool), acknowledged(pool), source(pool) {}
+  Association* association;
+  SwarmState* swarm;
   ppspp::ChannelId local = 0, remote = 0;
   ChannelStage stage = ChannelStage::opening;
   bool initiator = false;
-  SwarmState* swarm = nullptr;
   Instant opened{}, next_handshake{};
   int handshakes = 0;
-
-  // The partner's side.
-  RangeSet has;     // by its own word
-  RangeSet denied;  // it did not give these when it was asked; not asked for again before `denied_until`
-  Instant denied_until{}, pruned{}, compacted{};  // `has` and `serve_queue` are cleared up at times
-  bool bitmap_seen = false, choked_by_partner = false;
-  Instant choked{};
-  std::deque<crypto::Digest> keyinfo_seen;  // the newest; bounded
-  bool news = false;                        // the datagram at hand told of chunks that were not known
   std::optional<Instant> closing;           // a plain partner, or anybody, said that it closes; believed from then on
+  std::deque<crypto::Digest> keyinfo_seen;  // the newest; bounded
 
-  // What we send.
-  std::deque<Bytes> control;                    // messages, each fits a datagram with its channel id
+  bool open() const { return stage == ChannelStage::open; }
+  bool closed() const { return stage == ChannelStage::closed; }
+
+  // Messages for the partner: each of `control` fits a datagram with its channel id.
+  std::deque<Bytes> control;
   std::vector<content::ChunkRange> have_queue;  // HAVE to be packed
   bool keyinfo_due = false;
+  void queue(Bytes messages);
+  void queue(ppspp::MessageType type, content::ChunkRange range);
+
+  // What we serve (server.cpp).
   std::deque<content::ChunkRange> serve_queue;  // what the partner asked for, in order
   RangeSet requested;                           // what of it is still wanted
   RangeSet sent, acknowledged;                  // chunks that we sent here; of these, what the partner says it verified
   std::vector<content::ChunkRange> waiting;     // asked for, found corrupt, being fetched again (bounded)
   std::set<std::uint32_t> resend;               // chunks whose DATA was lost
-  Bytes piece;                                  // octets of the piece being sent, checked
-  content::ChunkRange piece_range{};
-  std::uint32_t piece_next = 0;
-  bool piece_active = false;
+  Bytes run;                                    // octets of the run being sent, checked
+  content::ChunkRange run_range{};
+  std::uint32_t run_next = 0;
+  bool run_active = false;
+  Instant compacted{};  // `serve_queue` is cleared up at times
+  bool serves() const { return run_active || !serve_queue.empty() || !resend.empty(); }
 
-  // What we fetch.
-  std::map<content::Bin, PieceFetch> fetching;
-  std::map<content::Bin, content::Digest> offered;  // hashes that help a piece under way, not verified; bounded
-  std::size_t fetch_window = 4;                     // pieces
-  std::uint64_t order = 0;
-  std::uint32_t cursor = 0;  // run where the search goes on
-  // A search that has run out of its budget goes on at the next call.
-  bool searching = false, search_endgame = false;
-  std::uint64_t search_left = 0;               // chunks
-  std::optional<std::uint64_t> nothing_found;  // SwarmState::revision at which a search came home empty
-  bool nothing_in_endgame = false;
-  Instant last_progress{};  // a chunk that was asked for came, or was asked for after a rest
+  // What we fetch (fetcher.cpp).
+  Source source;
+  bool bitmap_seen = false, choked_by_partner = false;
+  Instant choked{}, pruned{};                       // `source.has` is cleared up at times
+  bool news = false;                                // the datagram at hand told of chunks that were not known
+  std::map<content::Bin, content::Digest> offered;  // hashes that help a run under way, not verified; bounded
+  Instant last_progress{};                          // a chunk that was asked for came, or was asked for after a rest
   // Since when something was asked for and nothing came, however often it was asked for and whatever else was said.
   std::optional<Instant> useless_since;
   Instant asked_again{}, rests_until{};
   int rests = 0;  // in a row
   bool stalled = false;
-  int bad_pieces = 0, bad_in_row = 0;
+  int bad_runs = 0, bad_in_row = 0;
 };
 
-// Work that an association may cost beyond what its datagrams pay for by their length: searching, looking at requests,
-// opening channels. Verified content pays too.
-class Allowance {
- public:
-  std::uint64_t available(Instant now) {
-    auto elapsed = std::chrono::duration<double>(now - last_).count();
-    last_ = now;
-    tokens_ = std::min(k_burst, tokens_ + std::clamp(elapsed, 0.0, 3600.0) * k_each_second);
-    return tokens_ > 0 ? static_cast<std::uint64_t>(tokens_) : 0;
-  }
-  void spend(std::uint64_t steps) { tokens_ -= static_cast<double>(steps); }
-  void earn(std::uint64_t steps) { tokens_ = std::min(k_burst, tokens_ + static_cast<double>(steps)); }
-  static constexpr double k_burst = 8192, k_each_second = 50000;
-
- private:
-  double tokens_ = k_burst;
-  Instant last_{};
-};
-
-struct Association {
+struct Association : Timed {
   AssociationId id = 0;
   AssociationConfig config;
   std::optional<rtp::SrtpSender> sender;
@@ -116,18 +88,21 @@ struct Association {
   Allowance allowance;
   RateLimit keyinfos{32};  // KEYINFO texts a second that are handed to the role
   std::set<SwarmId> admitted;
-  std::vector<std::unique_ptr<Channel>> channels;
-  Bytes closing;  // a last datagram: channels to close
+  std::vector<std::unique_ptr<Channel>> channels;  // in the order of their turn to send
+  std::unordered_map<ppspp::ChannelId, Channel*> by_id;
+  Bytes closing;  // last datagrams: channels to close
   bool leaving = false, exhaustion_told = false, path_told = false;
-  std::size_t largest_received = 0;  // octets of RTP payload
+  bool ready = false, stale = false, overdue = false;  // Agenda's
+  std::size_t largest_received = 0;                    // octets of RTP payload
   Instant last_received{}, last_sent{};
   std::uint64_t content_received = 0, content_sent = 0, integrity_failures = 0;
 
   bool secured() const { return sender.has_value(); }
+  // Octets that protection adds to a packet.
+  std::size_t overhead() const { return sender ? sender->overhead() : 0; }
   Channel* find(ppspp::ChannelId local) {
-    for (auto& c : channels)
-      if (c->local == local) return c.get();
-    return nullptr;
+    auto at = by_id.find(local);
+    return at == by_id.end() || at->second->closed() ? nullptr : at->second;
   }
 };
 

@@ -1,38 +1,28 @@
 #include <algorithm>
+#include <utility>
 
-#include "base/log.hpp"
+#include "base/assert.hpp"
 #include "swarm/engine_impl.hpp"
 
 namespace sealcast::swarm {
 
 using content::ChunkRange;
 
-Engine::Engine(RandomSource& random, EngineOptions options) : impl_(std::make_unique<Impl>(random, options)) {}
+namespace {
+
+constexpr Duration k_dead_partner = 180s;
+constexpr int k_max_timeouts = 10;  // in a row, then the partner is gone
+
+}  // namespace
+
+Engine::Engine(RandomSource& random, EngineOptions options)
+    : impl_(std::make_unique<Impl>(random, std::move(options))) {}
 Engine::~Engine() = default;
 
-Association* Engine::Impl::find(AssociationId id) {
-  auto at = associations.find(id);
-  return at == associations.end() ? nullptr : at->second.get();
-}
-
-SwarmState* Engine::Impl::find(const SwarmId& id) {
-  auto at = swarms.find(id);
-  return at == swarms.end() ? nullptr : at->second.get();
-}
-
-void Engine::Impl::emit(EventKind kind, AssociationId association, const SwarmId& swarm, ChunkRange range,
-                        std::string text, Error error) {
-  events.push_back({kind, association, swarm, range, std::move(text), std::move(error)});
-}
-
-void Engine::Impl::for_each_channel(SwarmState& s, const std::function<void(Association&, Channel&)>& visit) {
-  for (auto& [id, a] : associations)
-    for (auto& c : a->channels)
-      if (c->swarm == &s && c->stage == ChannelStage::open) visit(*a, *c);
-}
+// ---- Associations
 
 Result<AssociationId> Engine::add_association(Instant now, AssociationConfig config) {
-  auto& e = *impl_;
+  auto& e = impl_->core;
   AssociationKey key{config.remote, config.remote_ssrc};
   if (e.associations.size() >= e.options.max_associations)
     return fail(ErrorCode::network, "too many associations (" + std::to_string(e.options.max_associations) + ")");
@@ -60,33 +50,21 @@ Result<AssociationId> Engine::add_association(Instant now, AssociationConfig con
 }
 
 void Engine::remove_association(Instant, AssociationId id) {
-  auto& e = *impl_;
+  auto& e = impl_->core;
   auto* a = e.find(id);
   if (!a) return;
-  while (!a->channels.empty()) e.close_channel(*a, *a->channels.back(), "left", true);
-  a->leaving = true;  // goes with the next output(), after its closing datagram
+  for (std::size_t i = a->channels.size(); i-- > 0;) e.close_channel(*a->channels[i], "left", true);
+  e.sweep();
+  a->leaving = true;  // goes with the next output(), after its closing datagrams
+  e.agenda.touch(*a);
 }
 
 void Engine::admit(AssociationId id, const SwarmId& swarm) {
-  if (auto* a = impl_->find(id); a && a->admitted.size() < 1024) a->admitted.insert(swarm);
-}
-
-Channel& Engine::Impl::make_channel(Instant now, Association& a, SwarmState& s, bool initiator) {
-  auto c = std::make_unique<Channel>(ranges);
-  do c->local = random.u32();
-  while (c->local == 0 || a.find(c->local));
-  c->initiator = initiator;
-  c->swarm = &s;
-  c->opened = c->next_handshake = c->last_progress = now;
-  c->cursor = random.u32() % s.runs();
-  c->keyinfo_due = !s.config.keyinfo.empty();
-  a.channels.push_back(std::move(c));
-  ++channels;
-  return *a.channels.back();
+  if (auto* a = impl_->core.find(id); a && a->admitted.size() < 1024) a->admitted.insert(swarm);
 }
 
 Status Engine::open_channel(Instant now, AssociationId id, const SwarmId& swarm) {
-  auto& e = *impl_;
+  auto& e = impl_->core;
   auto* a = e.find(id);
   auto* s = e.find(swarm);
   if (!a || a->leaving || !s) return fail(ErrorCode::not_found, "no such association or swarm");
@@ -105,231 +83,20 @@ Status Engine::open_channel(Instant now, AssociationId id, const SwarmId& swarm)
   return {};
 }
 
-void Engine::Impl::close_channel(Association& a, Channel& c, const std::string& reason, bool tell_partner) {
-  release_all(c);
-  ++c.swarm->revision;
-  if (tell_partner && c.remote != 0 && a.closing.size() < 10 * 64) {
-    std::array<std::uint8_t, 16> room;
-    Writer w(room);
-    w.u32(c.remote);
-    ppspp::write_closing(w);
-    a.closing.insert(a.closing.end(), w.written().begin(), w.written().end());
-  }
-  emit(EventKind::channel_closed, a.id, c.swarm->id(), {}, reason);
-  --channels;
-  std::erase_if(a.channels, [&](auto& each) { return each.get() == &c; });
-}
-
-Status Engine::add_swarm(SwarmConfig config) {
-  if (impl_->swarms.contains(config.id)) return fail("this swarm is here already");
-  auto id = config.id;
-  impl_->swarms[id] = std::make_unique<SwarmState>(std::move(config));
-  auto& s = *impl_->swarms[id];
-  s.completion_told = s.config.held.full();
-  return {};
-}
-
-void Engine::remove_swarm(Instant, const SwarmId& swarm) {
-  auto& e = *impl_;
-  auto* s = e.find(swarm);
-  if (!s) return;
-  for (auto& [id, a] : e.associations) {
-    a->admitted.erase(swarm);
-    for (std::size_t i = a->channels.size(); i-- > 0;)
-      if (a->channels[i]->swarm == s) e.close_channel(*a, *a->channels[i], "left", true);
-  }
-  e.swarms.erase(swarm);
-}
-
-void Engine::set_appetite(Instant now, const SwarmId& swarm, Appetite appetite) {
-  auto* s = impl_->find(swarm);
-  if (!s) return;
-  s->config.appetite = appetite;
-  ++s->revision;
-  if (appetite == Appetite::all) impl_->fetch_everywhere(now, *s);
-}
-
-void Engine::set_secured_only(const SwarmId& swarm) {
-  auto& e = *impl_;
-  auto* s = e.find(swarm);
-  if (!s) return;
-  s->config.secured_only = true;
-  for (auto& [id, a] : e.associations)
-    for (std::size_t i = a->channels.size(); i-- > 0;)
-      if (a->channels[i]->swarm == s && !a->secured())
-        e.close_channel(*a, *a->channels[i], "the swarm wants session protection", true);
-}
-
-void Engine::set_keyinfo(const SwarmId& swarm, std::string keyinfo) {
-  auto* s = impl_->find(swarm);
-  if (!s || s->config.keyinfo == keyinfo || keyinfo.size() > ppspp::k_max_keyinfo) return;
-  s->config.keyinfo = std::move(keyinfo);
-  impl_->for_each_channel(*s, [&](Association&, Channel& c) { c.keyinfo_due = !s->config.keyinfo.empty(); });
-}
-
-void Engine::add_chunks(Instant, const SwarmId& swarm, ChunkRange range) {
-  auto* s = impl_->find(swarm);
-  if (!s) return;
-  s->config.held.set(range);
-  impl_->chunks_gained(*s, range, nullptr);
-}
-
-bool Engine::check_run(Instant now, const SwarmId& swarm, std::uint32_t chunk) {
-  auto* s = impl_->find(swarm);
-  if (!s || chunk >= s->geometry().chunks()) return true;
-  auto run = s->run_range(chunk / 32);
-  std::vector<std::uint32_t> corrupt;
-  if (s->config.held.test(run))
-    s->read_checked(run, corrupt, true);
-  else
-    for (auto i = run.first; i <= run.last; ++i)
-      if (s->config.held.test(i)) s->read_checked({i, i}, corrupt, true);
-  if (corrupt.empty()) return true;
-  impl_->chunks_lost(now, 0, *s, corrupt);
-  return false;
-}
-
-void Engine::Impl::chunks_gained(SwarmState& s, ChunkRange range, const Channel* from) {
-  for_each_channel(s, [&](Association& a, Channel& c) {
-    std::erase_if(c.waiting, [&](ChunkRange piece) {
-      if (!s.config.held.test(piece)) return false;
-      if (c.requested.add(piece)) c.serve_queue.push_back(piece);
-      return true;
-    });
-    // ACK tells the one it came from. Who has it need not know, if it was the partner who said that it has it.
-    if (&c == from || (a.secured() && c.has.contains(range))) return;
-    if (!c.have_queue.empty() && c.have_queue.back().last + 1 == range.first)
-      c.have_queue.back().last = range.last;
-    else
-      c.have_queue.push_back(range);
-  });
-  if (s.config.held.full() && !s.completion_told) {
-    s.completion_told = true;
-    emit(EventKind::swarm_complete, 0, s.id());
-  }
-}
-
-// A partner cannot be told "I no longer have it": PPSPP has no such message. Its requests stay unanswered until the
-// chunk is here again.
-void Engine::Impl::chunks_lost(Instant now, AssociationId reader, SwarmState& s,
-                               const std::vector<std::uint32_t>& chunks) {
-  emit(EventKind::storage_corrupt, reader, s.id(), {chunks.front(), chunks.back()});
-  for (auto chunk : chunks) s.by_chunk[chunk / 32] = 1;
-  s.config.appetite = Appetite::all;
-  ++s.revision;
-  fetch_everywhere(now, s);
-}
-
-void Engine::Impl::tick(Instant now, Association& a) {
-  if (a.congestion.deadline() <= now) {
-    std::vector<SentPacket> lost;
-    a.congestion.on_timeout(now, lost);
-    make_good(a, lost);
-  }
-  bool dead = a.congestion.timeouts_in_row() >= k_max_timeouts || now - a.last_received >= k_dead_partner;
-  for (std::size_t i = a.channels.size(); i-- > 0;) {
-    auto& c = *a.channels[i];
-    if (dead)
-      close_channel(a, c, "the partner does not answer", false);
-    else if (c.closing && now >= *c.closing)
-      close_channel(a, c, "closed by the partner", false);
-    else if (c.stage != ChannelStage::open && now - c.opened >= k_handshake_patience)
-      close_channel(a, c, "the handshake was not answered", false);
-    else if (c.stage == ChannelStage::open) {
-      auto local = c.local;
-      watch_progress(now, a, c);
-      if (auto* still = a.find(local)) fetch(now, a, *still);  // a piece that turned out bad may have closed it
-    }
-  }
-}
-
-Instant Engine::Impl::deadline_of(Instant now, const Association& a) const {
-  auto out = std::min(a.congestion.deadline(), a.arrivals.deadline());
-  for (auto& c : a.channels) {
-    if (c->stage == ChannelStage::open) {
-      out = std::min(out, a.last_sent + k_keep_alive);
-      if (c->closing) out = std::min(out, *c->closing);
-      bool hungry = c->swarm->config.appetite == Appetite::all && !c->swarm->config.held.full();
-      if (hungry && c->searching) out = std::min(out, now + k_search_pause);
-      if (hungry && c->choked_by_partner && !c->stalled) out = std::min(out, c->choked + k_stall);
-      if (hungry && c->useless_since) out = std::min(out, *c->useless_since + k_stall);
-      if (hungry && c->rests_until > now) out = std::min(out, c->rests_until);
-      if (hungry && !c->denied.empty()) out = std::min(out, std::max(c->denied_until, now + k_search_pause));
-      if (!c->fetching.empty()) out = std::min(out, std::max(now + 100ms, c->last_progress + k_piece_patience));
-      if (options.download_limit != 0 && c->swarm->config.appetite == Appetite::all)
-        out = std::min(out, std::max(download.next(now), now + 1ms));
-      bool serves = c->piece_active || !c->serve_queue.empty() || !c->resend.empty();
-      if (serves && a.congestion.window_open() && a.congestion.next_send() > now)
-        out = std::min(out, a.congestion.next_send());
-      if (options.upload_limit != 0 && serves) out = std::min(out, std::max(upload.next(now), now + 1ms));
-    } else {
-      out = std::min({out, c->opened + k_handshake_patience, c->next_handshake});
-    }
-  }
-  return out;
-}
-
-Instant Engine::deadline() const {
-  auto out = k_never;
-  // last_sent and the like are absolute; `now` only bounds how soon a limiter is asked again.
-  for (auto& [id, a] : impl_->associations)
-    out = std::min(out, impl_->deadline_of(std::max({impl_->last_tick, a->last_received, a->last_sent}), *a));
-  return out;
-}
-
-// Not always the same one first: under a download limit whoever is first takes what the limiter has to give.
-void Engine::on_deadline(Instant now) {
-  auto& e = *impl_;
-  e.last_tick = now;
-  if (e.associations.empty()) return;
-  auto first = e.associations.upper_bound(e.asked_last);
-  if (first == e.associations.end()) first = e.associations.begin();
-  for (auto at = first; at != e.associations.end(); ++at) e.tick(now, *at->second);
-  for (auto at = e.associations.begin(); at != first; ++at) e.tick(now, *at->second);
-}
-
-std::optional<Event> Engine::poll_event() {
-  if (impl_->events.empty()) return std::nullopt;
-  auto out = std::move(impl_->events.front());
-  impl_->events.pop_front();
-  return out;
-}
-
-const content::Bitmap* Engine::held(const SwarmId& swarm) const {
-  auto* s = impl_->find(swarm);
-  return s ? &s->config.held : nullptr;
-}
-
-SwarmProgress Engine::progress(Instant now, const SwarmId& swarm) const {
-  auto* s = impl_->find(swarm);
-  if (!s) return {};
-  bool waits = impl_->options.download_limit != 0 && impl_->download.next(now) > now && s->asked.empty();
-  return {s->last_verified, waits};
-}
-
-std::uint64_t Engine::work() const {
-  return impl_->ranges.work.steps;
-}
-
 void Engine::too_large(const Endpoint& to, std::size_t octets) {
-  for (auto& [id, a] : impl_->associations) {
+  for (auto& [id, a] : impl_->core.associations) {
     if (a->config.remote != to || a->path_told) continue;
     a->path_told = true;
     auto headers = to.address.is_v6() ? 48 : 28;
-    impl_->emit(EventKind::path_too_small, id, {}, {},
-                "datagrams of " + std::to_string(octets) + " octets are too large for the way to " + to.text() +
-                    ": its MTU is below " + std::to_string(octets + headers));
+    impl_->core.emit(EventKind::path_too_small, id, {}, {},
+                     "datagrams of " + std::to_string(octets) + " octets are too large for the way to " + to.text() +
+                         ": its MTU is below " + std::to_string(octets + headers));
   }
-}
-
-Traffic Engine::traffic(const SwarmId& swarm) const {
-  auto* s = impl_->find(swarm);
-  return s ? s->traffic : Traffic{};
 }
 
 std::vector<AssociationState> Engine::associations() const {
   std::vector<AssociationState> out;
-  for (auto& [id, a] : impl_->associations) {
+  for (auto& [id, a] : impl_->core.associations) {
     AssociationState s;
     s.id = id;
     s.remote = a->config.remote;
@@ -346,6 +113,196 @@ std::vector<AssociationState> Engine::associations() const {
     out.push_back(s);
   }
   return out;
+}
+
+// ---- Swarms
+
+Status Engine::add_swarm(SwarmConfig config) {
+  auto& e = impl_->core;
+  if (e.swarms.contains(config.id)) return fail("this swarm is here already");
+  auto id = config.id;
+  auto& s = *(e.swarms[id] = std::make_unique<SwarmState>(std::move(config), e.ranges.work));
+  s.completion_told = s.config.held.full();
+  return {};
+}
+
+void Engine::remove_swarm(Instant, const SwarmId& swarm) {
+  auto& e = impl_->core;
+  auto* s = e.find(swarm);
+  if (!s) return;
+  for (auto& [id, a] : e.associations) a->admitted.erase(swarm);
+  e.close_channels(*s, "left", false);
+  e.sweep();
+  std::erase(e.freed_swarms, s);
+  e.swarms.erase(swarm);
+}
+
+void Engine::set_appetite(Instant now, const SwarmId& swarm, Appetite appetite) {
+  auto* s = impl_->core.find(swarm);
+  if (!s) return;
+  s->config.appetite = appetite;
+  impl_->core.freed(*s);
+  if (appetite == Appetite::all) impl_->fetcher.fetch_everywhere(now, *s);
+}
+
+void Engine::set_secured_only(const SwarmId& swarm) {
+  auto* s = impl_->core.find(swarm);
+  if (!s) return;
+  s->config.secured_only = true;
+  impl_->core.close_channels(*s, "the swarm wants session protection", true);
+  impl_->core.sweep();
+}
+
+void Engine::set_keyinfo(const SwarmId& swarm, std::string keyinfo) {
+  auto* s = impl_->core.find(swarm);
+  if (!s || s->config.keyinfo == keyinfo || keyinfo.size() > ppspp::k_max_keyinfo) return;
+  s->config.keyinfo = std::move(keyinfo);
+  impl_->core.for_each_channel(*s, [&](Channel& c) { c.keyinfo_due = !s->config.keyinfo.empty(); });
+}
+
+void Engine::add_chunks(Instant, const SwarmId& swarm, ChunkRange range) {
+  auto* s = impl_->core.find(swarm);
+  if (!s) return;
+  s->config.held.set(range);
+  impl_->core.chunks_gained(*s, range, nullptr);
+}
+
+bool Engine::check_run(Instant now, const SwarmId& swarm, std::uint32_t chunk) {
+  auto* s = impl_->core.find(swarm);
+  if (!s || chunk >= s->geometry().chunks()) return true;
+  auto run = s->runs.whole(chunk / 32);
+  std::vector<std::uint32_t> corrupt;
+  if (s->config.held.test(run))
+    s->read_checked(run, corrupt, SwarmState::Check::by_hash);
+  else
+    for (auto i = run.first; i <= run.last; ++i)
+      if (s->config.held.test(i)) s->read_checked({i, i}, corrupt, SwarmState::Check::by_hash);
+  if (corrupt.empty()) return true;
+  impl_->fetcher.chunks_lost(now, 0, *s, corrupt);
+  return false;
+}
+
+const content::Bitmap* Engine::held(const SwarmId& swarm) const {
+  auto* s = impl_->core.find(swarm);
+  return s ? &s->config.held : nullptr;
+}
+
+SwarmProgress Engine::progress(Instant now, const SwarmId& swarm) const {
+  auto& e = impl_->core;
+  auto* s = e.find(swarm);
+  if (!s) return {};
+  bool waits = e.options.download_limit != 0 && e.download.next(now) > now && s->picker.nothing_asked();
+  return {s->last_verified, waits};
+}
+
+Traffic Engine::traffic(const SwarmId& swarm) const {
+  auto* s = impl_->core.find(swarm);
+  return s ? s->traffic : Traffic{};
+}
+
+// ---- Datagrams out, time, events
+
+std::optional<SendBatch> Engine::output(Instant now) {
+  auto& e = impl_->core;
+  while (auto* a = e.agenda.next_ready(now)) {
+    if (auto batch = impl_->server.batch(now, *a)) {
+      e.agenda.sent(*a);
+      return batch;
+    }
+    e.agenda.has_nothing(*a);
+    if (a->leaving) e.forget(*a);
+  }
+  return std::nullopt;
+}
+
+void Engine::Impl::tick(Instant now, Association& a) {
+  if (a.congestion.deadline() <= now) {
+    std::vector<SentPacket> lost;
+    a.congestion.on_timeout(now, lost);
+    server.make_good(a, lost);
+  }
+  bool dead = a.congestion.timeouts_in_row() >= k_max_timeouts || now - a.last_received >= k_dead_partner;
+  for (std::size_t i = a.channels.size(); i-- > 0;) {
+    auto& c = *a.channels[i];
+    if (c.closed()) continue;
+    if (dead)
+      core.close_channel(c, "the partner does not answer", false);
+    else if (c.closing && now >= *c.closing)
+      core.close_channel(c, "closed by the partner", false);
+    else if (!c.open() && now - c.opened >= k_handshake_patience)
+      core.close_channel(c, "the handshake was not answered", false);
+    else if (c.open())
+      fetcher.tick(now, c);
+  }
+}
+
+// `now` only bounds how soon a limiter, or a search, is asked again: what is past would be asked for ever.
+Instant Engine::Impl::deadline_of(const Association& a) const {
+  auto now = std::max({core.last_tick, a.last_received, a.last_sent});
+  auto out = std::min(a.congestion.deadline(), a.arrivals.deadline());
+  for (auto& c : a.channels) {
+    if (c->open()) {
+      if (c->closing) out = std::min(out, *c->closing);
+      out = std::min({out, fetcher.deadline(now, *c), server.deadline(now, *c)});
+    } else if (!c->closed()) {
+      out = std::min({out, c->opened + k_handshake_patience, c->next_handshake});
+    }
+  }
+  return out;
+}
+
+Instant Engine::Impl::deadline() {
+  for (auto* s : std::exchange(core.freed_swarms, {})) {
+    s->freed = false;
+    core.for_each_channel(*s, [](Channel&) {});
+  }
+  return core.agenda.deadline([this](const Association& a) { return deadline_of(a); });
+}
+
+Instant Engine::deadline() const {
+  return impl_->deadline();
+}
+
+// Not always the same one first: under a download limit whoever is first takes what the limiter has to give.
+void Engine::on_deadline(Instant now) {
+  auto& e = impl_->core;
+  e.last_tick = now;
+  (void)impl_->deadline();
+  auto due = e.agenda.due(now);
+  auto first = std::find_if(due.begin(), due.end(), [&](auto* a) { return a->id > e.asked_last; });
+  std::rotate(due.begin(), first, due.end());
+  for (auto* a : due) impl_->tick(now, *a);
+  e.sweep();
+}
+
+std::optional<Event> Engine::poll_event() {
+  auto& events = impl_->core.events;
+  if (events.empty()) return std::nullopt;
+  auto out = std::move(events.front());
+  events.pop_front();
+  return out;
+}
+
+std::uint64_t Engine::work() const {
+  return impl_->core.ranges.work.steps;
+}
+
+void Engine::check() const {
+  auto& e = impl_->core;
+  std::size_t channels = 0;
+  for (auto& [id, a] : e.associations) {
+    channels += a->channels.size();
+    SEALCAST_ASSERT(a->by_id.size() == a->channels.size());
+    for (auto& c : a->channels) SEALCAST_ASSERT(!c->closed() && a->find(c->local) == c.get());
+  }
+  SEALCAST_ASSERT(channels == e.channels && e.closed.empty());
+  for (auto& [id, s] : e.swarms) {
+    std::vector<const Source*> sources;
+    for (auto* c : s->channels) sources.push_back(&c->source);
+    channels -= sources.size();
+    s->picker.check(sources);
+  }
+  SEALCAST_ASSERT(channels == 0);
 }
 
 }  // namespace sealcast::swarm

@@ -64,7 +64,7 @@ enum class EventKind : std::uint8_t {
   swarm_complete,     // every chunk is held
   stalled,            // useless for 10 s: choked, requests unanswered, or nothing that verifies; to be replaced (text)
   integrity_failure,  // bytes from this partner did not verify (certain blame when secured)
-  lied,               // certain: several pieces did not verify on a secured association; channel_closed follows
+  lied,               // certain: several runs did not verify on a secured association; channel_closed follows
   path_too_small,     // datagrams of DATA's size do not pass, small ones do (text); once per association
   storage_corrupt,    // range read from storage did not verify: now missing, will be fetched again when anybody has it
   storage_failed,     // error text; the swarm's appetite is set to none
@@ -153,6 +153,7 @@ class Engine {
   void too_large(const Endpoint& to, std::size_t octets);
   std::uint64_t work() const;  // steps that input and timers have cost since the beginning
   std::vector<AssociationState> associations() const;
+  void check() const;  // what must hold between calls; ends the process if it does not (tests and fuzzing)
 
  private:
   struct Impl;

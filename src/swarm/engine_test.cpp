@@ -279,6 +279,29 @@ TEST(Engine, APartnerMayBeFoundLyingByTheHashesOfAnotherRun) {
   EXPECT_EQ(ue.count(EventKind::channel_closed), 1);
 }
 
+// What one is not asked for any more, another is, without waiting for a datagram or for a timer of its own.
+TEST(Engine, WhatAPartnerGivesUpIsAskedOfTheOthersSoon) {
+  Content c(160 * 1152, 16);
+  Node ue(1, c, false, true);
+  Script first, second;
+  second.address.port = 10;
+  Instant now{1s};
+  first.open(ue, now, c.id, {0, 127});
+  first.listen(ue, now);
+  ASSERT_EQ(first.heard_ranges(ppspp::MessageType::request).size(), 4u);
+  second.open(ue, now, c.id, {0, 159});
+  second.listen(ue, now);
+  ASSERT_EQ(second.heard_ranges(ppspp::MessageType::request), std::vector{(ChunkRange{128, 159})});
+  second.heard.clear();
+  first.say(ue, now, [](Writer& w) { w.u8(static_cast<std::uint8_t>(ppspp::MessageType::choke)); });
+  for (auto end = now + 100ms; now < end;) {
+    now = std::max(now + 1ms, std::min(end, ue.engine.deadline()));
+    ue.engine.on_deadline(now);
+    second.listen(ue, now);
+  }
+  EXPECT_EQ(second.heard_ranges(ppspp::MessageType::request).size(), 3u);  // its window is four
+}
+
 TEST(Engine, APartnerGetsOneChannelForASwarm) {
   Content c(64 * 1152, 18);
   Node cache(1, c, true, true);

@@ -6,7 +6,7 @@
 
 namespace sealcast::swarm {
 
-// Token bucket in octets; may go below zero by one piece.
+// Token bucket in octets; may go below zero by what was taken last.
 class RateLimit {
  public:
   explicit RateLimit(std::uint64_t octets_per_second) : rate_(octets_per_second) {}

@@ -1,53 +1,51 @@
 #pragma once
-// One swarm as this node sees it: tree, bitmap, storage, and which runs are asked for.
+// One swarm as this node sees it: tree, bitmap, storage, what is asked for, and the channels it has.
 #include <optional>
-#include <unordered_map>
+#include <vector>
 
 #include "swarm/engine.hpp"
+#include "swarm/picker.hpp"
 
 namespace sealcast::swarm {
 
-using content::k_run_layer;
+struct Channel;
 
 class SwarmState {
  public:
-  explicit SwarmState(SwarmConfig config);
+  SwarmState(SwarmConfig config, Work& work);
+  SwarmState(const SwarmState&) = delete;
+  SwarmState& operator=(const SwarmState&) = delete;
 
   const SwarmId& id() const { return config.id; }
   const content::Geometry& geometry() const { return config.geometry; }
-  std::uint32_t runs() const { return (geometry().chunks() - 1) / 32 + 1; }
-  content::ChunkRange run_range(std::uint32_t run) const { return cut(content::bin::at(k_run_layer, run)); }
-  // Chunks of a node that exist.
-  content::ChunkRange cut(content::Bin node) const;
-  // The smallest aligned node that holds exactly `range` (cut at the end); nullopt when there is none of layer <= 5.
-  std::optional<content::Bin> piece_of(content::ChunkRange range) const;
+  bool hungry() const { return config.appetite == Appetite::all && !config.held.full(); }
 
-  // Reads held chunks, an aligned piece, and checks them up to the root: tree and chunks may have been damaged on a
-  // disk. Chunks that do not verify are marked missing and given in `corrupt`. Empty: storage failed, or something was
-  // corrupt. by_hash: a checksum of the storage is not enough.
+  // Reads held chunks, a run, and checks them up to the root: tree and chunks may have been damaged on a disk. Chunks
+  // that do not verify are marked missing and given in `corrupt`. Empty: storage failed, or something was corrupt.
+  // by_hash: a checksum of the storage is not enough.
+  enum class Check : std::uint8_t { by_sum, by_hash };
   std::optional<Bytes> read_checked(content::ChunkRange range, std::vector<std::uint32_t>& corrupt,
-                                    bool by_hash = false);
+                                    Check check = Check::by_sum);
 
-  // Checks a whole piece against root and offered hashes; if good, stores it. nullopt: it did not verify.
-  std::optional<Status> take_piece(content::Bin piece, ByteView data, std::span<const content::NodeHash> offered);
-
-  bool wants(std::uint32_t chunk) const { return !config.held.test(chunk); }
+  // Checks a run against root and offered hashes; if good, stores it. nullopt: it did not verify.
+  std::optional<Status> take_run(content::Bin run, ByteView data, std::span<const content::NodeHash> offered);
 
   SwarmConfig config;
   content::MerkleTree tree;
-  std::unordered_map<content::Bin, int> asked;  // pieces under way -> on how many channels
-  std::vector<std::uint8_t> by_chunk;           // runs that failed as a whole: fetched chunk by chunk
+  Runs runs;
+  Picker picker;
+  std::vector<Channel*> channels;  // of any stage
   Traffic traffic;
   Instant last_verified{};
-  std::uint64_t revision = 0;  // goes up when chunks become free to be asked for again
   bool completion_told = false;
+  bool freed = false;  // in EngineCore::freed_swarms
 
  private:
-  std::vector<std::uint32_t> damaged(content::Bin piece, content::ChunkRange range,
+  std::vector<std::uint32_t> damaged(content::Bin run, content::ChunkRange range,
                                      std::span<const content::Digest> leaves);
   bool leads_to_root(std::uint32_t run);
 
-  std::vector<bool> proven_;  // runs whose nodes led to the root since this swarm was added
+  std::vector<bool> proven_;  // whole runs whose nodes led to the root since this swarm was added
   // Nodes of the run layer and above of which this is known: by the number of the bin in a tree whose leaves are runs.
   std::vector<bool> led_;
 };

@@ -1,105 +1,139 @@
-// What a run costs before it is sent, and what must not slip through.
 #include "swarm/swarm_state.hpp"
 
 #include <gtest/gtest.h>
 
-#include "tests/support/memory_storage.hpp"
-#include "tests/support/seeded_random.hpp"
+#include "tests/support/swarm_world.hpp"
 
 namespace sealcast::swarm {
 namespace {
 
-using content::ChunkRange;
 namespace bin = content::bin;
 
-// Remembers what was verified, as a store with checksums does.
-class SummedStorage final : public ChunkStorage {
- public:
-  explicit SummedStorage(std::uint64_t size) : memory(size) {}
-  Status read(std::uint64_t offset, MutableByteView out) override { return memory.read(offset, out); }
-  Status write(std::uint64_t offset, ByteView data) override { return memory.write(offset, data); }
-  bool unchanged(std::uint64_t offset, ByteView run) override {
-    ++asked;
-    return sums.contains(offset) && sums.at(offset) == crypto::sha256(run);
-  }
-  void verified(std::uint64_t offset, ByteView run) override {
-    ++hashed;
-    sums[offset] = crypto::sha256(run);
-  }
-  test::MemoryStorage memory;
-  std::unordered_map<std::uint64_t, crypto::Digest> sums;
-  int asked = 0, hashed = 0;
-};
-
-class SwarmStates : public testing::Test {
+class SwarmStateTest : public testing::Test {
  protected:
-  SwarmStates() {
-    test::SeededRandom(3).fill(storage.memory.octets);
-    content::MerkleTreeBuilder builder(nodes, geometry.chunks());
-    for (std::uint32_t i = 0; i < geometry.chunks(); ++i)
-      builder.add(crypto::sha256(ByteView(storage.memory.octets).subspan(geometry.offset_of(i), geometry.size_of(i))));
-    SwarmConfig config{builder.finish(), geometry};
-    config.nodes = nodes;
-    config.held = content::Bitmap(geometry.chunks());
-    config.held.set({0, geometry.chunks() - 1});
-    config.storage = &storage;
-    state = std::make_unique<SwarmState>(std::move(config));
+  SwarmState make(bool held) {
+    nodes = held ? c.nodes : std::vector<content::Digest>(c.nodes.size());
+    storage.octets = held ? c.octets : Bytes(c.octets.size());
+    SwarmConfig config{c.id, c.geometry, true, nodes, content::Bitmap(c.geometry.chunks(), held), &storage};
+    return SwarmState(std::move(config), work);
   }
-  bool good(std::uint32_t run, bool by_hash = false) {
-    corrupt.clear();
-    return state->read_checked(state->run_range(run), corrupt, by_hash).has_value();
+  ByteView octets(ChunkRange range) const {
+    return ByteView(c.octets).subspan(c.geometry.offset_of(range.first), c.geometry.size_of(range));
+  }
+  // Hashes beside the way from `node` to the root.
+  std::vector<content::NodeHash> uncles(content::Bin node) const {
+    std::vector<content::NodeHash> out;
+    for (auto b = node; b != bin::at(7, 0); b = bin::parent(b))
+      out.push_back({bin::sibling(b), c.nodes[bin::sibling(b)]});
+    return out;
   }
 
-  content::Geometry geometry = *content::Geometry::make(300'001, 1024);
-  std::vector<crypto::Digest> nodes =
-      std::vector<crypto::Digest>(content::MerkleTree::octets(geometry.chunks()) / sizeof(crypto::Digest));
-  SummedStorage storage{300'001};
-  std::unique_ptr<SwarmState> state;
-  std::vector<std::uint32_t> corrupt;
+  Work work;
+  Content c{100 * 1152 - 5, 4};  // 100 chunks: a tree of 128 leaves
+  std::vector<content::Digest> nodes;
+  test::MemoryStorage storage{c.octets.size()};
 };
 
-TEST_F(SwarmStates, a_run_is_hashed_once_and_known_by_its_checksum_afterwards) {
-  for (int round = 0; round < 3; ++round)
-    for (std::uint32_t run = 0; run < state->runs(); ++run) EXPECT_TRUE(good(run));
-  EXPECT_EQ(storage.hashed, static_cast<int>(state->runs()));
-  EXPECT_TRUE(good(2, true));
-  EXPECT_EQ(storage.hashed, static_cast<int>(state->runs()) + 1) << "when asked for, it is hashed all the same";
+TEST_F(SwarmStateTest, RunsAreAlignedAndTheLastIsCut) {
+  auto s = make(true);
+  EXPECT_EQ(s.runs.count(), 4u);
+  EXPECT_EQ(s.runs.whole(0), (ChunkRange{0, 31}));
+  EXPECT_EQ(s.runs.whole(3), (ChunkRange{96, 99}));
 }
 
-TEST_F(SwarmStates, a_changed_octet_is_found_by_the_checksum_and_named_by_the_hash) {
-  EXPECT_TRUE(good(1));
-  storage.memory.octets[40 * 1024 + 5] ^= 1;
-  EXPECT_FALSE(good(1));
+TEST_F(SwarmStateTest, OnlyAlignedRangesOfAtMostARunHaveANode) {
+  auto s = make(true);
+  EXPECT_EQ(s.runs.node_of({0, 31}), bin::at(5, 0));
+  EXPECT_EQ(s.runs.node_of({4, 7}), bin::at(2, 1));
+  EXPECT_EQ(s.runs.node_of({96, 99}), bin::at(2, 24));
+  EXPECT_EQ(s.runs.node_of({99, 99}), bin::leaf(99));
+  for (ChunkRange none : {ChunkRange{0, 63}, {1, 2}, {0, 2}, {2, 5}, {96, 100}, {100, 100}})
+    EXPECT_FALSE(s.runs.node_of(none)) << none.first << ".." << none.last;
+}
+
+TEST_F(SwarmStateTest, AWholeRunIsTakenWithItsProof) {
+  auto s = make(false);
+  auto node = bin::at(5, 1);
+  auto taken = s.take_run(node, octets({32, 63}), uncles(node));
+  ASSERT_TRUE(taken && *taken);
+  EXPECT_TRUE(s.config.held.test(ChunkRange{32, 63}));
+  EXPECT_EQ(s.config.held.count(), 32u);
+  EXPECT_TRUE(equal(ByteView(storage.octets).subspan(32 * 1152, 32 * 1152), octets({32, 63})));
+  EXPECT_EQ(nodes[bin::leaf(40)], c.nodes[bin::leaf(40)]);
+}
+
+TEST_F(SwarmStateTest, WithoutProofOrWithAWrongOctetNothingIsTaken) {
+  auto s = make(false);
+  auto node = bin::at(5, 1);
+  EXPECT_FALSE(s.take_run(node, octets({32, 63}), {}));
+  auto data = bytes_of(octets({32, 63}));
+  data[5000] ^= 1;
+  EXPECT_FALSE(s.take_run(node, data, uncles(node)));
+  EXPECT_TRUE(s.config.held.empty());
+  EXPECT_EQ(storage.octets, Bytes(c.octets.size()));
+}
+
+TEST_F(SwarmStateTest, WhatStorageRefusesIsNotHeld) {
+  auto s = make(false);
+  storage.full = true;
+  auto node = bin::at(5, 1);
+  auto taken = s.take_run(node, octets({32, 63}), uncles(node));
+  ASSERT_TRUE(taken);
+  EXPECT_FALSE(*taken);
+  EXPECT_TRUE(s.config.held.empty());
+}
+
+TEST_F(SwarmStateTest, ADamagedChunkIsNamedAndMissingFromThenOn) {
+  auto s = make(true);
+  s.completion_told = true;
+  storage.octets[40 * 1152 + 3] ^= 1;
+  std::vector<std::uint32_t> corrupt;
+  EXPECT_FALSE(s.read_checked({32, 63}, corrupt));
   EXPECT_EQ(corrupt, std::vector<std::uint32_t>{40});
-  EXPECT_FALSE(state->config.held.test(40));
-  EXPECT_TRUE(state->config.held.test(41));
+  EXPECT_FALSE(s.config.held.test(40u));
+  EXPECT_EQ(s.config.held.count(), 99u);
+  EXPECT_FALSE(s.completion_told);
+  corrupt.clear();
+  auto rest = s.read_checked({32, 39}, corrupt);
+  ASSERT_TRUE(rest);
+  EXPECT_TRUE(equal(*rest, octets({32, 39})));
 }
 
-TEST_F(SwarmStates, parts_of_a_run_have_no_checksum) {
-  EXPECT_TRUE(good(1));
-  const int asked = storage.asked;
-  storage.memory.octets[40 * 1024 + 5] ^= 1;
-  EXPECT_FALSE(state->read_checked({40, 40}, corrupt));
-  EXPECT_EQ(storage.asked, asked);
+TEST_F(SwarmStateTest, WhatCannotBeReadIsMissing) {
+  auto s = make(true);
+  storage.octets.resize(50 * 1152);
+  std::vector<std::uint32_t> corrupt;
+  EXPECT_FALSE(s.read_checked({64, 95}, corrupt));
+  EXPECT_EQ(corrupt.size(), 32u);
+  EXPECT_EQ(s.config.held.count(), 68u);
 }
 
-// The partner would blame us for siblings that a disk has changed.
-TEST_F(SwarmStates, a_checksum_is_not_enough_where_the_nodes_above_do_not_lead_to_the_root) {
-  for (std::uint32_t run = 0; run < state->runs(); ++run) EXPECT_TRUE(good(run));
-  auto sums = storage.sums;
-  for (auto node : {bin::at(5, 1), bin::at(5, 0), bin::at(6, 1), bin::at(7, 0), bin::at(7, 1)}) {
-    const auto right = nodes[node];
-    nodes[node][7] ^= 1;
-    SwarmConfig config{state->id(), geometry};
-    config.nodes = nodes;
-    config.held = state->config.held;
-    config.storage = &storage;
-    SwarmState later(std::move(config));
-    storage.hashed = 0;
-    EXPECT_TRUE(later.read_checked(later.run_range(1), corrupt)) << node;
-    EXPECT_EQ(nodes[node], right) << "mended: " << node;
-    EXPECT_EQ(storage.hashed, 1) << node;
-  }
+TEST_F(SwarmStateTest, ADamagedLeafIsSetRightAndTheChunkStays) {
+  auto s = make(true);
+  nodes[bin::leaf(40)][0] ^= 1;
+  std::vector<std::uint32_t> corrupt;
+  EXPECT_TRUE(s.read_checked({32, 63}, corrupt));
+  EXPECT_EQ(nodes, c.nodes);
+  EXPECT_TRUE(s.config.held.full());
+}
+
+TEST_F(SwarmStateTest, ALeafThatIsDamagedBehindTheFirstReadIsSetRightToo) {
+  auto s = make(true);
+  std::vector<std::uint32_t> corrupt;
+  EXPECT_TRUE(s.read_checked({32, 63}, corrupt));
+  nodes[bin::leaf(40)][0] ^= 1;
+  EXPECT_TRUE(s.read_checked({32, 63}, corrupt));
+  EXPECT_EQ(nodes, c.nodes);
+}
+
+// The leaves fit the octets, but nothing leads to the root.
+TEST_F(SwarmStateTest, WhatFitsItsLeavesAloneIsNotServed) {
+  auto s = make(true);
+  storage.octets[40 * 1152] ^= 1;
+  nodes[bin::leaf(40)] = crypto::sha256(ByteView(storage.octets).subspan(40 * 1152, 1152));
+  std::vector<std::uint32_t> corrupt;
+  EXPECT_FALSE(s.read_checked({32, 63}, corrupt));
+  EXPECT_EQ(corrupt.size(), 32u);
 }
 
 }  // namespace

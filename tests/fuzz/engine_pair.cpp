@@ -142,6 +142,7 @@ class Table {
       }
       int events = 0;
       while (node->engine.poll_event()) SEALCAST_ASSERT(++events < 100000);
+      node->engine.check();
     }
   }
   void launch(Datagram datagram) {

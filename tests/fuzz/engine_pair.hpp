@@ -87,6 +87,7 @@ struct Node {
   }
   // What counts as held is the content and nothing else.
   void check() {
+    engine.check();
     auto* held = engine.held(content.id);
     SEALCAST_ASSERT((held != nullptr) == present);
     if (!held) return;

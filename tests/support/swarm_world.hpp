@@ -74,7 +74,10 @@ class World : public sim::Network {
     for (auto* node : nodes) add(*node);
   }
   void add(Node& node) {
-    Network::add(node.address, node.engine, [&node](Event event) { node.events.push_back(std::move(event)); });
+    Network::add(node.address, node.engine, [&node](Event event) {
+      node.engine.check();
+      node.events.push_back(std::move(event));
+    });
   }
 
   // Associations on both sides; `opener` opens a channel.

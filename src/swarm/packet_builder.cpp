@@ -1,0 +1,71 @@
+#include "swarm/packet_builder.hpp"
+
+#include <algorithm>
+
+#include "rtp/packet.hpp"
+
+namespace sealcast::swarm {
+
+void PacketBuilder::begin() {
+  slots_.clear();
+  used_ = segment_ = 0;
+  ended_ = feedback_ = false;
+}
+
+MutableByteView PacketBuilder::room(const Association& a, std::size_t payload) {
+  auto size = rtp::k_rtp_header + payload + (a.secured() ? rtp::k_max_srtp_overhead : 0);
+  if (ended_ || slots_.size() >= k_batch_segments || used_ + size > k_batch_octets) return {};
+  return MutableByteView(octets_).subspan(used_ + rtp::k_rtp_header, payload);
+}
+
+bool PacketBuilder::misfit(const Association& a, std::size_t payload) const {
+  return segment_ != 0 && rtp::k_rtp_header + payload + a.overhead() > segment_;
+}
+
+void PacketBuilder::add(Instant now, Association& a, std::size_t payload, SentPacket sent) {
+  auto* at = octets_.data() + used_;
+  auto sequence = static_cast<std::uint16_t>(a.first_sequence + a.packets_sent++);
+  auto timestamp = static_cast<std::uint32_t>(now.time_since_epoch().count());
+  rtp::write_header({a.config.payload_type, sequence, timestamp, a.config.local_ssrc}, at);
+  auto size = rtp::k_rtp_header + payload;
+  auto whole = size + a.overhead();
+  slots_.push_back({at, static_cast<std::uint32_t>(size), static_cast<std::uint32_t>(whole), false});
+  if (segment_ == 0)
+    segment_ = whole;
+  else if (whole < segment_)
+    ended_ = true;
+  used_ += whole;
+  sent.at = now;
+  sent.octets = static_cast<std::uint32_t>(whole);
+  a.congestion.sent(std::move(sent));
+  a.last_sent = now;
+}
+
+bool PacketBuilder::add_feedback(Instant now, Association& a) {
+  auto report = a.arrivals.report(now, a.config.local_ssrc, a.config.remote_ssrc);
+  if (report.reports.empty()) return false;
+  rtp::PacketSlot slot{octets_.data(), 0, static_cast<std::uint32_t>(octets_.size()), true};
+  slot.size = static_cast<std::uint32_t>(rtp::write_feedback(report, octets_));
+  if (a.sender) a.sender->protect_rtcp(slot);
+  used_ = segment_ = slot.size;
+  feedback_ = slot.ok;
+  return slot.ok;
+}
+
+std::optional<SendBatch> PacketBuilder::finish(EngineCore& core, Association& a) {
+  if (feedback_) return SendBatch{a.config.remote, segment_, ByteView(octets_).first(used_)};
+  if (slots_.empty()) return std::nullopt;
+  if (a.sender) {
+    a.sender->protect(slots_);
+    bool good = std::all_of(slots_.begin(), slots_.end(), [](auto& s) { return s.ok; });
+    if (!a.exhaustion_told && (!good || a.sender->packets_left() < a.config.srtp.lifetime / 16)) {
+      a.exhaustion_told = true;
+      core.emit(EventKind::key_exhausted, a.id, {});
+    }
+    // Nothing goes out unprotected: a key at its end silences the association until it is replaced.
+    if (!good) return std::nullopt;
+  }
+  return SendBatch{a.config.remote, segment_, ByteView(octets_).first(used_)};
+}
+
+}  // namespace sealcast::swarm

@@ -1,0 +1,156 @@
+#include "swarm/picker.hpp"
+
+#include <algorithm>
+
+#include "base/assert.hpp"
+
+namespace sealcast::swarm {
+
+using content::Bin;
+using content::ChunkRange;
+
+namespace {
+
+constexpr Duration k_denial = 10s, k_denial_of_all = 1s;
+constexpr std::uint32_t k_block = 4096;  // chunks whose bits are looked at in one step
+
+// The first chunk of `range` that is not held; nothing when all are.
+std::optional<std::uint32_t> first_missing(const content::Bitmap& held, ChunkRange range) {
+  if (held.test(range)) return std::nullopt;
+  return held.next_clear(range.first);
+}
+
+}  // namespace
+
+Picker::Picker(const Runs& runs, const content::Bitmap& held, Work& work)
+    : runs_(&runs), held_(&held), work_(&work), by_chunk_(runs.count()) {}
+
+void Picker::release(Source& source, Bin bin) {
+  if (source.fetching.erase(bin) == 0) return;
+  auto asked = asked_.find(bin);
+  if (--asked->second == 0) asked_.erase(asked);
+}
+
+void Picker::release_all(Source& source) {
+  while (!source.fetching.empty()) release(source, source.fetching.begin()->first);
+}
+
+void Picker::has(Source& source, ChunkRange range) {
+  source.nothing_found.reset();
+  if (source.fetching.empty()) source.cursor = range.first / 32;
+}
+
+void Picker::deny(Instant now, Source& source, ChunkRange range) {
+  if (source.denied.empty()) source.denied_until = now + k_denial;
+  source.denied.add(range);
+}
+
+void Picker::forgive(Instant now, Source& source) {
+  if (now < source.denied_until || source.denied.empty()) return;
+  source.denied.clear();
+  source.nothing_found.reset();
+}
+
+bool Picker::ask_for(Instant now, Source& source, ChunkRange range, const std::function<void(const RunFetch&)>& ask) {
+  auto bin = runs_->node_of(range);
+  if (!bin || source.fetching.contains(*bin)) return false;
+  auto& owners = asked_[*bin];
+  if (owners >= (source.endgame ? 2 : 1)) return false;
+  ++owners;
+  RunFetch fetch;
+  fetch.bin = *bin;
+  fetch.range = range;
+  fetch.asked = now;
+  fetch.order = ++source.order;
+  ask(source.fetching.emplace(*bin, std::move(fetch)).first->second);
+  return true;
+}
+
+// Rules 2 and 4.
+bool Picker::ask_run(Instant now, Source& source, std::uint32_t run, const std::function<void(const RunFetch&)>& ask) {
+  auto range = runs_->whole(run);
+  if (held_->test(range) || (!source.denied.empty() && source.denied.contains(range))) return false;
+  bool doubtful = !source.denied.empty() && source.denied.overlaps(range);
+  if (!by_chunk_[run] && !doubtful && !held_->test_any(range) && source.has.contains(range))
+    return ask_for(now, source, range, ask);
+  bool any = false;
+  work_->count(range.size());
+  for (auto chunk = range.first; chunk <= range.last && source.fetching.size() < source.window; ++chunk) {
+    if (held_->test(chunk) || !source.has.contains(chunk) || (doubtful && source.denied.contains(chunk))) continue;
+    if (asked_.contains(*runs_->node_of(range))) continue;
+    any = ask_for(now, source, {chunk, chunk}, ask) || any;
+  }
+  return any;
+}
+
+// One step of a search: to the next chunk that the partner has and we do not, or a bounded way towards it. What it
+// cost.
+std::uint64_t Picker::step(Instant now, Source& source, const std::function<void(const RunFetch&)>& ask) {
+  auto chunks = runs_->geometry().chunks();
+  auto from = std::min(source.cursor * 32, chunks - 1);
+  std::uint32_t next_run = runs_->count();
+  std::uint64_t cost = 1;
+  if (auto has = source.has.next(from)) {
+    auto block_end = std::min(*has | (k_block - 1), chunks - 1);
+    auto missing = first_missing(*held_, {*has, block_end});
+    auto run = missing ? *missing / 32 : block_end / 32;
+    if (missing) {
+      cost += 8;
+      if (by_chunk_[run] || held_->test_any(runs_->whole(run))) cost += 32;
+      ask_run(now, source, run, ask);
+    }
+    next_run = run + 1;
+  }
+  auto passed = std::uint64_t{std::min(next_run, runs_->count()) - source.cursor} * 32;
+  source.left -= std::min(source.left, passed);
+  source.cursor = next_run >= runs_->count() ? 0 : next_run;
+  return cost;
+}
+
+void Picker::begin(Source& source, bool endgame) const {
+  source.searching = true;
+  source.endgame = endgame;
+  source.left = runs_->geometry().chunks();
+}
+
+// Once round all chunks that the partner has; then rule 3's second time.
+std::uint64_t Picker::search(Instant now, Source& source, std::uint64_t steps, const std::function<bool()>& allows,
+                             const std::function<void(const RunFetch&)>& ask) {
+  if (!source.searching) begin(source, false);
+  std::uint64_t spent = 0;
+  while (source.fetching.size() < source.window && allows() && spent < steps && source.searching) {
+    if (source.left > 0) {
+      spent += step(now, source, ask);
+    } else if (!source.endgame && source.fetching.empty()) {
+      begin(source, true);
+    } else {
+      source.searching = false;
+      source.nothing_found = revision_;
+      source.nothing_in_endgame = source.endgame;
+      // Nothing else is there to ask for: what was denied may be asked for again soon.
+      if (source.fetching.empty()) source.denied_until = std::min(source.denied_until, now + k_denial_of_all);
+    }
+  }
+  // Only a search whose budget is at its end goes on where it is.
+  if (spent < steps) source.searching = false;
+  return spent;
+}
+
+void Picker::check(std::span<const Source* const> sources) const {
+  std::unordered_map<Bin, int> owners;
+  for (auto* source : sources) {
+    SEALCAST_ASSERT(source->cursor < runs_->count() && source->window >= 1);
+    SEALCAST_ASSERT(source->left <= runs_->geometry().chunks());
+    for (auto& [bin, fetch] : source->fetching) {
+      ++owners[bin];
+      SEALCAST_ASSERT(fetch.bin == bin && fetch.range == runs_->cut(bin) && runs_->node_of(fetch.range) == bin);
+      SEALCAST_ASSERT(fetch.order <= source->order && (fetch.received == 0 || !fetch.data.empty()));
+      SEALCAST_ASSERT(fetch.data.empty() || fetch.data.size() == runs_->geometry().size_of(fetch.range));
+      SEALCAST_ASSERT(!fetch.waits_for || fetch.complete());
+    }
+  }
+  SEALCAST_ASSERT(owners == asked_);
+  for (auto& [bin, count] : owners) SEALCAST_ASSERT(count == 1 || count == 2);
+}
+
+}  // namespace sealcast::swarm

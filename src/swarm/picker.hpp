@@ -1,0 +1,112 @@
+#pragma once
+// What is asked for next, and of whom.
+#include <functional>
+#include <map>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "base/time.hpp"
+#include "content/bitmap.hpp"
+#include "swarm/range_set.hpp"
+#include "swarm/runs.hpp"
+
+namespace sealcast::swarm {
+
+// A run that was asked for on a channel and comes in.
+struct RunFetch {
+  content::Bin bin = 0;
+  content::ChunkRange range{};
+  Bytes data;                             // made when the first chunk comes
+  std::uint32_t received = 0;             // one bit per chunk
+  std::optional<content::Bin> waits_for;  // complete, and this hash is missing to prove it
+  std::uint64_t order = 0;                // of asking, on its channel
+  Instant asked{};
+  bool complete() const {
+    return received == (range.size() == 32 ? ~std::uint32_t{0} : (std::uint32_t{1} << range.size()) - 1);
+  }
+};
+
+// A channel as the picker sees it: what the partner has, what it was asked for, and how far the search has come.
+struct Source {
+  explicit Source(RangePool& pool) : has(pool), denied(pool) {}
+  RangeSet has;     // by its own word
+  RangeSet denied;  // it did not give these when it was asked; not asked for again before `denied_until`
+  Instant denied_until{};
+  std::map<content::Bin, RunFetch> fetching;
+  std::size_t window = 4;    // runs that may be under way
+  std::uint64_t order = 0;   // of the run that was asked for last
+  std::uint32_t cursor = 0;  // whole run where the search goes on
+  // A search that has run out of its budget goes on at the next call.
+  bool searching = false, endgame = false;
+  std::uint64_t left = 0;                      // chunks that the search has not come to
+  std::optional<std::uint64_t> nothing_found;  // Picker::revision at which a search came home empty
+  bool nothing_in_endgame = false;
+};
+
+// Chooses runs of one swarm for its channels. The rules, and why:
+//
+//  1. Each channel searches on from where it was, beginning at a random run, for the next chunk that the partner has
+//     and we do not. Partners then bring different parts, and UEs that start together have something to give to each
+//     other. No count of who has what is kept: a partner says what it likes, and would steer it.
+//  2. A run is asked for whole when the partner has it whole and nothing of it is here; else chunk by chunk. A whole
+//     run needs one proof and one write.
+//  3. A run is asked of one partner. Only one that has nothing under way and finds nothing else is asked, a second one
+//     at most, for what another is asked for already (the endgame): the end of a transfer does not hang on the slowest,
+//     and nothing comes more than twice. No chunk is asked for while its whole run is under way.
+//  4. A run that did not verify as a whole is fetched chunk by chunk from then on: the good chunks are kept, the bad
+//  one
+//     has a sender.
+//  5. What a partner was asked for and did not give is not asked of it for a while (10 s; 1 s if it has nothing else):
+//     a HAVE that is not true costs one question. Other partners are asked at once.
+//  6. The window, runs under way on a channel, begins at 4, grows by one with each run that verifies, up to 64, and is
+//     halved when nothing comes for 3 s: who answers gets asked, who does not holds little back.
+//  7. A search has a budget of steps and goes on later, and one that found nothing is not repeated before something
+//     changed: else a HAVE in each datagram would cost a walk over the whole object.
+//
+// O(log n) in what a partner said for a step, which passes up to 4,096 chunks.
+class Picker {
+ public:
+  Picker(const Runs& runs, const content::Bitmap& held, Work& work);
+
+  // Goes on with the search, or begins one, until the window is full, nothing is left, `allows` says no, or `steps` are
+  // spent. What is asked for is in `fetching` and given to `ask`. Returns the steps.
+  std::uint64_t search(Instant now, Source& source, std::uint64_t steps, const std::function<bool()>& allows,
+                       const std::function<void(const RunFetch&)>& ask);
+  // A search would find nothing: none before something has changed.
+  bool idle(const Source& source) const {
+    return source.nothing_found == revision_ && (source.nothing_in_endgame || !source.fetching.empty());
+  }
+  // The partner has this, which was not known.
+  void has(Source& source, content::ChunkRange range);
+  // Is not under way on this channel any more: it came, or will not.
+  void release(Source& source, content::Bin bin);
+  void release_all(Source& source);
+  void deny(Instant now, Source& source, content::ChunkRange range);
+  void forgive(Instant now, Source& source);  // what was denied, when its time is over
+  // Rule 4.
+  void fetch_by_chunk(std::uint32_t chunk) { by_chunk_[chunk / 32] = true; }
+  // Something may be asked for that could not be: searches that found nothing are worth repeating.
+  void changed() { ++revision_; }
+  std::uint64_t revision() const { return revision_; }
+  bool nothing_asked() const { return asked_.empty(); }
+
+  // What must hold between calls; ends the process if it does not. All channels of the swarm are `sources`. For tests
+  // and fuzzing: O(runs under way).
+  void check(std::span<const Source* const> sources) const;
+
+ private:
+  std::uint64_t step(Instant now, Source& source, const std::function<void(const RunFetch&)>& ask);
+  bool ask_run(Instant now, Source& source, std::uint32_t run, const std::function<void(const RunFetch&)>& ask);
+  bool ask_for(Instant now, Source& source, content::ChunkRange range, const std::function<void(const RunFetch&)>& ask);
+  void begin(Source& source, bool endgame) const;
+
+  const Runs* runs_;
+  const content::Bitmap* held_;
+  Work* work_;
+  std::unordered_map<content::Bin, int> asked_;  // runs under way -> on how many channels
+  std::vector<bool> by_chunk_;                   // of each whole run
+  std::uint64_t revision_ = 0;
+};
+
+}  // namespace sealcast::swarm

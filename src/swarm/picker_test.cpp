@@ -1,0 +1,192 @@
+// The picker's rules, each alone: no engine, no datagrams.
+#include "swarm/picker.hpp"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/seeded_random.hpp"
+
+namespace sealcast::swarm {
+namespace {
+
+using content::ChunkRange;
+namespace bin = content::bin;
+
+class PickerTest : public testing::Test {
+ protected:
+  static constexpr std::uint32_t k_chunks = 320;  // ten whole runs
+  // What is asked for, in order.
+  std::vector<ChunkRange> search(Source& source, std::uint64_t steps = 100000) {
+    std::vector<ChunkRange> out;
+    spent = picker.search(
+        now, source, steps, [&] { return allowed-- > 0; }, [&](const RunFetch& fetch) { out.push_back(fetch.range); });
+    picker.check(sources);
+    return out;
+  }
+  void has(Source& source, ChunkRange range) {
+    if (source.has.add(range)) picker.has(source, range);
+  }
+  static ChunkRange run(std::uint32_t n) { return {n * 32, n * 32 + 31}; }
+
+  RangePool pool;
+  Runs runs{*content::Geometry::make(k_chunks * 1152, 1152)};
+  content::Bitmap held{k_chunks};
+  Picker picker{runs, held, pool.work};
+  Source a{pool}, b{pool}, c{pool};
+  std::vector<const Source*> sources{&a, &b, &c};
+  Instant now{1s};
+  std::uint64_t spent = 0;
+  int allowed = 1 << 30;
+};
+
+TEST_F(PickerTest, GoesOnFromWhereItWasAndRoundTheEnd) {
+  a.has.add({0, k_chunks - 1});
+  a.cursor = 8;
+  a.window = 3;
+  EXPECT_EQ(search(a), (std::vector{run(8), run(9), run(0)}));
+}
+
+TEST_F(PickerTest, AsksForWholeRunsWhereNothingIsHereAndForChunksElsewhere) {
+  has(a, {32, 95});
+  held.set({64, 93});
+  EXPECT_EQ(search(a), (std::vector{run(1), ChunkRange{94, 94}, ChunkRange{95, 95}}));
+}
+
+TEST_F(PickerTest, AsksOnlyForWhatThePartnerHas) {
+  has(a, {40, 41});
+  EXPECT_EQ(search(a), (std::vector{ChunkRange{40, 40}, ChunkRange{41, 41}}));
+}
+
+TEST_F(PickerTest, ARunIsAskedOfOnePartnerAndOfASecondAtTheEnd) {
+  for (auto* source : {&a, &b, &c}) has(*source, run(2));
+  EXPECT_EQ(search(a).size(), 1u);
+  EXPECT_EQ(search(b), std::vector{run(2)});  // nothing else is left
+  EXPECT_TRUE(search(c).empty());
+  picker.release(a, bin::at(5, 2));
+  picker.changed();
+  EXPECT_EQ(search(c), std::vector{run(2)});
+}
+
+TEST_F(PickerTest, WhoHasSomethingUnderWayIsNoSecond) {
+  has(a, {64, 127});
+  has(b, {64, 159});
+  a.window = 2;
+  EXPECT_EQ(search(a), (std::vector{run(2), run(3)}));
+  EXPECT_EQ(search(b), std::vector{run(4)});
+  EXPECT_TRUE(picker.idle(b));
+}
+
+TEST_F(PickerTest, NoChunkIsAskedForWhileItsWholeRunIsUnderWay) {
+  has(a, run(2));
+  has(b, {64, 70});
+  EXPECT_EQ(search(a).size(), 1u);
+  EXPECT_TRUE(search(b).empty());
+}
+
+TEST_F(PickerTest, ARunThatFailedAsAWholeIsFetchedByChunk) {
+  has(a, run(2));
+  picker.fetch_by_chunk(70);
+  a.window = 64;
+  auto asked = search(a);
+  EXPECT_EQ(asked.size(), 32u);
+  EXPECT_EQ(asked.front(), (ChunkRange{64, 64}));
+}
+
+TEST_F(PickerTest, WhatWasDeniedRestsAndIsForgiven) {
+  has(a, {64, 127});
+  picker.deny(now, a, run(2));
+  EXPECT_EQ(search(a), std::vector{run(3)});
+  picker.release_all(a);
+  held.set(run(3));
+  EXPECT_TRUE(search(a).empty());
+  EXPECT_EQ(a.denied_until, now + 1s);  // it has nothing else
+  picker.forgive(now, a);
+  EXPECT_FALSE(a.denied.empty());
+  now += 1s;
+  picker.forgive(now, a);
+  EXPECT_FALSE(picker.idle(a));
+  EXPECT_EQ(search(a), std::vector{run(2)});
+}
+
+TEST_F(PickerTest, AskedOfOthersAtOnceWhatOneDenies) {
+  for (auto* source : {&a, &b}) has(*source, run(2));
+  picker.deny(now, a, run(2));
+  EXPECT_TRUE(search(a).empty());
+  EXPECT_EQ(search(b), std::vector{run(2)});
+}
+
+TEST_F(PickerTest, TheWindowAndTheLimitHold) {
+  has(a, {0, k_chunks - 1});
+  EXPECT_EQ(search(a).size(), 4u);
+  EXPECT_TRUE(search(a).empty());
+  picker.release_all(a);
+  allowed = 2;
+  EXPECT_EQ(search(a).size(), 2u);
+}
+
+TEST_F(PickerTest, ASearchThatFoundNothingIsNotRepeatedBeforeSomethingChanges) {
+  has(a, run(2));
+  held.set(run(2));
+  EXPECT_FALSE(picker.idle(a));
+  EXPECT_TRUE(search(a).empty());
+  EXPECT_TRUE(picker.idle(a));
+  picker.changed();
+  EXPECT_FALSE(picker.idle(a));
+  EXPECT_TRUE(search(a).empty());
+  has(a, run(3));
+  EXPECT_FALSE(picker.idle(a));
+}
+
+TEST_F(PickerTest, ASearchAtTheEndOfItsBudgetGoesOnWhereItIs) {
+  for (std::uint32_t n = 0; n < 10; n += 2) a.has.add(run(n));
+  a.window = 64;
+  std::vector<ChunkRange> all;
+  for (int i = 0; i < 20 && (a.searching || i == 0); ++i) {
+    auto some = search(a, 10);
+    EXPECT_LE(spent, 10u + 41u);
+    all.insert(all.end(), some.begin(), some.end());
+  }
+  EXPECT_EQ(all, (std::vector{run(0), run(2), run(4), run(6), run(8)}));
+}
+
+// Whatever happens, what must hold does, and all is fetched in the end.
+TEST_F(PickerTest, AnyCourseEndsWithEverything) {
+  for (std::uint64_t seed = 1; seed <= 30; ++seed) {
+    test::SeededRandom random(seed);
+    held.reset({0, k_chunks - 1});
+    picker.changed();
+    for (auto* source : {&a, &b, &c}) has(*source, {0, k_chunks - 1});
+    for (int i = 0; !held.full(); ++i) {
+      ASSERT_LT(i, 20000);
+      now += 20ms;
+      auto& source = *std::vector{&a, &b, &c}[random.u32() % 3];
+      picker.forgive(now, source);
+      (void)search(source, random.u32() % 50);
+      if (source.fetching.empty()) continue;
+      auto at = std::next(source.fetching.begin(), random.u32() % source.fetching.size());
+      auto range = at->second.range;
+      switch (random.u32() % 8) {
+        case 0:
+          picker.deny(now, source, range);
+          picker.release(source, at->first);
+          break;
+        case 1:
+          picker.fetch_by_chunk(range.first);
+          picker.release(source, at->first);
+          break;
+        case 2:
+          picker.release_all(source);
+          break;
+        default:
+          held.set(range);
+          for (auto* other : {&a, &b, &c}) picker.release(*other, *runs.node_of(range));
+      }
+      picker.changed();
+      picker.check(sources);
+    }
+    for (auto* source : {&a, &b, &c}) picker.release_all(*source);
+    EXPECT_TRUE(picker.nothing_asked());
+  }
+}
+
+}  // namespace
+}  // namespace sealcast::swarm

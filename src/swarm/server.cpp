@@ -1,0 +1,283 @@
+#include "swarm/server.hpp"
+
+#include <algorithm>
+
+namespace sealcast::swarm {
+
+using content::Bin;
+using content::ChunkRange;
+namespace bin = content::bin;
+
+namespace {
+
+constexpr Duration k_keep_alive = 15s;
+constexpr std::size_t k_max_serve_queue = 256;     // requests of a partner that wait
+constexpr std::size_t k_max_resend = 16384;        // chunks to be sent again on one channel
+constexpr std::size_t k_max_control = 1204;        // octets of a control datagram: passes on every path
+constexpr std::size_t k_max_control_queue = 4096;  // control datagrams that wait on one channel
+constexpr std::uint64_t k_control_slack = 64;      // packets that control may go beyond the window
+
+}  // namespace
+
+// ---- What the partner says
+
+// What the partner verified it has. Only of what we sent does it count as known to it: hashes are left out for that.
+void Server::on_ack(Channel& c, ChunkRange range) {
+  if (range.last >= c.swarm->geometry().chunks()) return;
+  std::array<ChunkRange, 8> parts;
+  std::size_t count = 0;
+  c.sent.each_in(range, [&](ChunkRange part) {
+    if (count < parts.size()) parts[count++] = part;
+  });
+  for (auto part : std::span(parts).first(count)) c.acknowledged.add(part);
+}
+
+// Kept as it was said, and cut into runs when it is served: a range may be long, and little of it here.
+void Server::on_request(Instant now, Channel& c, ChunkRange range) {
+  auto last = c.swarm->geometry().chunks() - 1;
+  if (range.first > last) return;
+  range.last = std::min(range.last, last);
+  if (c.requested.contains(range) || (c.run_active && c.run_range == range)) return;
+  if (c.serve_queue.size() >= k_max_serve_queue && now - c.compacted >= 100ms) {
+    c.compacted = now;
+    core_->ranges.work.count(c.serve_queue.size());
+    std::erase_if(c.serve_queue, [&](ChunkRange each) { return !c.requested.overlaps(each); });
+  }
+  if (c.serve_queue.size() >= k_max_serve_queue || !c.requested.add(range)) return;
+  c.serve_queue.push_back(range);
+}
+
+void Server::on_cancel(Channel& c, ChunkRange range) {
+  c.requested.remove(range);
+  for (auto at = c.resend.lower_bound(range.first); at != c.resend.end() && *at <= range.last;) {
+    core_->ranges.work.count();
+    at = c.resend.erase(at);
+  }
+  if (c.run_active && c.run_range.first >= range.first && c.run_range.last <= range.last) c.run_active = false;
+}
+
+// Lost control goes again as it was; lost DATA is read again.
+void Server::make_good(Association& a, std::vector<SentPacket>& lost) {
+  for (auto& packet : lost) {
+    auto* c = packet.channel != 0 ? a.find(packet.channel) : nullptr;
+    if (!c) continue;
+    if (!packet.is_data) {
+      if (!packet.control.empty() && c->control.size() < k_max_control_queue)
+        c->control.push_front(std::move(packet.control));
+    } else if (c->resend.size() < k_max_resend && !c->acknowledged.contains(packet.chunk)) {
+      c->resend.insert(packet.chunk);
+    }
+  }
+}
+
+// ---- Batches
+
+std::optional<SendBatch> Server::batch(Instant now, Association& a) {
+  packets_->begin();
+  if (a.arrivals.deadline() <= now && packets_->add_feedback(now, a)) return packets_->finish(*core_, a);
+  if (put_closing(now, a)) return packets_->finish(*core_, a);
+  for (auto& c : a.channels)
+    if (put_control(now, *c)) return packets_->finish(*core_, a);
+  for (std::size_t i = 0; i < a.channels.size(); ++i) {
+    auto& c = *a.channels[i];
+    if (put_data(now, c)) {
+      // Fair among the channels of an association: the first that sent goes to the end.
+      std::rotate(a.channels.begin(), a.channels.begin() + static_cast<std::ptrdiff_t>(i) + 1, a.channels.end());
+      return packets_->finish(*core_, a);
+    }
+    // Reading the run produced INTEGRITY: it goes first.
+    if (put_control(now, c)) return packets_->finish(*core_, a);
+  }
+  return std::nullopt;
+}
+
+bool Server::put_closing(Instant now, Association& a) {
+  if (a.closing.empty()) return false;
+  // One channel id and HANDSHAKE of six octets each.
+  constexpr std::size_t k_each = 10;
+  auto room = packets_->room(a, k_each);
+  std::copy_n(a.closing.begin(), k_each, room.begin());
+  a.closing.erase(a.closing.begin(), a.closing.begin() + k_each);
+  packets_->add(now, a, k_each, {});
+  return true;
+}
+
+bool Server::put_handshake(Instant now, Channel& c) {
+  if (now < c.next_handshake) return false;
+  c.next_handshake = now + 500ms * (1 << std::min(c.handshakes++, 4));
+  auto& a = *c.association;
+  Writer w(packets_->room(a, std::min(a.config.max_datagram, k_max_control)));
+  w.u32(c.initiator ? 0 : c.remote);
+  ppspp::write_handshake(
+      w, {c.local, c.initiator ? std::optional(c.swarm->id()) : std::nullopt, c.swarm->geometry().chunk_size()});
+  packets_->add(now, a, w.size(), {});
+  return true;
+}
+
+bool Server::put_control(Instant now, Channel& c) {
+  if (c.closed()) return false;
+  if (!c.open()) return put_handshake(now, c);
+  auto& a = *c.association;
+  bool keep_alive = now - a.last_sent >= k_keep_alive;
+  if (c.control.empty() && c.have_queue.empty() && !c.keyinfo_due && !keep_alive) return false;
+  // Control may go beyond the window, but not without end.
+  if (a.congestion.in_flight() > a.congestion.window() + k_control_slack) return false;
+  Writer w(packets_->room(a, std::min(a.config.max_datagram, k_max_control)));
+  w.u32(c.remote);
+  auto body = w.size();
+  if (!c.control.empty()) {
+    w.bytes(c.control.front());
+    c.control.pop_front();
+  } else if (c.keyinfo_due) {
+    c.keyinfo_due = false;
+    if (w.room() >= 3 + c.swarm->config.keyinfo.size()) ppspp::write_keyinfo(w, c.swarm->config.keyinfo);
+  }
+  while (!c.have_queue.empty() && w.room() >= ppspp::k_range_message) {
+    ppspp::write_range(w, ppspp::MessageType::have, c.have_queue.back());
+    c.have_queue.pop_back();
+  }
+  SentPacket sent;
+  sent.channel = c.local;
+  sent.control = bytes_of(w.written().subspan(body));
+  packets_->add(now, a, w.size(), std::move(sent));
+  return true;
+}
+
+// ---- DATA
+
+// The next run of what was asked for: as it was named, or whole runs and chunks out of a longer range. What is not here
+// is passed over, but not without end: nobody is to ask for it.
+std::optional<ChunkRange> Server::next_request(Channel& c) {
+  auto& s = *c.swarm;
+  constexpr int k_most_misses = 16;
+  for (int misses = 0; !c.serve_queue.empty();) {
+    core_->ranges.work.count();
+    auto& range = c.serve_queue.front();
+    auto first = c.requested.next(range.first);
+    if (!first || *first > range.last || misses >= k_most_misses) {
+      c.requested.remove(range);
+      c.serve_queue.pop_front();
+      misses = 0;
+      continue;
+    }
+    ChunkRange run{*first, range.last};
+    if (!s.runs.node_of(run)) {
+      auto whole = s.runs.whole(*first / 32);
+      run = whole.first == *first && whole.last <= range.last ? whole : ChunkRange{*first, *first};
+    }
+    c.requested.remove(run);
+    if (run.last >= range.last)
+      c.serve_queue.pop_front();
+    else
+      range.first = run.last + 1;
+    if (s.config.held.test(run)) return run;
+    ++misses;
+  }
+  return std::nullopt;
+}
+
+// Reads and checks the next run that was asked for; its INTEGRITY is queued as control.
+bool Server::next_run(Instant now, Channel& c) {
+  while (!c.run_active) {
+    auto range = next_request(c);
+    if (!range) return false;
+    std::vector<std::uint32_t> corrupt;
+    auto data = c.swarm->read_checked(*range, corrupt);
+    if (!data) {
+      if (c.waiting.size() < k_max_serve_queue) c.waiting.push_back(*range);
+      fetcher_->chunks_lost(now, c.association->id, *c.swarm, corrupt);
+      continue;
+    }
+    c.run = std::move(*data);
+    c.run_range = *range;
+    c.run_next = range->first;
+    c.run_active = true;
+    put_integrity(c, *range);
+    c.sent.add(*range);
+  }
+  return true;
+}
+
+// Nodes that the partner cannot know: the run's own, and uncles up to one whose parent lies above something that it has
+// verified. It is believed about what we sent it, no further; and whoever asks for a run once more gets every node, so
+// that an acknowledgement that was not the partner's does no lasting harm.
+void Server::put_integrity(Channel& c, ChunkRange range) {
+  auto& s = *c.swarm;
+  auto target = *s.runs.node_of(range);
+  bool again = c.sent.overlaps(range) || c.sent.full();
+  auto known = [&](Bin b) {
+    if (b == s.tree.root_bin()) return true;
+    return !again && c.acknowledged.overlaps(s.runs.cut(bin::parent(b)));
+  };
+  if (target == s.tree.root_bin()) return;
+  auto nodes = s.tree.uncles(target, known);
+  nodes.push_back({target, s.tree.hash(target)});
+  Bytes messages(nodes.size() * ppspp::k_integrity_message);
+  Writer w(messages);
+  for (auto& node : nodes) ppspp::write_integrity(w, node);
+  constexpr std::size_t k_most = 28 * ppspp::k_integrity_message;  // fits a datagram
+  for (std::size_t at = 0; at < messages.size(); at += k_most)
+    c.control.push_back(bytes_of(ByteView(messages).subspan(at, std::min(k_most, messages.size() - at))));
+}
+
+// False: no room for it in this batch.
+bool Server::put_chunk(Instant now, Channel& c, std::uint32_t chunk, ByteView data) {
+  auto& a = *c.association;
+  auto payload = ppspp::k_channel_octets + ppspp::k_data_overhead + data.size();
+  auto room = packets_->room(a, payload);
+  if (room.empty() || packets_->misfit(a, payload)) return false;
+  Writer w(room);
+  w.u32(c.remote);
+  ppspp::write_data(w, chunk, static_cast<std::uint64_t>(now.time_since_epoch().count()), data);
+  SentPacket sent;
+  sent.channel = c.local;
+  sent.chunk = chunk;
+  sent.is_data = true;
+  packets_->add(now, a, payload, std::move(sent));
+  a.content_sent += data.size();
+  c.swarm->traffic.sent += data.size();
+  core_->upload.take(data.size());
+  return true;
+}
+
+// A chunk whose DATA was lost; empty when it is not here any more.
+std::optional<Bytes> Server::read_again(Instant now, Channel& c, std::uint32_t chunk) {
+  if (!c.swarm->config.held.test(chunk)) return std::nullopt;
+  std::vector<std::uint32_t> corrupt;
+  auto out = c.swarm->read_checked({chunk, chunk}, corrupt);
+  if (!corrupt.empty()) fetcher_->chunks_lost(now, c.association->id, *c.swarm, corrupt);
+  return out;
+}
+
+bool Server::put_data(Instant now, Channel& c) {
+  if (!c.open()) return false;
+  auto& geometry = c.swarm->geometry();
+  while (c.association->congestion.may_send(now) && core_->upload.allows(now)) {
+    if (!c.resend.empty()) {
+      auto chunk = *c.resend.begin();
+      c.resend.erase(c.resend.begin());
+      auto data = read_again(now, c, chunk);
+      if (!data || put_chunk(now, c, chunk, *data)) continue;
+      c.resend.insert(chunk);
+      break;
+    }
+    bool fresh = !c.run_active;
+    if (!next_run(now, c)) break;
+    if (fresh && !c.control.empty()) break;  // its INTEGRITY goes first
+    auto offset = geometry.offset_of(c.run_next) - geometry.offset_of(c.run_range.first);
+    if (!put_chunk(now, c, c.run_next, ByteView(c.run).subspan(offset, geometry.size_of(c.run_next)))) break;
+    if (c.run_next++ == c.run_range.last) c.run_active = false;
+  }
+  return !packets_->empty();
+}
+
+Instant Server::deadline(Instant now, const Channel& c) const {
+  auto& a = *c.association;
+  auto out = a.last_sent + k_keep_alive;
+  if (!c.serves()) return out;
+  if (a.congestion.window_open() && a.congestion.next_send() > now) out = std::min(out, a.congestion.next_send());
+  if (core_->options.upload_limit != 0) out = std::min(out, std::max(core_->upload.next(now), now + 1ms));
+  return out;
+}
+
+}  // namespace sealcast::swarm

@@ -1,0 +1,41 @@
+#pragma once
+// What goes out: what partners ask for, control messages, and again what was lost.
+#include "swarm/fetcher.hpp"
+#include "swarm/packet_builder.hpp"
+
+namespace sealcast::swarm {
+
+class Server {
+ public:
+  Server(EngineCore& core, Fetcher& fetcher, PacketBuilder& packets)
+      : core_(&core), fetcher_(&fetcher), packets_(&packets) {}
+
+  // Messages of a partner.
+  void on_ack(Channel& c, content::ChunkRange range);
+  void on_request(Instant now, Channel& c, content::ChunkRange range);
+  void on_cancel(Channel& c, content::ChunkRange range);
+
+  // The next batch of an association.
+  std::optional<SendBatch> batch(Instant now, Association& a);
+  // Packets of which congestion control says that they are lost.
+  void make_good(Association& a, std::vector<SentPacket>& lost);
+  Instant deadline(Instant now, const Channel& c) const;
+
+ private:
+  // Each puts packets into the builder; false: it has none.
+  bool put_closing(Instant now, Association& a);
+  bool put_handshake(Instant now, Channel& c);
+  bool put_control(Instant now, Channel& c);
+  bool put_data(Instant now, Channel& c);
+  bool put_chunk(Instant now, Channel& c, std::uint32_t chunk, ByteView data);
+  std::optional<Bytes> read_again(Instant now, Channel& c, std::uint32_t chunk);
+  bool next_run(Instant now, Channel& c);
+  std::optional<content::ChunkRange> next_request(Channel& c);
+  void put_integrity(Channel& c, content::ChunkRange range);
+
+  EngineCore* core_;
+  Fetcher* fetcher_;
+  PacketBuilder* packets_;
+};
+
+}  // namespace sealcast::swarm
