@@ -34,7 +34,7 @@ class BodySink {
   // Connection lost before the end: destructor only.
 };
 
-// Errors of its own (400, 413, 431, 503) are {"error": sentence} too. The handlers may close() the server but not
+// Errors of its own (400, 408, 413, 429, 431) are {"error": sentence} too. The handlers may close() the server but not
 // destroy it.
 class HttpServer {
  public:
@@ -49,6 +49,10 @@ class HttpServer {
     std::size_t connections = 64;
     std::size_t body = std::size_t{1} << 20;  // collected for handle
     Duration idle = 30s;                      // without an octet in either direction
+    // For a request, from its first octet, and for its answer; on top of that what their octets take at `slowest` a
+    // second. Who is slower gets 408.
+    Duration request = 30s;
+    std::uint64_t slowest = 4096;
   };
   HttpServer(Loop& loop, Handlers handlers);  // both run on the loop's thread
   HttpServer(Loop& loop, Handlers handlers, Limits limits);

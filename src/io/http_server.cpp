@@ -157,15 +157,23 @@ struct HttpServer::Impl::Connection {
   void answer(const HttpResponse& response);
   void write();
   void written();
+  void give_up();
   bool reading() const { return stage == Stage::head || stage == Stage::body; }
-  bool expired(Instant now) const {
-    return stage == Stage::farewell ? now >= active + k_farewell : now >= active + server.limits.idle;
+  bool idle(Instant now) const { return now >= active + (stage == Stage::farewell ? k_farewell : server.limits.idle); }
+  // A drop at a time keeps a connection from being idle, and no longer.
+  bool too_slow(Instant now) const {
+    if (begun == Instant{} || stage == Stage::farewell) return false;
+    const auto seconds =
+        std::chrono::duration<double>(static_cast<double>(moved) / static_cast<double>(server.limits.slowest));
+    return now >= begun + server.limits.request + std::chrono::duration_cast<Duration>(seconds);
   }
 
   Impl& server;
   int id, descriptor;
   Stage stage = Stage::head;
   Instant active;
+  Instant begun{};          // of the request or answer under way; none: nothing has come yet
+  std::uint64_t moved = 0;  // octets of it
   std::optional<Parser> parser;
   std::string input;  // read and not parsed
   std::string output;
@@ -177,6 +185,8 @@ struct HttpServer::Impl::Connection {
 
 void HttpServer::Impl::Connection::begin() {
   stage = Stage::head;
+  begun = {};
+  moved = 0;
   request = {};
   failure.reset();
   sink.reset();
@@ -202,6 +212,8 @@ void HttpServer::Impl::Connection::read() {
   }
   if (stage == Stage::farewell) return;
   active = os::monotonic_now();
+  if (begun == Instant{}) begun = active;
+  moved += static_cast<std::uint64_t>(got);
   ByteView data(scratch.data(), static_cast<std::size_t>(got));
   if (input.empty()) {
     auto used = parse(data);
@@ -214,6 +226,7 @@ void HttpServer::Impl::Connection::read() {
 
 void HttpServer::Impl::Connection::parse_input() {
   if (!reading() || input.empty()) return;
+  if (begun == Instant{}) begun = os::monotonic_now();
   auto data = std::exchange(input, {});
   auto used = parse(view_of(data));
   input = data.substr(used);
@@ -293,6 +306,8 @@ void HttpServer::Impl::Connection::on_complete() {
 
 void HttpServer::Impl::Connection::answer(const HttpResponse& response) {
   stage = Stage::answer;
+  begun = os::monotonic_now();
+  moved = 0;
   sink.reset();
   // A body that is still coming would be read as the next request; and who errs once may have lost the thread.
   keep_alive = !failure && parser->is_done() && parser->keep_alive();
@@ -312,6 +327,7 @@ void HttpServer::Impl::Connection::write() {
   }
   output.erase(0, done);
   if (done > 0) active = os::monotonic_now();
+  moved += done;
   if (output.empty() && stage == Stage::answer) written();
   if (stage != Stage::closed) server.loop.rewatch(descriptor, stage != Stage::answer, !output.empty());
 }
@@ -328,6 +344,12 @@ void HttpServer::Impl::Connection::written() {
     input.clear();
     ::shutdown(descriptor, SHUT_WR);
   }
+}
+
+void HttpServer::Impl::Connection::give_up() {
+  if (!reading()) return server.drop(*this);
+  failure = refusal(408, "the request takes too long");
+  answer(*failure);
 }
 
 void HttpServer::Impl::later(int id, void (Connection::*task)()) {
@@ -352,11 +374,17 @@ void HttpServer::Impl::drop(Connection& connection) {
 
 void HttpServer::Impl::sweep() {
   auto now = os::monotonic_now();
-  std::vector<Connection*> idle;
-  for (auto& [id, connection] : connections)
-    if (connection->expired(now)) idle.push_back(connection.get());
+  std::vector<Connection*> idle, slow;
+  for (auto& [id, connection] : connections) {
+    if (connection->idle(now))
+      idle.push_back(connection.get());
+    else if (connection->too_slow(now))
+      slow.push_back(connection.get());
+  }
+  for (auto* connection : slow) connection->give_up();
   for (auto* connection : idle) drop(*connection);
-  sweeper = connections.empty() ? 0 : loop.after(std::min<Duration>(limits.idle / 4, 500ms), [this] { sweep(); });
+  const auto pause = std::min({limits.idle / 4, limits.request / 4, Duration(500ms)});
+  sweeper = connections.empty() ? 0 : loop.after(pause, [this] { sweep(); });
 }
 
 void HttpServer::Impl::accept() {

@@ -375,6 +375,69 @@ TEST_F(Http, IdleConnectionsAreClosedAndTooManyRefused) {
   EXPECT_EQ(third.find("HTTP/1.1 429"), 0u) << third;
 }
 
+// One octet now and then is not idle; a connection is not held with it for ever.
+TEST_F(Http, WhoDripsHasNoMoreTimeThanOthers) {
+  HttpServer::Limits limits;
+  limits.request = 100ms;
+  limits.slowest = 1'000'000;
+  start(limits);
+  for (std::string_view begin : {"GET / HTTP/1.1\r\nX-Slow: ", "PUT / HTTP/1.1\r\nContent-Length: 100000\r\n\r\n",
+                                 "PUT /stream HTTP/1.1\r\nContent-Length: 100000\r\n\r\n"}) {
+    std::string answer;
+    beside([&] {
+      int fd = connect_to(path);
+      EXPECT_EQ(::send(fd, begin.data(), begin.size(), MSG_NOSIGNAL), static_cast<ssize_t>(begin.size()));
+      while (::send(fd, "x", 1, MSG_NOSIGNAL) == 1) {
+        char room[4096];
+        const auto got = ::recv(fd, room, sizeof room, MSG_DONTWAIT);
+        if (got > 0) answer.append(room, static_cast<std::size_t>(got));
+        if (!answer.empty()) break;
+        std::this_thread::sleep_for(5ms);
+      }
+      ::close(fd);
+    });
+    EXPECT_EQ(answer.find("HTTP/1.1 408"), 0u) << begin << answer;
+  }
+  EXPECT_TRUE(call({"GET", "/", {}, {}, {}, 0}));
+}
+
+TEST_F(Http, WhoReadsDropByDropIsNotWaitedFor) {
+  HttpServer::Limits limits;
+  limits.request = 100ms;
+  limits.slowest = 100'000'000;
+  start(limits);
+  std::size_t got = 0;
+  beside([&] {
+    int fd = connect_to(path);
+    std::string_view text = "GET /large HTTP/1.1\r\n\r\n";
+    EXPECT_EQ(::send(fd, text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
+    char room[2000];
+    for (ssize_t part; (part = ::recv(fd, room, sizeof room, 0)) > 0; got += static_cast<std::size_t>(part))
+      std::this_thread::sleep_for(5ms);
+    ::close(fd);
+  });
+  EXPECT_LT(got, 3'000'000u);
+  EXPECT_TRUE(call({"GET", "/", {}, {}, {}, 0}));
+}
+
+// The time is that of one request, not of a connection.
+TEST_F(Http, AConnectionThatIsKeptMayBeOld) {
+  HttpServer::Limits limits;
+  limits.request = 100ms;
+  start(limits);
+  std::string answers;
+  beside([&] {
+    int fd = connect_to(path);
+    for (int i = 0; i < 4; ++i) {
+      std::string_view text = i < 3 ? "GET / HTTP/1.1\r\n\r\n" : "GET / HTTP/1.1\r\nConnection: close\r\n\r\n";
+      EXPECT_EQ(::send(fd, text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
+      std::this_thread::sleep_for(60ms);
+    }
+    answers = read_to_end(fd);
+  });
+  EXPECT_EQ(times(answers, "HTTP/1.1 200"), 4u);
+}
+
 TEST_F(Http, AHandlerMayCloseTheServer) {
   start();
   auto answer = call({"GET", "/close", {}, {}, {}, 0});
