@@ -1,7 +1,7 @@
 """Disks flip bits and lose ends of files: what is damaged is found, named, never served, and fetched again."""
 import os
 
-from harness import LabTest, chunks_kept, flip, main, make_file, sha256, wait_until
+from harness import LabTest, chunks_kept, flip, long_enough, main, make_file, sha256, wait_until
 
 SIZE = 4 << 20
 
@@ -24,6 +24,11 @@ class Damage(LabTest):
 
     def stop(self, lab):
         lab.processes[0].interrupt()
+
+    def hashes(self, base):
+        with open(base + ".tree", "rb") as handle:
+            octets = handle.read()
+        return [octets[at : at + 32] for at in range(0, len(octets), 32)]
 
     # ---- bits
 
@@ -86,11 +91,11 @@ class Damage(LabTest):
         self.assertTrue(lab.processes[0].running(), lab.processes[0].errors())
 
     def test_bits_in_tree_at_cache(self):
-        """The hashes beside the object are damaged: nobody is sent what does not verify, and the cache mends them
-        from the chunks."""
+        """The hashes beside the object are damaged: nobody is sent what does not verify, and the cache mends from the
+        chunks those that it needs, which are not the ones inside of a run whose checksum holds."""
         lab = self.begun()
         base = lab.object(self.uri)
-        before = sha256(base + ".tree")
+        before = self.hashes(base)
         self.stop(lab)
         for bin_number in (0, 31, 100, 165, 1023):  # a leaf, a run, another leaf, an inner node, one higher up
             flip(base + ".tree", bin_number * 32 + 5)
@@ -98,7 +103,9 @@ class Damage(LabTest):
         self.got(lab, "bob")
         self.assertNotIn("damaged on disk", up.errors())
         self.assertEqual(up.interrupt(), 0, up.errors())
-        self.assertEqual(sha256(base + ".tree"), before)
+        after = self.hashes(base)
+        changed = {number for number, each in enumerate(after) if each != before[number]}
+        self.assertLessEqual(changed, {100, 165})
 
     def test_bits_at_seed(self):
         """Alice's copy is damaged while she seeds: bob gets good chunks, and alice mends hers from the cache."""
@@ -191,7 +198,7 @@ class Damage(LabTest):
         seed = lab.seed("alice")
         self.assertIn(name, seed.errors())
         self.assertIn("seeding 1 as alice", seed.output())
-        self.assertGreater(self.got(lab, "bob", "--max-download-limit", "4M")["from"]["peers"], 0)
+        self.assertGreater(self.got(lab, "bob", *long_enough(SIZE))["from"]["peers"], 0)
 
 
 if __name__ == "__main__":

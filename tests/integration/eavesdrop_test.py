@@ -11,7 +11,7 @@ import re
 import unittest
 
 import capture
-from harness import LabTest, main, make_file, sha256
+from harness import LabTest, long_enough, main, make_file, sha256
 
 SIZE = 4 << 20
 INLINE = re.compile(rb"inline:[A-Za-z0-9+/]{37,}")
@@ -38,7 +38,7 @@ class Eavesdrop(LabTest):
             seed = lab.start(
                 "seed-alice", "seed", uri, "--dir", lab.dir, "--as", "alice", "--log", "debug"
             ).wait_ready()
-            self.assertGreater(self.get(lab, uri, "bob", suite)["from"]["peers"], 0)
+            self.assertGreater(self.get(lab, uri, "bob", suite, *long_enough(SIZE))["from"]["peers"], 0)
             self.check_process_list(lab)
             self.assertEqual(seed.interrupt(), 0)
         self.passwords = self.write_passwords(lab)
@@ -48,9 +48,10 @@ class Eavesdrop(LabTest):
         lab.stop()
         self.check_outputs(lab)
 
-    def get(self, lab, uri, who, suite):
+    def get(self, lab, uri, who, suite, *options):
         out = self.path(who)
-        done = lab.good("get", uri, "--as", who, "-o", out, "--json", "--progress", "none", "--log", "debug")
+        words = ("--json", "--progress", "none", "--log", "debug", *options)
+        done = lab.good("get", uri, "--as", who, "-o", out, *words)
         self.outputs += [done.out, done.err]
         self.assertEqual(sha256(out), sha256(self.source))
         self.assertEqual(done.json["suite"], suite)

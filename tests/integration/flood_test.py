@@ -7,7 +7,7 @@ import os
 import threading
 import time
 
-from harness import LabTest, main, make_file, root_of, sha256, wait_until
+from harness import LabTest, long_enough, main, make_file, root_of, sha256, wait_until
 from partner import HAVE, K_PEERS, Line, Partner, b64u, payload_of, ranges
 from phone import Callers, Phone, header
 
@@ -36,10 +36,10 @@ class Flood(Callers, LabTest):
     def status(self):
         return self.laboratory.good("status", "--json").json
 
-    def served(self):
+    def served(self, *options):
         """Somebody else gets the whole content."""
         out = self.path("copy")
-        report = self.laboratory.get_good(self.uri, "alice", out)
+        report = self.laboratory.get_good(self.uri, "alice", out, *options)
         self.assertEqual(sha256(out), sha256(self.source))
         kept = self.laboratory.kept(self.uri, "alice")
         for extension in (".data", ".tree", ".have"):  # the next one comes from the cache again
@@ -56,7 +56,7 @@ class Flood(Callers, LabTest):
     def mallory(self):
         return Line(self.registered("mallory", tls=False, contact=f"x{Phone.count}"))
 
-    def while_others_are_served(self, flood):
+    def while_others_are_served(self, flood, *options):
         """Runs `flood` again and again in a thread until somebody else has the content."""
         over, troubles = threading.Event(), []
 
@@ -70,7 +70,7 @@ class Flood(Callers, LabTest):
         thread = threading.Thread(target=run)
         thread.start()
         try:
-            sources = self.served()
+            sources = self.served(*options)
         finally:
             over.set()
             thread.join()
@@ -206,7 +206,7 @@ class Flood(Callers, LabTest):
     def test_haves_without_end_to_a_seed(self):
         self.begin(4 << 20)
         seed = self.seeding()
-        sources = self.while_others_are_served(self.haves("ue"))
+        sources = self.while_others_are_served(self.haves("ue"), *long_enough(4 << 20))
         self.assertGreater(sources["peers"], 0)  # the seed, which is flooded meanwhile
         self.assertTrue(seed.running(), seed.errors()[-3000:])
         self.nothing_grew()

@@ -34,6 +34,11 @@ def wait_until(what, condition, patience=PATIENCE):
     raise AssertionError(f"gave up waiting for {what}")
 
 
+def long_enough(size):
+    """Options of a get that is to have a share from every partner: it lasts until the slowest of them has answered."""
+    return ("--max-download-limit", str(max(size // 6, 50_000)))
+
+
 def sha256(path):
     digest = hashlib.sha256()
     with open(path, "rb") as handle:

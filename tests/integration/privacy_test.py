@@ -3,7 +3,7 @@ import base64
 import json
 import os
 
-from harness import LabTest, main, make_file, sha256
+from harness import LabTest, long_enough, main, make_file, sha256
 
 
 class Privacy(LabTest):
@@ -26,7 +26,8 @@ class Privacy(LabTest):
         self.assertEqual(first.code, 0, first.err)
         seed = lab.start("seed", "seed", uri, "--dir", lab.dir, "--as", "alice", "--log", "debug").wait_ready()
         second = lab.run(
-            "get", uri, "--as", "bob", "-o", self.path("b"), "--json", "--progress", "none", "--log", "debug"
+            *("get", uri, "--as", "bob", "-o", self.path("b"), "--json", "--progress", "none", "--log", "debug"),
+            *long_enough(3 << 20),
         )
         self.assertEqual(second.code, 0, second.err)
         self.assertEqual(sha256(self.path("b")), sha256(source))

@@ -2,7 +2,7 @@
 may not."""
 import os
 
-from harness import LabTest, main, make_file, sha256
+from harness import LabTest, long_enough, main, make_file, sha256
 
 SIZE = 12 << 20
 
@@ -23,7 +23,7 @@ class Transfer(LabTest):
         self.assertEqual("key" in first, protection.startswith("sealed"))
         lab.seed("alice", uri)
         # Not so fast that all of it has come from the cache before alice is called.
-        second = lab.get_good(uri, "bob", self.path("b"), "--max-download-limit", "4M")
+        second = lab.get_good(uri, "bob", self.path("b"), *long_enough(SIZE))
         self.assertEqual(sha256(self.path("b")), sha256(source))
         self.assertGreater(second["from"]["peers"], 0)
         self.assertEqual(second["suite"], suite)
