@@ -217,7 +217,11 @@ void UeNode::announce() {
       refresh_some();
     };
   }
-  for (std::size_t i = 0; i < out.size(); ++i) publish_page(*pages_[i], out[i]);
+  // By its name an announcement takes its own place, when the answer to an earlier one was lost.
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    out[i].instance = pages_[i]->instance;
+    publish_page(*pages_[i], out[i]);
+  }
 }
 
 void UeNode::publish_page(Page& page, const tracking::Announcement& announcement) {

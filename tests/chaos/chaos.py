@@ -16,7 +16,6 @@ import os
 import pathlib
 import random
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -26,6 +25,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
 import harness  # noqa: E402
+import proxy  # noqa: E402
 
 ENTITLED, STRANGER = ("alice", "bob", "carol"), "mallory"
 PROTECTIONS = ("sealed+session", "sealed", "session")
@@ -41,53 +41,6 @@ class Fault(Exception):
 
 def say(text):
     print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
-
-
-class Proxy:
-    """Between the subscribers and the core: cuts, and delays."""
-
-    def __init__(self, target):
-        self.target, self.pairs, self.delay, self.lock = target, set(), 0.0, threading.Lock()
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            near, _ = self.listener.accept()
-            try:
-                far = socket.create_connection(self.target, 5)
-                far.settimeout(None)
-            except OSError:
-                near.close()
-                continue
-            with self.lock:
-                self.pairs.add((near, far))
-            for a, b in ((near, far), (far, near)):
-                threading.Thread(target=self.carry, args=(a, b, (near, far)), daemon=True).start()
-
-    def carry(self, source, sink, pair):
-        with contextlib.suppress(OSError):
-            while octets := source.recv(65536):
-                if self.delay:
-                    time.sleep(self.delay)
-                sink.sendall(octets)
-        self.close(pair)
-
-    def close(self, pair):
-        with self.lock:
-            self.pairs.discard(pair)
-        for each in pair:
-            with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
-
-    def cut(self):
-        with self.lock:
-            pairs = list(self.pairs)
-        for pair in pairs:
-            self.close(pair)
-        return len(pairs)
 
 
 class Chaos:
@@ -156,10 +109,9 @@ class Chaos:
         with open(path, encoding="utf-8") as handle:
             text = handle.read()
         line = next(each for each in text.splitlines() if each.startswith("core = "))
-        host, port = line.split('"')[1].rsplit(":", 1)
-        self.proxy = Proxy((host, int(port)))
+        self.proxy = proxy.StreamProxy(line.split('"')[1])
         with open(path, "w", encoding="utf-8") as handle:
-            handle.write(text.replace(line, f'core = "127.0.0.1:{self.proxy.port}"'))
+            handle.write(text.replace(line, f'core = "{self.proxy.address}"'))
 
     # ---- what people want
 
