@@ -143,7 +143,7 @@ struct CoreNode {
   json::Object status() const { return role ? role->status() : json::Object{}; }
 };
 
-// A role that is made anew when its configuration or its trust has changed.
+// A role that is made anew when its configuration or its trust has changed; of new certificates it loses nothing.
 template <class Node, class Config>
 Reloader::Part watched(Node& node, const std::string& name, const Config& config,
                        Result<Config> (*read)(const fs::path& file)) {
@@ -151,7 +151,17 @@ Reloader::Part watched(Node& node, const std::string& name, const Config& config
     SEALCAST_TRY_ASSIGN(auto now, read(node.file));
     return status_of(roles::load_trust(now.trust));
   };
-  auto remake = [&node] { return node.stop(), node.start(); };
+  auto made_from = [file = node.file, trust = config.trust] {
+    return std::pair(io::read_file(file, k_largest_config), io::read_file(trust, k_largest_config));
+  };
+  auto remake = [&node, made_from, before = made_from()]() mutable -> Status {
+    auto now = made_from();
+    const bool same = now.first && now.second && before.first && before.second && *now.first == *before.first &&
+                      *now.second == *before.second;
+    before = std::move(now);
+    if (same && node.role) return node.role->renew_certificates();
+    return node.stop(), node.start();
+  };
   return {name, config.state / "tls", node.file, {config.trust}, check, remake};
 }
 

@@ -39,6 +39,8 @@ class CacheRole final : private sip::Handler, private keys::KeyLookup {
   };
   Facts facts() const;
   std::string address() const { return agent_->local_address(); }
+  // For connections from now on; nothing that is under way is lost.
+  Status renew_certificates() { return agent_->renew_certificates(); }
   json::Object status() const;
 
  private:

@@ -22,6 +22,8 @@ class TrackerRole final : private sip::Handler {
   Status start();
   void stop();
   std::string address() const { return agent_->local_address(); }
+  // For connections from now on; nothing that is under way is lost.
+  Status renew_certificates() { return agent_->renew_certificates(); }
   json::Object status();
   // Refusals go to this log instead of the one in catalogue.db: that of the node which an operator asks.
   void audit_to(std::function<Status(const store::AuditRow&)> append) { append_audit_ = std::move(append); }

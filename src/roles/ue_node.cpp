@@ -68,20 +68,17 @@ Status UeNode::start() {
   agent.identity = identity();
   agent.contact_user = random_user(random_);
   agent.instance = random_instance(random_);
-  agent.listen = config_.media;  // same address, port chosen
-  if (auto colon = agent.listen.rfind(':'); colon != std::string::npos)
-    agent.listen = agent.listen.substr(0, colon) + ":0";
   agent.next_hop = config_.core;
   agent.tls = config_.tls();
   agent.tls_directory = (config_.state / "tls").string();
-  SEALCAST_TRY(sip::preflight(config_.core, agent, k_core_patience));
+  agent_ = std::make_unique<sip::Agent>(std::move(agent), loop_, static_cast<sip::Handler&>(*this));
+  SEALCAST_TRY(agent_->start());
+  SEALCAST_TRY(agent_->reach(k_core_patience));
   swarm::EngineOptions options;
   options.download_limit = config_.download_limit;
   options.upload_limit = config_.upload_limit;
   media_ = std::make_unique<MediaNode>(loop_, random_, options, [this](const swarm::Event& event) { on_event(event); });
   SEALCAST_TRY(media_->open(config_.media));
-  agent_ = std::make_unique<sip::Agent>(std::move(agent), loop_, static_cast<sip::Handler&>(*this));
-  SEALCAST_TRY(agent_->start());
   calls_ = std::make_unique<AnsweredCalls>(loop_, *agent_, *media_, config_.domain);
   return {};
 }

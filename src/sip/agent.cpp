@@ -1,50 +1,14 @@
 #include "sip/agent.hpp"
 
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include <cstring>
-#include <filesystem>
 #include <future>
 
-#include "base/address.hpp"
 #include "base/log.hpp"
-#include "os/descriptor.hpp"
-#include "os/socket_address.hpp"
-#include "sip/agent_impl.hpp"
+#include "sip/agent_front.hpp"
 
 namespace sealcast::sip {
 namespace {
 
 constexpr auto k_farewell_limit = 1800ms;  // of stop(): what has not been said by then stays unsaid
-
-Status check_files(const AgentConfig& config) {
-  if (!config.tls) return {};
-  for (const char* name : {"cafile.pem", "agent.pem"}) {
-    const bool wanted = std::string_view(name) == "cafile.pem" ? config.verify_peer || config.require_client_certificate
-                                                               : config.require_client_certificate;
-    const auto path = std::filesystem::path(config.tls_directory) / name;
-    std::error_code error;
-    if (wanted && !std::filesystem::is_regular_file(path, error))
-      return fail(ErrorCode::usage, "there is no " + path.string() + ", which TLS needs");
-  }
-  return {};
-}
-
-// The address of ours that the system uses towards the next hop: the library binds its connections to the address that
-// it listens on.
-std::string address_towards(const std::string& next_hop) {
-  const auto hop = parse_endpoint(next_hop);
-  if (!hop) return "127.0.0.1:0";
-  const bool v6 = hop->address.is_v6();
-  const os::SocketAddress to(*hop);
-  const os::Descriptor fd(::socket(to.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  // Connecting a datagram socket sends nothing: it chooses a route.
-  if (fd && ::connect(fd.get(), to.get(), to.size()) == 0)
-    if (const auto own = os::local_endpoint(fd.get())) return Endpoint{own->address, 0}.text();
-  return v6 ? "[::1]:0" : "127.0.0.1:0";
-}
 
 }  // namespace
 
@@ -65,6 +29,12 @@ void Agent::stop() {
 }
 std::string Agent::local_address() const {
   return impl_->local_address();
+}
+Status Agent::reach(Duration patience) {
+  return impl_->reach(patience);
+}
+Status Agent::renew_certificates() {
+  return impl_->renew_certificates();
 }
 void Agent::register_identity(Credentials credentials, int expires, std::function<std::vector<Header>()> headers,
                               std::function<void(const RegistrationState&)> on_change) {
@@ -108,22 +78,30 @@ void Agent::notify(SubscriptionId id, std::string content_type, std::string body
 // --- Life ---
 
 AgentFront::AgentFront(AgentConfig config, Executor& executor, Handler& handler)
-    : config_(std::move(config)), executor_(executor), handler_(handler) {
-  if (config_.listen.empty()) config_.listen = address_towards(config_.next_hop);
-}
+    : config_(std::move(config)), executor_(executor), handler_(handler) {}
 
 AgentFront::~AgentFront() {
   stop();
 }
 
+Result<AgentContexts> AgentFront::read_contexts() const {
+  auto contexts = AgentContexts::read(config_);
+  if (contexts) return contexts;
+  auto error = contexts.error();
+  // Whoever does not listen is a UE, and wanted to reach the core.
+  error.code = config_.listen.empty() ? ErrorCode::network : ErrorCode::usage;
+  return fail(std::move(error));
+}
+
 Status AgentFront::start() {
-  SEALCAST_TRY(check_files(config_));
+  SEALCAST_TRY_ASSIGN(auto contexts, read_contexts());
   thread_.start();
   Status status;
   *alive_ = true;
   thread_.call([&] {
-    stack_ = std::make_unique<AgentStack>(*this, config_, thread_.root());
-    status = stack_->start();
+    stack_ = std::make_unique<AgentThread>(config_, thread_.loop(), std::move(contexts),
+                                           [this](UserAgent::Report report) { from_thread(std::move(report)); });
+    status = stack_->listen();
     if (status) local_address_ = stack_->local_address();
     if (!status) stack_.reset();
   });
@@ -137,10 +115,10 @@ Status AgentFront::start() {
 void AgentFront::stop() {
   if (!*alive_) return;
   *alive_ = false;
-  // Shared by this wait and by the stack, which may finish after the wait has ended.
+  // Shared by this wait and by the thread, which may finish after the wait has ended.
   auto quiet = std::make_shared<std::promise<void>>();
   auto future = quiet->get_future();
-  thread_.post([this, quiet] { stack_->begin_close([quiet] { quiet->set_value(); }); });
+  thread_.post([this, quiet] { stack_->agent().begin_close([quiet] { quiet->set_value(); }); });
   future.wait_for(k_farewell_limit);
   thread_.call([this] { stack_.reset(); });
   thread_.stop();
@@ -152,16 +130,32 @@ void AgentFront::stop() {
   on_registration_ = nullptr;
 }
 
-void AgentFront::to_stack(std::function<void(AgentStack&)> task) {
-  if (!*alive_) return;
-  thread_.post([this, task = std::move(task)] {
-    if (stack_) task(*stack_);
-  });
+Status AgentFront::reach(Duration patience) {
+  // Shared by this wait and by the thread, which may be told after the wait has ended.
+  auto said = std::make_shared<std::promise<std::string>>();
+  auto future = said->get_future();
+  to_agent(
+      [said](UserAgent& agent) { agent.reach([said](const std::string& sentence) { said->set_value(sentence); }); });
+  if (future.wait_for(patience) != std::future_status::ready)
+    return fail(ErrorCode::network, "no answer from " + config_.next_hop + ": timed out");
+  const auto sentence = future.get();
+  return sentence.empty() ? Status{} : Status(fail(ErrorCode::network, sentence));
 }
 
-void AgentFront::from_stack(std::function<void(AgentFront&)> task) {
-  executor_.post([this, alive = alive_, task = std::move(task)] {
-    if (*alive) task(*this);
+Status AgentFront::renew_certificates() {
+  SEALCAST_TRY_ASSIGN(auto contexts, read_contexts());
+  if (*alive_) thread_.post([this, contexts = std::move(contexts)] { stack_->renew(contexts); });
+  return {};
+}
+
+void AgentFront::to_agent(std::function<void(UserAgent&)> task) {
+  if (!*alive_) return;
+  thread_.post([this, task = std::move(task)] { task(stack_->agent()); });
+}
+
+void AgentFront::from_thread(UserAgent::Report report) {
+  executor_.post([this, alive = alive_, report = std::move(report)] {
+    if (*alive) report(*this);
   });
 }
 
@@ -173,78 +167,78 @@ void AgentFront::register_identity(Credentials credentials, int expires, std::fu
   on_registration_ = std::move(on_change);
   // Shared only because std::function copies what it holds; it has one user.
   auto shared = std::make_shared<Credentials>(std::move(credentials));
-  to_stack([shared, expires](AgentStack& stack) { stack.registration_.begin(std::move(*shared), expires); });
+  to_agent([shared, expires](UserAgent& agent) { agent.registration().begin(std::move(*shared), expires); });
 }
 
 void AgentFront::send(Request request, std::function<void(const Response&)> on_response) {
   const auto id = next_id();
   responses_[id] = std::move(on_response);
-  to_stack([id, request = std::move(request)](AgentStack& stack) { stack.send(id, request); });
+  to_agent([id, request = std::move(request)](UserAgent& agent) { agent.send(id, request); });
 }
 
 void AgentFront::reply(RequestId id, Response response) {
-  to_stack([id, response = std::move(response)](AgentStack& stack) { stack.reply(id, response); });
+  to_agent([id, response = std::move(response)](UserAgent& agent) { agent.reply(id, response); });
 }
 
 CallId AgentFront::invite(Request request, std::function<void(const Response&)> on_response) {
   const CallId id = next_id();
   responses_[id] = std::move(on_response);
   calls_.insert(id);
-  to_stack([id, request = std::move(request)](AgentStack& stack) { stack.calls().invite(id, request); });
+  to_agent([id, request = std::move(request)](UserAgent& agent) { agent.calls().invite(id, request); });
   return id;
 }
 
 void AgentFront::reinvite(CallId id, Request request, std::function<void(const Response&)> on_response) {
   const auto response_id = next_id();
   responses_[response_id] = std::move(on_response);
-  to_stack([id, response_id, request = std::move(request)](AgentStack& stack) {
-    stack.calls().reinvite(id, response_id, request);
+  to_agent([id, response_id, request = std::move(request)](UserAgent& agent) {
+    agent.calls().reinvite(id, response_id, request);
   });
 }
 
 void AgentFront::probe(CallId id, std::function<void(const Response&)> on_response) {
   const auto response_id = next_id();
   responses_[response_id] = std::move(on_response);
-  to_stack([id, response_id](AgentStack& stack) { stack.calls().probe(id, response_id); });
+  to_agent([id, response_id](UserAgent& agent) { agent.calls().probe(id, response_id); });
 }
 
 void AgentFront::answer(CallId id, Response response) {
-  to_stack([id, response = std::move(response)](AgentStack& stack) { stack.calls().answer(id, response); });
+  to_agent([id, response = std::move(response)](UserAgent& agent) { agent.calls().answer(id, response); });
 }
 
 void AgentFront::bye(CallId id, const std::string& reason) {
   if (calls_.erase(id) == 0) return;
-  to_stack([id, reason](AgentStack& stack) { stack.calls().bye(id, reason); });
+  to_agent([id, reason](UserAgent& agent) { agent.calls().bye(id, reason); });
 }
 
 SubscriptionId AgentFront::subscribe(Request request, std::function<void(const Request&)> on_notify,
                                      std::function<void(const Response&)> on_end) {
   const SubscriptionId id = next_id();
   watches_[id] = {std::move(on_notify), std::move(on_end)};
-  to_stack([id, request = std::move(request)](AgentStack& stack) { stack.watches().subscribe(id, request); });
+  to_agent([id, request = std::move(request)](UserAgent& agent) { agent.watches().subscribe(id, request); });
   return id;
 }
 
 void AgentFront::unsubscribe(SubscriptionId id) {
   if (watches_.erase(id) == 0) return;
-  to_stack([id](AgentStack& stack) { stack.watches().unsubscribe(id); });
+  to_agent([id](UserAgent& agent) { agent.watches().unsubscribe(id); });
 }
 
 void AgentFront::accept_subscription(SubscriptionId id, int status, std::string reason, int expires) {
   if (status >= 300) subscribers_.erase(id);
-  to_stack([id, status, reason = std::move(reason), expires](AgentStack& stack) {
-    stack.subscribers_.accept(id, status, reason, expires);
+  to_agent([id, status, reason = std::move(reason), expires](UserAgent& agent) {
+    agent.subscribers().accept(id, status, reason, expires);
   });
 }
 
 void AgentFront::notify(SubscriptionId id, std::string content_type, std::string body, bool terminate) {
   if (terminate && subscribers_.erase(id) == 0) return;
-  to_stack([id, type = std::move(content_type), body = std::move(body), terminate](AgentStack& stack) {
-    stack.subscribers_.notify(id, type, body, terminate);
+  to_agent([id, type = std::move(content_type), body = std::move(body), terminate](UserAgent& agent) {
+    agent.subscribers().notify(id, type, body, terminate);
   });
 }
 
-// --- Reports of the stack ---
+// --- Reports of the agent ---
 
 void AgentFront::response_arrived(std::uint64_t id, const Response& response) {
   auto node = responses_.extract(id);
@@ -254,7 +248,7 @@ void AgentFront::response_arrived(std::uint64_t id, const Response& response) {
 void AgentFront::registration_due() {
   std::vector<Header> headers;
   if (register_headers_) headers = register_headers_();
-  to_stack([headers = std::move(headers)](AgentStack& stack) { stack.registration_.attempt(headers); });
+  to_agent([headers = std::move(headers)](UserAgent& agent) { agent.registration().attempt(headers); });
 }
 
 void AgentFront::registration_changed(const RegistrationState& state) {

@@ -1,10 +1,11 @@
 #include "sip/agent_admission.hpp"
 
-#include "sip/frame_check.hpp"
 #include "sip/header_lines.hpp"
 
 namespace sealcast::sip {
 namespace {
+
+constexpr std::size_t k_largest_body = 64 << 10;
 
 // "Application/SDP ; charset=utf-8" is application/sdp.
 bool is_sdp(const sip_content_type_t* type) {
@@ -23,22 +24,13 @@ bool is_encoded(const sip_t* sip) {
 
 }  // namespace
 
-Admission check_octets(msg_t* message, std::size_t body_limit) {
-  su_home_t home[1] = {};
-  home->suh_size = sizeof home;
-  ::su_home_init(home);
-  std::size_t size = 0;
-  const char* text = ::msg_as_string(home, message, nullptr, 0, &size);
-  ReaderLimits limits;
-  limits.body_octets = body_limit;
-  StreamReader reader(limits);
-  if (text != nullptr) reader.feed(view_of(std::string_view(text, size)));
-  ::su_home_deinit(home);
-  const auto next = reader.next();
-  if (!next || std::holds_alternative<KeepAlive>(*next)) return {400, "Bad Message"};
-  if (const auto* refusal = std::get_if<Refusal>(&*next)) return {refusal->status, refusal->reason};
-  if (const auto refusal = check_frame(std::get<Frame>(*next))) return {refusal->status, refusal->reason};
-  return {};
+std::optional<Refusal> check_size(const Frame& frame) {
+  const auto header = std::string_view(frame.octets).substr(0, frame.body_at);
+  if (frame.octets.size() - frame.body_at <= k_largest_body) return std::nullopt;
+  const auto first = start_line(header);
+  if (first.starts_with("NOTIFY ") || first.starts_with("SIP/2.0 ")) return std::nullopt;
+  constexpr const char* k_reason = "Request Entity Too Large";
+  return Refusal{413, k_reason, answer_to(header, 413, k_reason)};
 }
 
 Admission check_via(const sip_t* sip, bool tls) {
@@ -50,6 +42,12 @@ Admission check_via(const sip_t* sip, bool tls) {
 Admission check_scheme(const sip_t* sip) {
   const auto type = sip->sip_request->rq_url->url_type;
   return type == url_sip || type == url_sips ? Admission{} : Admission{416, "Unsupported URI Scheme"};
+}
+
+Admission check_require(const sip_t* sip) {
+  const auto unknown = unsupported(sip->sip_require);
+  if (unknown.empty()) return {};
+  return {420, "Bad Extension", {{"Unsupported", unknown.substr(unknown.find(' ') + 1)}}};
 }
 
 Admission check_content(const sip_t* sip) {

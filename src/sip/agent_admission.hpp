@@ -1,8 +1,10 @@
 #pragma once
 // What an agent asks of every request before it looks at it (RFC 3261 section 8.2).
+#include <optional>
 #include <string>
 
 #include "sip/agent_message.hpp"
+#include "sip/stream_reader.hpp"
 
 namespace sealcast::sip {
 
@@ -12,11 +14,12 @@ struct Admission {
   std::vector<Header> headers = {};
 };
 
-// The message as it came, read once more by our own reader: the library has more readings than the grammar.
-Admission check_octets(msg_t* message, std::size_t body_limit);
+// Of all requests only a NOTIFY may be larger than 64 KiB; the library sees none that is refused.
+std::optional<Refusal> check_size(const Frame& frame);
 // Via against the transport that it came by.
 Admission check_via(const sip_t* sip, bool tls);
 Admission check_scheme(const sip_t* sip);
+Admission check_require(const sip_t* sip);
 // Content-Encoding, and for INVITE Content-Type.
 Admission check_content(const sip_t* sip);
 

@@ -72,12 +72,10 @@ class AgentAnswers : public testing::TestWithParam<bool> {
   }
   int next_answer() {
     last_.reset();
-    executor_.run_until(
-        [&] {
-          last_ = connection_->receive(std::chrono::milliseconds(5));
-          return last_.has_value() && last_->start.substr(8, 1) != "1";
-        },
-        std::chrono::seconds(2));
+    for (int round = 0; round < 200 && !(last_ && last_->status() >= 200); ++round) {
+      executor_.run_until([] { return false; }, std::chrono::milliseconds(1));
+      last_ = connection_->receive(std::chrono::milliseconds(10));
+    }
     return last_ ? std::stoi(last_->start.substr(8, 3)) : 0;
   }
 
@@ -136,18 +134,12 @@ TEST_P(AgentAnswers, UnknownSchemesAre416AndExtensions420) {
   EXPECT_NE(last_->header("Unsupported").find("nothingSupportsThis"), std::string::npos);
 }
 
-// The library drops it before we see it: no answer, and nothing is done.
-TEST_P(AgentAnswers, AViaOfAnotherTransportIsNotServed) {
+TEST_P(AgentAnswers, AViaOfAnotherTransportIsRefused) {
   const auto via = [&](const char* transport) {
     return std::string("SIP/2.0/") + transport + " " + connection_->local() + ";branch=z9hG4bK-other";
   };
-  for (const char* other : {"UDP", GetParam() ? "TCP" : "TLS"}) {
-    connection_.emplace(connect());
-    const auto text = request("MESSAGE" + k_to, {{"Via", via(other)}, {"Content-Type", "text/plain"}}, "x");
-    ASSERT_TRUE(connection_->send(text + request("OPTIONS" + k_to)));
-    EXPECT_EQ(next_answer(), 200);
-    EXPECT_NE(last_->header("CSeq").find("OPTIONS"), std::string::npos);
-  }
+  for (const char* other : {"UDP", GetParam() ? "TCP" : "TLS"})
+    EXPECT_EQ(answer(request("MESSAGE" + k_to, {{"Via", via(other)}, {"Content-Type", "text/plain"}}, "x")), 400);
   EXPECT_TRUE(agent_->handler.requests.empty());
 }
 

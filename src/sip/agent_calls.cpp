@@ -2,7 +2,6 @@
 
 #include "base/text.hpp"
 #include "sip/agent_impl.hpp"
-#include "sip/agent_message.hpp"
 
 namespace sealcast::sip {
 namespace {
@@ -28,39 +27,25 @@ std::string reason_of(const sip_t* sip) {
 // --- One call ---
 
 Call::~Call() {
-  refuse_pending(480, nullptr);
-  forget_accepted();
-  ::nta_leg_destroy(leg);
+  refuse_pending(480);
 }
 
-void Call::refuse_pending(int status, const char* phrase) {
-  if (pending == nullptr) return;
-  auto* incoming = std::exchange(pending, nullptr);
-  pending_until = k_no_time;
-  ::nta_incoming_bind(incoming, nullptr, nullptr);
-  if (phrase == nullptr) phrase = ::sip_status_phrase(status);
-  ::nta_incoming_treply(incoming, status, phrase, TAG_END());
-  ::nta_incoming_destroy(incoming);
+void Call::refuse_pending(int status) {
+  if (const auto incoming = std::exchange(pending, 0); incoming != 0)
+    agent.respond(incoming, final_response(status, {}));
+  pending_until = k_never;
 }
 
-void Call::forget_accepted() {
-  if (accepted == nullptr) return;
-  auto* incoming = std::exchange(accepted, nullptr);
-  ::nta_incoming_bind(incoming, nullptr, nullptr);
-  ::nta_incoming_destroy(incoming);
-}
-
-int Call::on_request(nta_incoming_t* incoming, const sip_t* sip) {
-  switch (sip->sip_request->rq_method) {
+int Call::on_request(const Incoming& incoming) {
+  switch (incoming.method()) {
     case sip_method_invite:
       // RFC 3261 section 14.2: one offer at a time, whoever makes it.
-      if (pending != nullptr || accepted != nullptr || invite != 0 || !established) return 500;
+      if (pending != 0 || acknowledged_until != k_never || invite != 0 || !established) return 500;
       if (reinvite != 0) return 491;
-      return on_invite(incoming, sip, false);
+      return on_invite(incoming, false);
     case sip_method_bye: {
-      refuse_pending(487, nullptr);
-      // Destroys this call; the library answers the BYE afterwards and touches the transaction only.
-      stack.calls().lost(id, reason_of(sip));
+      refuse_pending(487);
+      agent.calls().lost(id, reason_of(incoming.sip()));  // destroys this call
       return 200;
     }
     case sip_method_options:
@@ -70,83 +55,76 @@ int Call::on_request(nta_incoming_t* incoming, const sip_t* sip) {
   }
 }
 
-int Call::on_invite(nta_incoming_t* incoming, const sip_t* sip, bool first) {
-  pending = incoming;
-  pending_until = StackClock::now() + k_invite_answer_limit;
-  ::nta_incoming_bind(incoming, &Call::on_ack_or_cancel, this);
+int Call::on_invite(const Incoming& incoming, bool first) {
+  pending = incoming.id;
+  pending_until = agent.now() + k_invite_answer_limit;
+  invite_number_ = incoming.sip()->sip_cseq->cs_seq;
   // At once: the other side's CANCEL waits for a provisional answer (RFC 3261 section 9.1), and its patience begins to
   // be ours.
-  ::nta_incoming_treply(incoming, SIP_100_TRYING, TAG_END());
-  if (!first) ::nta_leg_server_route(leg, nullptr, sip->sip_contact);
-  stack.front().from_stack([call = id, first, request = stack.read(incoming, sip)](AgentFront& front) {
+  agent.servers().trying(incoming.id);
+  if (!first) refresh_target(dialog, incoming.sip());
+  agent.tell([call = id, first, request = agent.read(incoming)](AgentReports& owner) {
     if (first)
-      front.invite_arrived(call, request);
+      owner.invite_arrived(call, request);
     else
-      front.reinvite_arrived(call, request);
+      owner.reinvite_arrived(call, request);
   });
   return 0;
 }
 
-// ACK, CANCEL, or (no message) no ACK came.
-int Call::on_ack_or_cancel(Call* call, nta_incoming_t* incoming, const sip_t* sip) {
-  if (sip != nullptr && sip->sip_request->rq_method == sip_method_ack) {
-    if (incoming == call->accepted) call->forget_accepted();
-    return 0;
-  }
-  if (sip != nullptr) {  // the library answers 487 after this
-    if (incoming != call->pending) return 0;
-    call->pending = nullptr;
-    call->pending_until = k_no_time;
-    ::nta_incoming_destroy(incoming);
-    if (!call->established) call->stack.calls().lost(call->id, "the other side cancelled its INVITE");
-    return 0;
-  }
-  if (incoming == call->accepted) call->over = true;  // tick() ends it: this is the library's own timer
-  return 0;
+void Call::on_ack(std::uint32_t number) {
+  if (number == invite_number_) acknowledged_until = k_never;
 }
 
 void Call::answer(const Response& response) {
-  if (pending == nullptr) return;
-  auto* incoming = std::exchange(pending, nullptr);
-  pending_until = k_no_time;
-  stack.respond(incoming, response);
-  if (::nta_incoming_status(incoming) < 300) {
-    accepted = incoming;
-    established = true;
-    return;
-  }
-  ::nta_incoming_bind(incoming, nullptr, nullptr);
-  ::nta_incoming_destroy(incoming);
+  const auto incoming = std::exchange(pending, 0);
+  if (incoming == 0) return;
+  pending_until = k_never;
+  agent.respond(incoming, response);
+  if (!response.ok()) return;
+  acknowledged_until = agent.now() + k_request_limit;
+  established = true;
 }
 
 // --- Calls that we begin ---
 
 void Calls::invite(CallId id, Request request) {
-  auto call = std::make_unique<Call>(stack_, id);
+  auto call = std::make_unique<Call>(agent_, id);
   request.method = "INVITE";
   if (request.content_type.empty() && !request.body.empty()) request.content_type = "application/sdp";
-  const auto& icsi = stack_.config().icsi;
+  const auto& icsi = agent_.config().icsi;
   if (!icsi.empty()) {
     std::string escaped;
     for (char c : icsi) escaped += c == ':' ? "%3A" : std::string(1, c);
     request.headers.push_back({"Accept-Contact", "*;+g.3gpp.icsi-ref=\"" + escaped + "\""});
   }
-  call->leg = stack_.closing() ? nullptr : stack_.make_leg(*call, request);
-  if (call->leg != nullptr)
+  auto dialog = agent_.closing() ? std::nullopt : agent_.new_dialog(request);
+  if (dialog) {
+    call->enter(std::move(*dialog));
     call->invite =
-        stack_.request(call->leg, request, [this, id](const Answer& answer) { invite_answered(id, answer); });
+        agent_.request(call->dialog, request, [this, id](const Answer& answer) { invite_answered(id, answer); });
+  }
   if (call->invite == 0) {
-    stack_.front().from_stack(
-        [id](AgentFront& front) { front.call_failed(id, final_response(0, "the INVITE is malformed, or needs TLS")); });
+    agent_.tell([id](AgentReports& owner) {
+      owner.call_failed(id, final_response(0, "the INVITE is malformed, or needs TLS"));
+    });
     return;
   }
   calls_[id] = std::move(call);
 }
 
 void Calls::acknowledge(Call& call, const Answer& answer) {
-  if (!call.established) ::nta_leg_rtag(call.leg, answer.sip->sip_to->a_tag);
-  ::nta_leg_client_reroute(call.leg, answer.sip->sip_record_route, answer.sip->sip_contact, call.established ? 0 : 1);
-  stack_.acknowledge(call.leg, answer.handle);
+  if (!call.established)
+    establish(call.dialog, answer.sip);
+  else
+    refresh_target(call.dialog, answer.sip);
+  agent_.acknowledge(call.dialog, answer);
+}
+
+void Calls::tell(std::uint64_t response_id, Response response) {
+  agent_.tell([response_id, response = std::move(response)](AgentReports& owner) {
+    owner.response_arrived(response_id, response);
+  });
 }
 
 void Calls::invite_answered(CallId id, const Answer& answer) {
@@ -159,36 +137,32 @@ void Calls::invite_answered(CallId id, const Answer& answer) {
     acknowledge(call, answer);
     call.established = true;
     if (!call.cancelled) {
-      stack_.front().from_stack([id, response](AgentFront& front) { front.response_arrived(id, response); });
+      agent_.tell([id, response](AgentReports& owner) { owner.response_arrived(id, response); });
       return;
     }
     send_bye(call, "cancelled");  // the 200 was faster than our CANCEL
     response = final_response(487, "cancelled");
   }
   erase(id);
-  stack_.front().from_stack([id, response](AgentFront& front) { front.call_failed(id, response); });
+  agent_.tell([id, response](AgentReports& owner) { owner.call_failed(id, response); });
 }
 
 void Calls::reinvite(CallId id, std::uint64_t response_id, Request request) {
   auto found = calls_.find(id);
-  const auto fail_with = [&](Response response) {
-    stack_.front().from_stack([response_id, response = std::move(response)](AgentFront& front) {
-      front.response_arrived(response_id, response);
-    });
-  };
   if (found == calls_.end() || !found->second->established)
-    return fail_with(final_response(481, "there is no such call"));
+    return tell(response_id, final_response(481, "there is no such call"));
   auto& call = *found->second;
-  if (call.reinvite != 0 || call.pending != nullptr)
-    return fail_with(final_response(491, "another offer is under way"));
+  if (call.reinvite != 0 || call.pending != 0)
+    return tell(response_id, final_response(491, "another offer is under way"));
   request.method = "INVITE";
   request.uri.clear();  // the remote target
   request.from.clear();
   request.to.clear();
   if (request.content_type.empty() && !request.body.empty()) request.content_type = "application/sdp";
-  const auto made = stack_.request(
-      call.leg, request, [this, id, response_id](const Answer& answer) { reinvite_answered(id, response_id, answer); });
-  if (made == 0) return fail_with(final_response(0, "the INVITE is malformed"));
+  const auto made = agent_.request(call.dialog, request, [this, id, response_id](const Answer& answer) {
+    reinvite_answered(id, response_id, answer);
+  });
+  if (made == 0) return tell(response_id, final_response(0, "the INVITE is malformed"));
   call.reinvite = response_id;
 }
 
@@ -198,38 +172,41 @@ void Calls::reinvite_answered(CallId id, std::uint64_t response_id, const Answer
   auto& call = *found->second;
   call.reinvite = 0;
   if (answer.response.ok()) acknowledge(call, answer);
-  stack_.front().from_stack(
-      [response_id, response = answer.response](AgentFront& front) { front.response_arrived(response_id, response); });
+  tell(response_id, answer.response);
   // RFC 3261 section 12.2.1.2: these say that the dialog is gone.
   if (answer.response.status == 481 || answer.response.status == 408)
     lost(id, "the other side does not know the call any more");
 }
 
 void Calls::probe(CallId id, std::uint64_t response_id) {
-  const auto tell = [this, response_id](const Response& response) {
-    stack_.front().from_stack(
-        [response_id, response](AgentFront& front) { front.response_arrived(response_id, response); });
-  };
   auto found = calls_.find(id);
-  if (found == calls_.end() || !found->second->established) return tell(final_response(481, "there is no such call"));
+  if (found == calls_.end() || !found->second->established)
+    return tell(response_id, final_response(481, "there is no such call"));
   Request request;
   request.method = "OPTIONS";
-  const auto made =
-      stack_.request(found->second->leg, request, [tell](const Answer& answer) { tell(answer.response); });
-  if (made == 0) tell(final_response(0, "the OPTIONS is malformed"));
+  const auto made = agent_.request(found->second->dialog, request,
+                                   [this, response_id](const Answer& answer) { tell(response_id, answer.response); });
+  if (made == 0) tell(response_id, final_response(0, "the OPTIONS is malformed"));
 }
 
 // --- Calls of others ---
 
-int Calls::arrived(nta_incoming_t* incoming, const sip_t* sip) {
+int Calls::arrived(const Incoming& incoming) {
   if (calls_.size() >= k_most_calls) return 503;
-  if (sip->sip_contact == nullptr) return 400;
-  const CallId id = stack_.front().next_id();
-  auto call = std::make_unique<Call>(stack_, id);
-  call->leg = stack_.accept_leg(*call, incoming, sip);
-  if (call->leg == nullptr) return 500;
-  auto& kept = *(calls_[id] = std::move(call));
-  return kept.on_invite(incoming, sip, true);
+  if (!has_contact(incoming.sip()) || incoming.sip()->sip_from->a_tag == nullptr) return 400;
+  const CallId id = agent_.next_id();
+  auto& call = *(calls_[id] = std::make_unique<Call>(agent_, id));
+  call.enter(accept_dialog(incoming.sip(), incoming.tag));
+  return call.on_invite(incoming, true);
+}
+
+void Calls::cancelled(IncomingId invite) {
+  const auto found =
+      std::find_if(calls_.begin(), calls_.end(), [&](const auto& each) { return each.second->pending == invite; });
+  if (found == calls_.end()) return;
+  auto& call = *found->second;
+  call.refuse_pending(487);
+  if (!call.established) lost(call.id, "the other side cancelled its INVITE");
 }
 
 void Calls::answer(CallId id, const Response& response) {
@@ -238,7 +215,7 @@ void Calls::answer(CallId id, const Response& response) {
   found->second->answer(response);
   if (found->second->established || found->second->invite != 0) return;
   erase(id);
-  stack_.front().from_stack([id](AgentFront& front) { front.call_refused(id); });
+  agent_.tell([id](AgentReports& owner) { owner.call_refused(id); });
 }
 
 // --- Ends ---
@@ -247,12 +224,9 @@ void Calls::send_bye(Call& call, const std::string& reason) {
   Request request;
   request.method = "BYE";
   if (!reason.empty()) {
-    std::string text = phrase_text(reason);
-    std::replace(text.begin(), text.end(), '"', '\'');
-    std::replace(text.begin(), text.end(), '\\', '/');
-    request.headers.push_back({"Reason", "SIP;cause=200;text=\"" + text + "\""});
+    request.headers.push_back({"Reason", "SIP;cause=200;text=\"" + quotable(reason) + "\""});
   }
-  stack_.request(call.leg, request, nullptr);
+  agent_.request(call.dialog, request, nullptr);
 }
 
 void Calls::bye(CallId id, const std::string& reason) {
@@ -261,9 +235,9 @@ void Calls::bye(CallId id, const std::string& reason) {
   auto& call = *found->second;
   if (call.invite != 0) {  // stays until the final answer: a 200 that is under way must be acknowledged
     call.cancelled = true;
-    return stack_.cancel(call.invite);
+    return agent_.clients().cancel(call.invite, agent_.now());
   }
-  call.refuse_pending(480, nullptr);
+  call.refuse_pending(480);
   if (call.established) send_bye(call, reason);
   erase(id);
 }
@@ -271,15 +245,15 @@ void Calls::bye(CallId id, const std::string& reason) {
 void Calls::lost(CallId id, const std::string& reason) {
   if (!calls_.contains(id)) return;
   erase(id);
-  stack_.front().from_stack([id, reason](AgentFront& front) { front.call_ended(id, reason); });
+  agent_.tell([id, reason](AgentReports& owner) { owner.call_ended(id, reason); });
 }
 
 void Calls::erase(CallId id) {
   auto node = calls_.extract(id);
   if (node.empty()) return;
   if (const auto waiting = node.mapped()->reinvite; waiting != 0) {
-    stack_.front().from_stack(
-        [waiting](AgentFront& front) { front.response_arrived(waiting, final_response(487, "the call has ended")); });
+    agent_.tell(
+        [waiting](AgentReports& owner) { owner.response_arrived(waiting, final_response(487, "the call has ended")); });
   }
 }
 
@@ -289,18 +263,26 @@ void Calls::end_all() {
   for (auto id : ids) bye(id, "stopped");
 }
 
-void Calls::tick(StackTime now) {
-  std::vector<CallId> overdue, unacknowledged;
+void Calls::tick() {
+  const auto now = agent_.now();
+  std::vector<CallId> overdue, unreachable, unacknowledged;
   for (const auto& [id, call] : calls_) {
-    if (call->over)
+    if (now >= call->acknowledged_until)
       unacknowledged.push_back(id);
     else if (now >= call->pending_until)
       overdue.push_back(id);
+    else if (call->pending != 0 && !agent_.servers().alive(call->pending))
+      unreachable.push_back(id);
   }
   for (auto id : overdue) {
     auto& call = *calls_.at(id);
-    call.refuse_pending(500, nullptr);
+    call.refuse_pending(500);
     if (!call.established) lost(id, "the INVITE was not answered in time");
+  }
+  for (auto id : unreachable) {  // the connection that their INVITE came over is gone
+    auto& call = *calls_.at(id);
+    call.refuse_pending(500);
+    if (!call.established) lost(id, "the other side is out of reach");
   }
   for (auto id : unacknowledged) {
     send_bye(*calls_.at(id), "no ACK");

@@ -9,14 +9,13 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "sip/agent_impl.hpp"
-#include "sip/agent_message.hpp"
 #include "sip/digest.hpp"
 
 namespace sealcast::sip {
 namespace {
 
-constexpr std::chrono::seconds k_longest_pause{15};
-constexpr std::chrono::milliseconds k_after_loss{200};
+constexpr Duration k_first_pause = 1s, k_longest_pause = 15s, k_after_loss = 200ms;
+constexpr int k_longest = 24 * 3600;  // seconds: who grants more is asked again daily
 
 std::string domain_of(const std::string& identity) {
   const auto at = identity.find('@');
@@ -32,15 +31,6 @@ std::string unquoted(const char* text) {
     out += *c;
   }
   return out;
-}
-
-std::string quoted(const std::string& text) {
-  std::string out = "\"";
-  for (char c : text) {
-    if (c == '"' || c == '\\') out += '\\';
-    out += c;
-  }
-  return out + '"';
 }
 
 std::string between_brackets(const std::string& name_addr) {
@@ -91,50 +81,47 @@ int granted_expiry(const sip_t* sip, const std::string& contact_user, int asked)
 
 }  // namespace
 
-Registration::~Registration() = default;
-
-void Registration::release() {
-  if (connection_ != nullptr) ::tport_unref(connection_);
-  connection_ = nullptr;
-  ::nta_leg_destroy(leg_);
-  leg_ = nullptr;
-}
-
 void Registration::begin(Credentials credentials, int expires) {
   credentials_ = std::move(credentials);
   expires_ = expires;
   challenge_.reset();
-  pause_ = std::chrono::seconds(1);
+  pause_ = k_first_pause;
   begun_ = true;
   reported_ = false;
-  if (leg_ == nullptr) {
+  if (dialog_.call_id.empty()) {
     Request self;
-    self.uri = stack_.config().identity;
-    leg_ = stack_.make_leg(stack_, self);
+    self.uri = agent_.config().identity;
+    if (auto dialog = agent_.new_dialog(self)) dialog_ = std::move(*dialog);
   }
-  due_ = StackClock::now();
-  tick(due_);
+  due_ = agent_.now();
+  ask_for_headers();
 }
 
-void Registration::tick(StackTime now) {
+void Registration::ask_for_headers() {
+  if (agent_.now() < due_ || transaction_ != 0 || asked_for_headers_) return;
+  asked_for_headers_ = true;
+  agent_.tell([](AgentReports& owner) { owner.registration_due(); });
+}
+
+void Registration::connection_closed(ConnectionId connection, const std::string& sentence) {
+  if (!begun_ || withdrawing_ || connection != connection_) return;
+  connection_ = k_no_connection;
+  lost_ = true;
+  pause_ = k_first_pause;
+  due_ = agent_.now() + k_after_loss;
+  change({false, 0, sentence, {}});
+}
+
+void Registration::tick(std::uint64_t stops) {
   if (!begun_ || withdrawing_) return;
-  if (connection_ != nullptr && ::tport_is_closed(connection_) != 0) {
-    watch_connection(nullptr);
-    lost_ = true;
-    pause_ = std::chrono::seconds(1);
-    due_ = now + k_after_loss;
-    change({false, 0, "the connection to " + stack_.config().next_hop + " was lost", {}});
-  }
   // Who was stopped may be forgotten, and so may be what it subscribed to.
-  const auto stops = os::stops_so_far();
-  if (std::exchange(stops_, stops) != stops && state_.registered) {
+  const auto before = std::exchange(stops_, stops);
+  if (before && *before != stops && state_.registered) {
     lost_ = true;
-    due_ = now;
+    due_ = agent_.now();
     change({false, 0, "nobody ran for a while", {}});
   }
-  if (now < due_ || transaction_ != 0 || asked_for_headers_) return;
-  asked_for_headers_ = true;
-  stack_.front().from_stack([](AgentFront& front) { front.registration_due(); });
+  ask_for_headers();
 }
 
 void Registration::attempt(const std::vector<Header>& headers) {
@@ -142,32 +129,29 @@ void Registration::attempt(const std::vector<Header>& headers) {
   if (!begun_ || withdrawing_ || transaction_ != 0) return;
   headers_ = headers;
   challenges_ = 0;
-  due_ = k_no_time;
+  due_ = k_never;
   send(expires_);
 }
 
 void Registration::send(int expires) {
   Request request;
   request.method = "REGISTER";
-  request.uri = "sip:" + domain_of(stack_.config().identity);
+  request.uri = "sip:" + domain_of(agent_.config().identity);
   request.expires = expires;
   request.headers = headers_;
   if (challenge_) request.headers.push_back({"Authorization", authorization(request.uri)});
-  if (leg_ != nullptr)
-    transaction_ = stack_.request(leg_, request, [this, expires](const Answer& answer) { answered(answer, expires); });
-  if (leg_ == nullptr || transaction_ == 0)
-    refused(0, "the identity " + printable(stack_.config().identity) + " or a header of its registration is malformed");
+  if (!dialog_.call_id.empty())
+    transaction_ =
+        agent_.request(dialog_, request, [this, expires](const Answer& answer) { answered(answer, expires); });
+  if (transaction_ == 0)
+    refused(0, "the identity " + printable(agent_.config().identity) + " or a header of its registration is malformed");
 }
 
 std::string Registration::authorization(const std::string& uri) {
   auto& challenge = *challenge_;
   char count[9];
   std::snprintf(count, sizeof count, "%08x", ++challenge.count);
-  su_home_t home[1] = {};
-  home->suh_size = sizeof home;
-  ::su_home_init(home);
-  const std::string cnonce = ::nta_agent_newtag(home, nullptr, stack_.handle());
-  ::su_home_deinit(home);
+  const auto cnonce = fresh_token(agent_.random());
   const auto& password = credentials_.password.expose();
   auto ha1 = digest_ha1(DigestAlgorithm::sha256, credentials_.user, challenge.realm,
                         std::string_view(reinterpret_cast<const char*>(password.data()), password.size()));
@@ -196,7 +180,7 @@ void Registration::answered(const Answer& answer, int expires) {
   }
   if (status == 0 || status == 408 || status == 480 || status >= 500)
     return retry_later(status, answer.response.reason);
-  refused(status, "the core refuses " + stack_.config().identity + ": " + std::to_string(status) + " " +
+  refused(status, "the core refuses " + agent_.config().identity + ": " + std::to_string(status) + " " +
                       printable(answer.response.reason));
 }
 
@@ -205,7 +189,7 @@ void Registration::challenged(const Answer& answer, int expires) {
   if (challenge == nullptr) return refused(401, "the core offers no SHA-256 digest");
   const auto* stale = ::msg_params_find(challenge->au_params, "stale=");
   if (challenges_ > 0 && (stale == nullptr || ::strcasecmp(unquoted(stale).c_str(), "true") != 0)) {
-    return refused(401, "the core refuses the password of " + stack_.config().identity);
+    return refused(401, "the core refuses the password of " + agent_.config().identity);
   }
   if (++challenges_ > 3) return retry_later(401, "the core does not accept its own challenges");
   Challenge fresh;
@@ -221,43 +205,37 @@ void Registration::challenged(const Answer& answer, int expires) {
 }
 
 void Registration::accepted(const Answer& answer) {
-  const int granted = std::max(2, granted_expiry(answer.sip, stack_.config().contact_user, expires_));
-  pause_ = std::chrono::seconds(1);
-  due_ = StackClock::now() + std::chrono::milliseconds(granted * 500);
+  const int granted = std::clamp(granted_expiry(answer.sip, agent_.config().contact_user, expires_), 2, k_longest);
+  pause_ = k_first_pause;
+  due_ = agent_.now() + std::chrono::milliseconds(granted * 500);
   service_route_ = answer.response.values("Service-Route");
-  watch_connection(::nta_outgoing_transport(answer.handle));
+  connection_ = agent_.link().id();
   const auto associated = answer.response.values("P-Associated-URI");
   change({true, answer.response.status, answer.response.reason,
           associated.empty() ? std::string() : between_brackets(associated.front())});
   // The core that came back may have forgotten our dialogs: their servers say 481, and we learn it now.
-  if (std::exchange(lost_, false)) stack_.watches().refresh_all();
+  if (std::exchange(lost_, false)) agent_.watches().refresh_all();
 }
 
 void Registration::refused(int status, std::string reason) {
-  due_ = k_no_time;
+  due_ = k_never;
   challenge_.reset();
   if (withdrawing_) return;
-  watch_connection(nullptr);
+  connection_ = k_no_connection;
   change({false, status, std::move(reason), {}});
 }
 
 void Registration::retry_later(int status, const std::string& reason) {
   if (withdrawing_) return;
   challenge_.reset();
-  due_ = StackClock::now() + pause_;
+  due_ = agent_.now() + pause_;
   pause_ = std::min(pause_ * 2, k_longest_pause);
   if (status == 0) {
     lost_ = true;
-    // A connection that swallows requests must not be used again.
-    if (connection_ != nullptr) ::tport_shutdown(connection_, 2);
+    connection_ = k_no_connection;  // told of here
+    agent_.drop_link();             // a connection that swallows requests must not be used again
   }
-  watch_connection(nullptr);
   change({false, status, printable(reason), {}});
-}
-
-void Registration::watch_connection(tport_t* connection) {
-  if (connection_ != nullptr) ::tport_unref(connection_);
-  connection_ = connection;
 }
 
 void Registration::change(RegistrationState state) {
@@ -266,12 +244,12 @@ void Registration::change(RegistrationState state) {
   state_ = std::move(state);
   if (same && reported_) return;
   reported_ = true;
-  stack_.front().from_stack([state = state_](AgentFront& front) { front.registration_changed(state); });
+  agent_.tell([state = state_](AgentReports& owner) { owner.registration_changed(state); });
 }
 
 void Registration::withdraw() {
   withdrawing_ = true;
-  if (transaction_ != 0) stack_.forget(transaction_);
+  if (transaction_ != 0) agent_.clients().forget(transaction_);
   if (!state_.registered) return;
   headers_.clear();  // theirs to make are on the owner's thread, which waits for us; and the core asks for none here
   challenges_ = 0;

@@ -1,458 +1,400 @@
+// What comes in, and what goes out: connections, requests, answers.
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "crypto/tls.hpp"
 #include "sip/agent_admission.hpp"
 #include "sip/agent_impl.hpp"
 #include "sip/agent_message.hpp"
+#include "sip/header_lines.hpp"
+#include "sip/parse_frame.hpp"
 
 namespace sealcast::sip {
 namespace {
 
-constexpr su_duration_t k_tick_ms = 250;
-constexpr std::size_t k_most_pending = 1000;
-constexpr std::size_t k_largest_body = 64 * 1024, k_largest_notify = 320 * 1024;  // a catalogue is up to 256 KiB
-constexpr std::size_t k_largest_message = 512 * 1024;  // beyond it the library answers 413 and closes the connection
+// A catalogue, in a NOTIFY, is up to 256 KiB; check_size() asks for less of everything else.
+constexpr ReaderLimits k_reader{96, 8 << 10, 32 << 10, 64, 320 << 10};
 
-constexpr unsigned k_queue = 1024;  // messages that wait for the connection; the library's own 64 are a short burst
-
-url_string_t* url_string(const std::string& text) {
-  return reinterpret_cast<url_string_t*>(const_cast<char*>(text.c_str()));
+// Whether its dialog is one that a later request may belong to.
+bool begins_dialog(sip_method_t method) {
+  return method == sip_method_invite || method == sip_method_subscribe;
 }
 
 }  // namespace
 
-AgentStack::AgentStack(AgentFront& front, const AgentConfig& config, su_root_t* root)
-    : LegOwner(*this), front_(front), config_(config), root_(root) {}
-
-AgentStack::~AgentStack() {
-  if (timer_ != nullptr) ::su_timer_destroy(timer_);
-  if (agent_ == nullptr) return;
-  registration_.release();
-  calls_.clear();
-  watches_.clear();
-  subscribers_.clear();
-  for (auto& [id, pending] : pending_) ::nta_incoming_destroy(pending.incoming);
-  for (auto& [id, transaction] : transactions_) ::nta_outgoing_destroy(transaction->handle);
-  ::nta_leg_destroy(default_leg_);
-  ::nta_agent_destroy(agent_);
+DialogOwner::~DialogOwner() {
+  if (!key_.empty()) agent.dialogs().erase(key_);
 }
 
-Status AgentStack::start() {
-  ::su_root_threading(root_, 0);
-  const std::string url = (config_.tls ? "sips:" : "sip:") + config_.listen + (config_.tls ? "" : ";transport=tcp");
-  // Without SUBJECTS a certificate for any name of the same CA would do for the next hop.
-  const unsigned policy = (config_.verify_peer ? unsigned{TPTLS_VERIFY_SUBJECTS_OUT} : 0U) |
-                          (config_.require_client_certificate ? unsigned{TPTLS_VERIFY_INCOMING} : 0U);
-  errno = 0;
-  agent_ = ::nta_agent_create(
-      root_, url_string(url), nullptr, this, NTATAG_UA(1), NTATAG_SIP_T1X64(k_request_limit.count()),
-      NTATAG_MAXSIZE(k_largest_message), NTATAG_MAX_FORWARDS(70), NTATAG_SIPFLAGS(MSG_DO_EXTRACT_COPY), TPTAG_LOG(0),
-      TPTAG_QUEUESIZE(k_queue), TAG_IF(config_.tls, TPTAG_CERTIFICATE(config_.tls_directory.c_str())),
-      TAG_IF(config_.tls, TPTAG_TLS_VERIFY_POLICY(policy)), TAG_END());
-  if (agent_ == nullptr) {
-    const int error = su_errno();
-    return fail(ErrorCode::network, "cannot listen on " + config_.listen +
-                                        (error != 0 ? ": " + std::string(::su_strerror(error)) : std::string()) +
-                                        (config_.tls ? " (certificates in " + config_.tls_directory + ")" : ""));
-  }
-  default_leg_ = ::nta_leg_tcreate(agent_, &AgentStack::on_leg_request, this, NTATAG_NO_DIALOG(1), TAG_END());
-  timer_ = ::su_timer_create(::su_root_task(root_), k_tick_ms);
-  const auto on_tick = [](su_root_magic_t*, su_timer_t*, su_timer_arg_t* self) {
-    reinterpret_cast<AgentStack*>(self)->tick();
+void DialogOwner::enter(Dialog begun) {
+  dialog = std::move(begun);
+  key_ = dialog_key(dialog.call_id, dialog.local_tag);
+  agent.dialogs()[key_] = this;
+}
+
+UserAgent::UserAgent(const AgentConfig& config, RandomSource& random, Wire& wire, std::function<void(Report)> tell)
+    : config_(config),
+      random_(random),
+      wire_(wire),
+      tell_(std::move(tell)),
+      link_(config, wire),
+      clients_(config, random, wire, link_),
+      servers_(wire) {}
+
+// --- Connections ---
+
+bool UserAgent::has_trusted_name(const ConnectionFacts& facts) const {
+  return std::any_of(config_.trusted_names.begin(), config_.trusted_names.end(),
+                     [&](const std::string& name) { return crypto::has_name(facts.subjects, name); });
+}
+
+void UserAgent::opened(ConnectionId id, ConnectionFacts facts, Instant now) {
+  now_ = now;
+  const bool dialled = link_.is(id);
+  const bool named = has_trusted_name(facts);
+  Peer peer{std::move(facts), StreamReader(k_reader), false, false};
+  // The next hop was verified when it was dialled. Who dials in must have a name that is trusted, if there are any.
+  peer.served = named || dialled || config_.trusted_names.empty();
+  peer.believed = config_.trusted_names.empty() ? dialled : named;
+  const bool verified = peer.served && !peer.facts.subjects.empty();
+  auto& kept = peers_.insert_or_assign(id, std::move(peer)).first->second;
+  if (dialled) return link_opened(kept.facts);
+  if (verified) wire_.admit(id);
+}
+
+void UserAgent::link_opened(const ConnectionFacts& facts) {
+  link_.opened();
+  const auto own = address_seen_by(facts);
+  clients_.link_opened({own, contact(own)});
+  reached({});
+}
+
+// Others reach a listener of ours where it listens; one on every address, where they see us.
+std::string UserAgent::address_seen_by(const ConnectionFacts& facts) const {
+  if (listener_.empty()) return facts.own;
+  const bool any = listener_.starts_with("0.0.0.0:") || listener_.starts_with("[::]:");
+  return any ? facts.own.substr(0, facts.own.rfind(':')) + listener_.substr(listener_.rfind(':')) : listener_;
+}
+
+void UserAgent::received(ConnectionId id, ByteView octets, Instant now) {
+  now_ = now;
+  const auto find = [&] {
+    const auto found = peers_.find(id);
+    return found == peers_.end() ? nullptr : &found->second;
   };
-  ::su_timer_run(timer_, on_tick, reinterpret_cast<su_timer_arg_t*>(this));
-  return {};
+  if (link_.is(id)) link_.heard();
+  if (auto* peer = find()) peer->reader.feed(octets);
+  for (;;) {
+    auto* peer = find();  // what is handled may have closed it
+    if (peer == nullptr) return;
+    const auto next = peer->reader.next();
+    if (!next) return;
+    if (const auto* frame = std::get_if<Frame>(&*next)) {
+      if (!peer->served) return on_unserved(id, *frame);
+      on_frame(id, *peer, *frame);
+    } else if (const auto* refusal = std::get_if<Refusal>(&*next)) {
+      log(LogLevel::info, "sip",
+          "refused a message of " + peer->facts.remote + ": " + std::to_string(refusal->status) + " " +
+              printable(refusal->reason, 120));
+      if (!refusal->answer.empty()) wire_.send(id, refusal->answer);
+      return drop(id);  // nobody knows where the next one begins
+    } else {
+      wire_.send(id, "\r\n");
+    }
+  }
 }
 
-std::string AgentStack::local_address() const {
-  const auto* via = ::nta_agent_via(agent_);
-  if (via == nullptr || via->v_host == nullptr) return {};
-  return std::string(via->v_host) + ":" + (via->v_port != nullptr ? via->v_port : config_.tls ? "5061" : "5060");
+// Refused by the text of its header: the library sees nothing of a host that we do not serve.
+void UserAgent::on_unserved(ConnectionId id, const Frame& frame) {
+  log(LogLevel::warning, "sip", "refused a request of a host whose certificate has none of the trusted names");
+  const auto answer = answer_to(std::string_view(frame.octets).substr(0, frame.body_at), 403, "Forbidden");
+  if (!answer.empty()) wire_.send(id, answer);
+  drop(id);
 }
 
-std::string AgentStack::contact() const {
-  return "<sip:" + (config_.contact_user.empty() ? "" : config_.contact_user + "@") + local_address() +
-         (config_.tls ? ";transport=tls>" : ";transport=tcp>");
+void UserAgent::on_frame(ConnectionId id, const Peer& peer, const Frame& frame) {
+  if (auto refusal = check_size(frame)) {
+    wire_.send(id, refusal->answer);
+    return;
+  }
+  ++parsed_;
+  const auto message = parse_frame(frame);
+  if (!message) {
+    if (!message.error().answer.empty()) wire_.send(id, message.error().answer);
+    return;
+  }
+  if (message->sip()->sip_request != nullptr) {
+    note_source(*message, peer.facts.remote);
+    return on_request(id, peer, *message);
+  }
+  if (link_.is(id)) clients_.answered(*message);  // nobody else was asked anything
+  check_closed();
 }
 
-// The transport of the hop is part of the URI: never UDP, which would take long messages off TLS.
-std::string AgentStack::next_hop_url() const {
-  return "sip:" + config_.next_hop + (config_.tls ? ";transport=tls" : ";transport=tcp");
+void UserAgent::drop(ConnectionId id) {
+  wire_.close(id);
+  closed(id, "it sent what is no message", now_);
+}
+
+void UserAgent::closed(ConnectionId id, const std::string& why, Instant now) {
+  now_ = now;
+  peers_.erase(id);
+  servers_.connection_closed(id);
+  if (!link_.is(id)) return;
+  const auto sentence = link_.closed(why, now);
+  registration_.connection_closed(id, sentence);
+  clients_.link_closed(sentence);
+  reached(sentence);
+  check_closed();
+}
+
+// It swallows what is sent, and must not be used again.
+void UserAgent::drop_link() {
+  if (!link_.is_open()) return;
+  const auto id = link_.id();
+  wire_.close(id);
+  closed(id, "it does not answer", now_);
+}
+
+void UserAgent::reach(std::function<void(const std::string&)> done) {
+  if (link_.is_open()) return done({});
+  reaching_.push_back(std::move(done));
+  link_.want(now_);
+}
+
+void UserAgent::reached(const std::string& sentence) {
+  for (auto& each : std::exchange(reaching_, {})) each(sentence);
 }
 
 // --- Requests of ours ---
 
-void AgentStack::add_addresses(msg_t* message, nta_leg_t* leg, const Request& request) {
-  auto* sip = ::sip_object(message);
-  const bool in_dialog = ::nta_leg_get_rtag(leg) != nullptr;
-  if (leg == default_leg_) {
-    const std::string from = "<" + (request.from.empty() ? config_.identity : request.from) + ">";
-    const std::string to = "<" + (request.to.empty() ? request.uri : request.to) + ">";
-    ::sip_add_tl(message, sip, SIPTAG_FROM_STR(from.c_str()), SIPTAG_TO_STR(to.c_str()), TAG_END());
-  }
-  if (request.method == "REGISTER" || request.method == "INVITE" || request.method == "SUBSCRIBE" ||
-      request.method == "NOTIFY") {
-    auto address = contact();
-    // RFC 5626 section 4.1: what the registrar tells devices, and processes of one device, apart by.
-    if (request.method == "REGISTER" && !config_.instance.empty())
-      address += ";+sip.instance=\"<" + config_.instance + ">\"";
-    ::sip_add_tl(message, sip, SIPTAG_CONTACT_STR(address.c_str()), TAG_END());
-  }
-  if (in_dialog || request.method == "REGISTER") return;
-  for (const auto& route : registration_.service_route())
-    ::sip_add_tl(message, sip, SIPTAG_ROUTE_STR(route.c_str()), TAG_END());
-  if (!config_.icsi.empty()) add_headers(message, {{"P-Preferred-Service", config_.icsi}});
+std::string UserAgent::contact(const std::string& own) const {
+  return "<sip:" + (config_.contact_user.empty() ? "" : config_.contact_user + "@") + own +
+         (config_.tls ? ";transport=tls>" : ";transport=tcp>");
 }
 
-msg_t* AgentStack::message(nta_leg_t* leg, const Request& request) {
-  msg_t* message = ::nta_msg_create(agent_, 0);
-  if (message == nullptr) return nullptr;
-  auto* sip = ::sip_object(message);
-  add_addresses(message, leg, request);
-  const auto expires = std::to_string(request.expires.value_or(0));
-  ::sip_add_tl(message, sip, TAG_IF(!request.event.empty(), SIPTAG_EVENT_STR(request.event.c_str())),
-               TAG_IF(request.expires.has_value(), SIPTAG_EXPIRES_STR(expires.c_str())),
-               TAG_IF(request.method == "INVITE", SIPTAG_ALLOW_STR(k_allowed_methods)), TAG_END());
-  const bool good = add_headers(message, request.headers);
-  add_content(message, request.content_type, request.body);
-  const auto method = ::sip_method_code(request.method.c_str());
-  auto* uri = request.uri.empty() ? nullptr : url_string(request.uri);
-  if (!good || ::nta_msg_request_complete(message, leg, method, request.method.c_str(), uri) < 0) {
-    ::msg_destroy(message);
-    return nullptr;
-  }
-  return message;
+std::optional<Dialog> UserAgent::new_dialog(const Request& request) {
+  const auto& from = request.from.empty() ? config_.identity : request.from;
+  const auto& to = request.to.empty() ? request.uri : request.to;
+  if (!plain_address(from) || !plain_address(to)) return std::nullopt;
+  return begin_dialog(random_, from, to, request.uri);
 }
 
-TransactionId AgentStack::request(nta_leg_t* leg, const Request& request, std::function<void(const Answer&)> done) {
+std::optional<Draft> UserAgent::draft_of(Dialog& dialog, const Request& request) const {
+  Draft out;
+  out.method = request.method;
+  out.uri = request.uri.empty() ? dialog.target : request.uri;
+  out.from = dialog.local;
+  out.to = dialog.remote;
+  out.call_id = dialog.call_id;
+  out.number = dialog.number + 1;
+  out.content_type = request.content_type;
+  out.body = request.body;
+  const bool registers = request.method == "REGISTER";
+  out.contact = registers || request.method == "INVITE" || request.method == "SUBSCRIBE" || request.method == "NOTIFY";
+  // RFC 5626 section 4.1: what the registrar tells devices, and processes of one device, apart by.
+  if (registers && !config_.instance.empty()) out.contact_parameters = ";+sip.instance=\"<" + config_.instance + ">\"";
+  std::vector<Header> headers;
+  if (dialog.established) out.routes = dialog.routes;
+  if (!dialog.established && !registers) {
+    out.routes = registration_.service_route();
+    if (!config_.icsi.empty()) headers.push_back({"P-Preferred-Service", config_.icsi});
+  }
+  if (!request.event.empty()) headers.push_back({"Event", request.event});
+  if (request.expires) headers.push_back({"Expires", std::to_string(*request.expires)});
+  if (request.method == "INVITE") headers.push_back({"Allow", k_allowed_methods});
+  headers.insert(headers.end(), request.headers.begin(), request.headers.end());
+  if (!append_headers(out.headers, headers) || !is_sendable(out)) return std::nullopt;
+  return out;
+}
+
+TransactionId UserAgent::request(Dialog& dialog, const Request& request, std::function<void(const Answer&)> done) {
   if (request.secure && !config_.tls) return 0;
   for (const auto& address : {request.uri, request.from, request.to}) {
     if (!address.empty() && !plain_address(address)) return 0;
   }
-  msg_t* message = this->message(leg, request);
-  if (message == nullptr) return 0;
-  auto transaction = std::make_unique<Transaction>(*this);
-  transaction->id = next_transaction_++;
-  transaction->method = request.method;
-  transaction->done = std::move(done);
-  transaction->invite = request.method == "INVITE";
-  if (transaction->invite) transaction->deadline = StackClock::now() + k_invite_limit;
-  const auto hop = next_hop_url();
-  transaction->handle =
-      ::nta_outgoing_mcreate(agent_, &AgentStack::on_answer, transaction.get(), url_string(hop), message, TAG_END());
-  if (transaction->handle == nullptr) {
-    ::msg_destroy(message);
-    return 0;
-  }
-  const auto id = transaction->id;
-  transactions_[id] = std::move(transaction);
-  return id;
+  auto draft = draft_of(dialog, request);
+  if (!draft) return 0;
+  ++dialog.number;
+  return clients_.begin(std::move(*draft), std::move(done), now_);
 }
 
-void AgentStack::send(std::uint64_t id, const Request& request) {
-  const auto made = closing_ ? 0 : this->request(default_leg_, request, [this, id](const Answer& answer) {
-    front_.from_stack([id, response = answer.response](AgentFront& front) { front.response_arrived(id, response); });
-  });
+void UserAgent::acknowledge(const Dialog& dialog, const Answer& invite) {
+  Draft ack;
+  ack.method = "ACK";
+  ack.uri = dialog.target;
+  ack.routes = dialog.routes;
+  ack.from = dialog.local;
+  ack.to = dialog.remote;
+  ack.call_id = dialog.call_id;
+  ack.number = invite.sip->sip_cseq->cs_seq;
+  if (is_sendable(ack)) clients_.acknowledge(ack, invite.branch, now_);
+}
+
+void UserAgent::send(std::uint64_t id, const Request& request) {
+  TransactionId made = 0;
+  if (auto dialog = new_dialog(request); dialog && !closing_) {
+    made = this->request(*dialog, request, [this, id](const Answer& answer) {
+      tell([id, response = answer.response](AgentReports& owner) { owner.response_arrived(id, response); });
+    });
+  }
   if (made != 0) return;
   Response response;
   response.reason = request.secure && !config_.tls ? "the request needs TLS, and the next hop has none"
                                                    : "the request to " + printable(request.uri) + " is malformed";
-  front_.from_stack([id, response](AgentFront& front) { front.response_arrived(id, response); });
-}
-
-int AgentStack::on_answer(Transaction* transaction, nta_outgoing_t* handle, const sip_t* sip) {
-  if (transaction == nullptr) return 0;
-  auto& stack = transaction->stack;
-  if (sip == nullptr || ::nta_sip_is_internal(sip)) {
-    const bool late = ::nta_outgoing_status(handle) == 408;
-    stack.unanswered(*transaction, late ? "no answer from " + stack.config_.next_hop
-                                        : "cannot reach " + stack.config_.next_hop + ": refused or lost");
-    return 0;
-  }
-  if (sip->sip_status->st_status < 200) return 0;
-  msg_t* message = ::nta_outgoing_getresponse(handle);
-  const Answer answer{response_of(message, sip), sip, handle};
-  stack.finish(transaction->id, answer);
-  ::msg_destroy(message);
-  return 0;
-}
-
-void AgentStack::unanswered(Transaction& transaction, const std::string& reason) {
-  Answer answer;
-  answer.response.reason = reason;
-  answer.handle = transaction.handle;
-  finish(transaction.id, answer);
-}
-
-void AgentStack::finish(TransactionId id, const Answer& answer) {
-  auto node = transactions_.extract(id);
-  if (node.empty()) return;
-  auto& transaction = *node.mapped();
-  log(LogLevel::debug, "sip",
-      transaction.method + " answered " + std::to_string(answer.response.status) + " " +
-          printable(answer.response.reason));
-  if (transaction.done) transaction.done(answer);
-  ::nta_outgoing_destroy(transaction.handle);
-  check_closed();
-}
-
-void AgentStack::cancel(TransactionId id) {
-  auto transaction = transactions_.find(id);
-  if (transaction == transactions_.end() || transaction->second->cancelled) return;
-  transaction->second->cancelled = true;
-  // RFC 3261 section 9.1: the 487 comes from the other side; a side that is gone gets little time for it.
-  transaction->second->deadline = StackClock::now() + 4s;
-  ::nta_outgoing_tcancel(transaction->second->handle, nullptr, nullptr, TAG_END());
-}
-
-void AgentStack::forget(TransactionId id) {
-  auto transaction = transactions_.find(id);
-  if (transaction != transactions_.end()) transaction->second->done = nullptr;
-}
-
-void AgentStack::acknowledge(nta_leg_t* leg, nta_outgoing_t* invite) {
-  msg_t* message = ::nta_msg_create(agent_, 0);
-  if (message == nullptr) return;
-  auto* cseq = ::sip_cseq_create(msg_home(message), ::nta_outgoing_cseq(invite), SIP_METHOD_ACK);
-  ::msg_header_insert(message, ::msg_object(message), reinterpret_cast<msg_header_t*>(cseq));
-  const auto hop = next_hop_url();
-  nta_outgoing_t* ack = nullptr;
-  if (::nta_msg_request_complete(message, leg, SIP_METHOD_ACK, nullptr) == 0) {
-    ack = ::nta_outgoing_mcreate(agent_, nullptr, nullptr, url_string(hop), message, TAG_END());
-  }
-  if (ack == nullptr) ::msg_destroy(message);
-  ::nta_outgoing_destroy(ack);  // the library keeps it as long as the 2xx may come again
-}
-
-nta_leg_t* AgentStack::make_leg(LegOwner& owner, const Request& request) {
-  const std::string& from = request.from.empty() ? config_.identity : request.from;
-  const std::string& to = request.to.empty() ? request.uri : request.to;
-  if (!plain_address(from) || !plain_address(to)) return nullptr;
-  auto* leg =
-      ::nta_leg_tcreate(agent_, &AgentStack::on_leg_request, &owner, SIPTAG_FROM_STR(("<" + from + ">").c_str()),
-                        SIPTAG_TO_STR(("<" + to + ">").c_str()), TAG_END());
-  if (leg != nullptr) ::nta_leg_tag(leg, nullptr);
-  return leg;
+  tell([id, response](AgentReports& owner) { owner.response_arrived(id, response); });
 }
 
 // --- Requests of others ---
 
-int AgentStack::on_leg_request(LegOwner* owner, nta_leg_t*, nta_incoming_t* incoming, const sip_t* sip) {
-  if (sip->sip_request->rq_method == sip_method_ack) {  // of no transaction that we know
-    ::nta_incoming_destroy(incoming);
-    return 0;
-  }
-  const int status = owner->stack.admit(incoming, sip);
-  return status != 0 ? status : owner->on_request(incoming, sip);
+DialogOwner* UserAgent::owner_of(const sip_t* sip) const {
+  const auto tag = text_or_empty(sip->sip_to->a_tag);
+  const auto found = dialogs_.find(dialog_key(text_or_empty(sip->sip_call_id->i_id), tag));
+  if (found == dialogs_.end()) return nullptr;
+  const auto& dialog = found->second->dialog;
+  const bool of_other = dialog.established && dialog.remote_tag != text_or_empty(sip->sip_from->a_tag);
+  return of_other ? nullptr : found->second;
 }
 
-bool AgentStack::from_trusted_name(msg_t* message) const {
-  const auto* subjects = ::tport_delivered_from_subjects(::nta_agent_tports(agent_), message);
-  return subjects != nullptr &&
-         std::any_of(config_.trusted_names.begin(), config_.trusted_names.end(),
-                     [&](const std::string& name) { return ::tport_subject_search(name.c_str(), subjects) != 0; });
-}
-
-// A connection that we opened to the next hop: one that others open to us has another port.
-bool AgentStack::from_next_hop(msg_t* message) const {
-  const auto* transport = ::tport_delivered_by(::nta_agent_tports(agent_), message);
-  if (transport == nullptr || !::tport_is_secondary(transport)) return false;
-  const auto* name = ::tport_name(transport);
-  const auto is = [&](const char* host) {
-    return host != nullptr && name->tpn_port != nullptr && std::string(host) + ":" + name->tpn_port == config_.next_hop;
-  };
-  return is(name->tpn_host) || is(name->tpn_canon);
-}
-
-// RFC 3261 section 8.2, in its order; what is no message comes first.
-int AgentStack::admit(nta_incoming_t* incoming, const sip_t* sip) {
+void UserAgent::on_request(ConnectionId id, const Peer& peer, const Message& message) {
+  const auto* sip = message.sip();
   const auto method = sip->sip_request->rq_method;
-  msg_t* message = ::nta_incoming_getrequest(incoming);
-  const bool trusted = config_.trusted_names.empty() || from_trusted_name(message);
-  const auto limit = method == sip_method_notify ? k_largest_notify : k_largest_body;
-  auto verdict = trusted ? check_octets(message, limit) : Admission{403};
-  if (verdict.status == 0) verdict = check_via(sip, over_tls(message));
-  ::msg_destroy(message);
-  if (!trusted) {
-    log(LogLevel::warning, "sip",
-        std::string("refused a request of a host whose certificate has none of the trusted names"));
-    return 403;
-  }
+  const auto key = upstream_key(id, sip);
+  if (method == sip_method_ack) return on_ack(key, sip);
+  if (method == sip_method_cancel) return on_cancel(id, key, message);
+  if (servers_.repeated(id, key)) return;
+  const auto tag = fresh_token(random_);
+  const auto limit = method == sip_method_invite ? k_invite_answer_limit + 1s : k_answer_limit;
+  const Incoming incoming{
+      servers_.add(id, key, sip, tag, now_ + limit), id, message, tag, peer.believed, peer.facts.tls};
+  if (incoming.id == 0) return servers_.refuse(id, sip, tag, 503, {}, "Retry-After: 5\r\n");
+  if (admitted(incoming)) dispatch(incoming);
+}
+
+// Of a refusal it ends here; of a 2xx it is the dialog's.
+void UserAgent::on_ack(const std::string& key, const sip_t* sip) {
+  if (servers_.acknowledged(key)) return;
+  if (auto* owner = owner_of(sip)) owner->on_ack(sip->sip_cseq->cs_seq);
+}
+
+// RFC 3261 section 9.2.
+void UserAgent::on_cancel(ConnectionId id, const std::string& key, const Message& message) {
+  const auto invite = servers_.under_way(key);
+  if (invite == 0 && !servers_.acknowledged(key))
+    return servers_.refuse(id, message.sip(), fresh_token(random_), 481, {});
+  servers_.answer_cancel(id, message.sip(), invite);
+  if (servers_.method_of(invite) == sip_method_invite) calls_.cancelled(invite);
+}
+
+// RFC 3261 section 8.2, in its order. False: it has its answer.
+bool UserAgent::admitted(const Incoming& incoming) {
+  const auto* sip = incoming.sip();
+  const auto method = incoming.method();
+  Admission verdict;
+  if (!incoming.believed && !config_.trusted_names.empty()) verdict = {403};  // a next hop of another name
+  if (verdict.status == 0) verdict = check_via(sip, incoming.tls);
   if (verdict.status == 0 && closing_ && method != sip_method_bye && method != sip_method_notify) verdict = {503};
   if (verdict.status == 0) verdict = check_scheme(sip);
-  if (verdict.status == 0 && sip->sip_require != nullptr && method != sip_method_cancel) {
-    ::nta_incoming_treply(incoming, SIP_420_BAD_EXTENSION,
-                          SIPTAG_UNSUPPORTED(reinterpret_cast<sip_unsupported_t*>(sip->sip_require)), TAG_END());
-    return 420;
-  }
+  if (verdict.status == 0) verdict = check_require(sip);
   if (verdict.status == 0) verdict = check_content(sip);
-  if (verdict.status == 0) return 0;
-  respond(incoming, {verdict.status, verdict.reason, {}, {}, verdict.headers});
-  return verdict.status;
+  if (verdict.status == 0) return true;
+  respond(incoming.id, {verdict.status, verdict.reason, {}, {}, verdict.headers});
+  return false;
 }
 
-bool AgentStack::over_tls(msg_t* message) const {
-  const auto* transport = ::tport_delivered_by(::nta_agent_tports(agent_), message);
-  return transport != nullptr && ::tport_has_tls(transport) != 0;
-}
-
-Request AgentStack::read(nta_incoming_t* incoming, const sip_t* sip) {
-  msg_t* message = ::nta_incoming_getrequest(incoming);
-  Request out = request_of(message, sip);
-  if (config_.trusted_names.empty() ? from_next_hop(message) : from_trusted_name(message)) {
-    if (const auto* identity = sip_p_asserted_identity(sip)) out.asserted_identity = address_text(*identity->paid_url);
-    out.device = unknown_header(sip, "P2PCDS-Device");
+void UserAgent::dispatch(const Incoming& incoming) {
+  const auto* sip = incoming.sip();
+  int status = 0;
+  if (sip->sip_to->a_tag == nullptr) {
+    status = on_begin(incoming);
+  } else if (auto* owner = owner_of(sip)) {
+    status = in_order(owner->dialog, sip) ? owner->on_request(incoming) : 500;
+  } else {
+    status = 481;
   }
-  out.secure = over_tls(message);
-  ::msg_destroy(message);
-  return out;
+  if (status == 0) return;
+  Response response;
+  response.status = status;
+  if (status == 405 || (status == 200 && incoming.method() == sip_method_options))
+    response.headers.push_back({"Allow", k_allowed_methods});
+  respond(incoming.id, response);
 }
 
-int AgentStack::on_request(nta_incoming_t* incoming, const sip_t* sip) {
-  const bool begins = sip->sip_to->a_tag == nullptr;
-  switch (sip->sip_request->rq_method) {
+// Outside of dialogs. Returns the status to answer with; 0: the answer comes later.
+int UserAgent::on_begin(const Incoming& incoming) {
+  switch (incoming.method()) {
     case sip_method_message:
     case sip_method_publish:
-      return take(incoming, sip);
+      tell([id = incoming.id, request = read(incoming)](AgentReports& owner) { owner.request_arrived(id, request); });
+      return 0;
     case sip_method_invite:
-      return begins ? calls_.arrived(incoming, sip) : 481;
+      return calls_.arrived(incoming);
     case sip_method_subscribe:
-      return begins ? subscribers_.arrived(incoming, sip) : 481;
+      return subscribers_.arrived(incoming);
     case sip_method_options:
-      ::nta_incoming_treply(incoming, SIP_200_OK, SIPTAG_ALLOW_STR(k_allowed_methods), TAG_END());
       return 200;
     case sip_method_bye:
-    case sip_method_cancel:
     case sip_method_notify:
+    case sip_method_prack:  // these belong into a dialog
       return 481;
     default:
-      ::nta_incoming_treply(incoming, SIP_405_METHOD_NOT_ALLOWED, SIPTAG_ALLOW_STR(k_allowed_methods), TAG_END());
       return 405;
   }
 }
 
-int AgentStack::take(nta_incoming_t* incoming, const sip_t* sip) {
-  if (pending_.size() >= k_most_pending) return 503;
-  const RequestId id = front_.next_id();
-  pending_[id] = {incoming, StackClock::now() + k_answer_limit};
-  front_.from_stack([id, request = read(incoming, sip)](AgentFront& front) { front.request_arrived(id, request); });
-  return 0;
+Request UserAgent::read(const Incoming& incoming) const {
+  auto out = request_of(incoming.message);
+  const auto* sip = incoming.sip();
+  if (incoming.believed) {
+    if (const auto* identity = sip_p_asserted_identity(sip)) out.asserted_identity = address_text(*identity->paid_url);
+    if (const auto* device = unknown_header(sip, "P2PCDS-Device")) out.device = device;
+  }
+  out.secure = incoming.tls;
+  return out;
 }
 
-void AgentStack::reply(RequestId id, const Response& response) {
-  auto node = pending_.extract(id);
-  if (node.empty()) return;
-  respond(node.mapped().incoming, response);
-  ::nta_incoming_destroy(node.mapped().incoming);
-}
-
-void AgentStack::respond(nta_incoming_t* incoming, const Response& response) {
+void UserAgent::respond(IncomingId id, const Response& response) {
   const bool good = response.status >= 200 && response.status < 700;
   const int status = good ? response.status : 500;
-  msg_t* message = ::nta_msg_create(agent_, 0);
-  if (message == nullptr) return;
-  if (!add_headers(message, response.headers))
+  std::string headers;
+  if (!append_headers(headers, response.headers))
     log(LogLevel::warning, "sip", "a header of a response of ours is malformed and is left out");
-  const auto method = ::nta_incoming_method(incoming);
-  if (status < 300 && (method == sip_method_invite || method == sip_method_subscribe)) {
-    ::sip_add_tl(message, ::sip_object(message), SIPTAG_CONTACT_STR(contact().c_str()), TAG_END());
-  }
-  add_content(message, response.content_type, response.body);
-  const char* phrase = response.reason.empty() ? ::sip_status_phrase(status)
-                                               : ::su_strdup(msg_home(message), phrase_text(response.reason).c_str());
-  if (::nta_incoming_complete_response(incoming, message, status, phrase, TAG_END()) < 0) {
-    ::msg_destroy(message);
-    ::nta_incoming_treply(incoming, SIP_500_INTERNAL_SERVER_ERROR, TAG_END());
-    return;
-  }
-  ::nta_incoming_mreply(incoming, message);
-}
-
-nta_leg_t* AgentStack::accept_leg(LegOwner& owner, nta_incoming_t* incoming, const sip_t* sip) {
-  su_home_t home[1] = {};
-  home->suh_size = sizeof home;
-  ::su_home_init(home);
-  // The tag is there from the beginning: a leg that is tagged later takes requests without To tag as its own.
-  auto* local = ::sip_to_dup(home, sip->sip_to);
-  ::sip_to_tag(home, local, ::nta_incoming_tag(incoming, nullptr));
-  auto* leg = ::nta_leg_tcreate(agent_, &AgentStack::on_leg_request, &owner, SIPTAG_CALL_ID(sip->sip_call_id),
-                                SIPTAG_FROM(local), SIPTAG_TO(sip->sip_from), NTATAG_REMOTE_CSEQ(sip->sip_cseq->cs_seq),
-                                TAG_END());
-  ::su_home_deinit(home);
-  if (leg != nullptr) ::nta_leg_server_route(leg, sip->sip_record_route, sip->sip_contact);
-  return leg;
+  const auto peer = peers_.find(servers_.connection_of(id));
+  if (peer == peers_.end()) return;
+  if (status < 300 && begins_dialog(servers_.method_of(id)))
+    headers += "Contact: " + contact(address_seen_by(peer->second.facts)) + "\r\n";
+  servers_.answer(id, status, response.reason, headers, response.content_type, response.body, now_);
 }
 
 // --- Time ---
 
-void AgentStack::tick_transactions(StackTime now) {
-  std::vector<TransactionId> late, broken;
-  for (const auto& [id, transaction] : transactions_) {
-    auto* transport = ::nta_outgoing_transport(transaction->handle);
-    // A failed TLS handshake closes the connection without a word to the transactions that wait for it.
-    if (transport != nullptr && ::tport_is_secondary(transport) && ::tport_is_closed(transport))
-      broken.push_back(id);
-    else if (now >= transaction->deadline)
-      late.push_back(id);
-    if (transport != nullptr) ::tport_unref(transport);
-  }
-  for (auto id : broken) {
-    if (auto found = transactions_.find(id); found != transactions_.end()) {
-      unanswered(*found->second, "the connection to " + config_.next_hop + " was " +
-                                     (config_.tls ? "refused by TLS or " : "") + "lost");
-    }
-  }
-  for (auto id : late) {
-    auto found = transactions_.find(id);
-    if (found == transactions_.end()) continue;
-    if (found->second->invite && !found->second->cancelled)
-      cancel(id);
-    else
-      unanswered(*found->second, "no answer from " + config_.next_hop);
-  }
+void UserAgent::tick(Instant now, std::uint64_t stops) {
+  now_ = now;
+  clients_.tick(now);
+  registration_.tick(stops);
+  calls_.tick();
+  watches_.tick();
+  subscribers_.tick();
+  servers_.tick(now);
+  if (!reaching_.empty()) link_.want(now);
+  check_closed();
 }
 
-void AgentStack::tick() {
-  const auto now = StackClock::now();
-  tick_transactions(now);
-  registration_.tick(now);
-  calls_.tick(now);
-  watches_.tick(now);
-  subscribers_.tick(now);
-  std::vector<RequestId> overdue;
-  for (const auto& [id, pending] : pending_) {
-    if (now >= pending.until) overdue.push_back(id);
-  }
-  for (auto id : overdue) reply(id, {.status = 500, .reason = {}, .content_type = {}, .body = {}, .headers = {}});
-}
-
-void AgentStack::begin_close(std::function<void()> done) {
+void UserAgent::begin_close(std::function<void()> done) {
   closing_ = true;
   closed_ = std::move(done);
-  for (auto& [id, pending] : pending_) {
-    ::nta_incoming_treply(pending.incoming, SIP_503_SERVICE_UNAVAILABLE, TAG_END());
-    ::nta_incoming_destroy(pending.incoming);
-  }
-  pending_.clear();
   calls_.end_all();
   watches_.end_all();
   subscribers_.end_all();
+  servers_.refuse_all(503, now_);
   registration_.withdraw();
   check_closed();
 }
 
-void AgentStack::check_closed() {
-  if (!closing_ || !closed_) return;
-  for (const auto& [id, transaction] : transactions_) {
-    // What the owner asked is on its way, and nobody is told of the answer any more.
-    if (transaction->method != "MESSAGE" && transaction->method != "PUBLISH") return;
-  }
-  auto done = std::move(closed_);
-  closed_ = nullptr;
-  done();
+void UserAgent::check_closed() {
+  if (!closing_ || !closed_ || !clients_.only_requests_without_end()) return;
+  std::exchange(closed_, nullptr)();
 }
 
 }  // namespace sealcast::sip

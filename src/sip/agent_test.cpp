@@ -140,7 +140,7 @@ TEST_F(AgentTest, believes_nobody_who_dials_in_without_trusted_names) {
 }
 
 TEST_F(AgentTest, refuses_a_host_without_client_certificate) {
-  auto client = config("left", "127.0.0.1:0", right_address_);
+  auto client = config("left", "", right_address_);
   client.tls_directory = certificates().directory("client");
   client.require_client_certificate = false;
   test::TestAgent agent(client, executor_);
@@ -487,19 +487,23 @@ TEST_F(AgentTest, works_over_tcp_where_nothing_secret_travels) {
   EXPECT_EQ(callee.handler.requests.size(), 1u);
 }
 
-// --- Preflight ---
+// --- Reaching the next hop ---
 
-TEST_F(AgentTest, preflight_finds_nothing_wrong) {
-  auto status = preflight(right_address_, config("left", "", right_address_), 2s);
+TEST_F(AgentTest, reaches_the_next_hop_once) {
+  auto status = left_->agent.reach(5s);
   EXPECT_TRUE(status) << status.error().message;
+  EXPECT_TRUE(left_->agent.reach(5s));
 }
 
-TEST_F(AgentTest, preflight_says_what_is_wrong) {
-  const auto sentence = [&](const std::string& hop, const AgentConfig& with) {
-    auto status = preflight(hop, with, 2s);
+TEST_F(AgentTest, says_why_the_next_hop_is_out_of_reach) {
+  const auto sentence = [&](const std::string& hop, AgentConfig with) {
+    with.next_hop = hop;
+    test::TestAgent caller(with, executor_);
+    auto status = caller.agent.reach(5s);
     EXPECT_FALSE(status);
     if (status) return std::string();
     EXPECT_EQ(status.error().code, ErrorCode::network);
+    EXPECT_EQ(ask(caller, to_right("MESSAGE")).reason, status.error().message);
     return status.error().message;
   };
   auto left = config("left", "", right_address_);
@@ -519,10 +523,15 @@ TEST_F(AgentTest, preflight_says_what_is_wrong) {
     const auto address = agent.agent.local_address();
     EXPECT_EQ(sentence(address, left), "the certificate of " + address + expected);
   }
-  auto without = left;
+}
+
+TEST_F(AgentTest, says_that_its_certificate_is_refused) {
+  auto without = config("left", "", right_address_);
   without.tls_directory = certificates().directory("client");
-  EXPECT_TRUE(sentence(right_address_, without).starts_with(right_address_ + " refuses our certificate"))
-      << sentence(right_address_, without);
+  test::TestAgent caller(without, executor_);
+  const auto answer = ask(caller, to_right("MESSAGE"));
+  EXPECT_EQ(answer.status, 0);
+  EXPECT_TRUE(answer.reason.starts_with(right_address_ + " refuses our certificate: ")) << answer.reason;
 }
 
 }  // namespace

@@ -1,13 +1,12 @@
 #include "base/text.hpp"
 #include "sip/agent_impl.hpp"
-#include "sip/agent_message.hpp"
 
 namespace sealcast::sip {
 namespace {
 
-constexpr std::chrono::seconds k_first_notify{
-    10};  // RFC 6665 section 4.1.2.4 (timer N) waits 32 s; the request's own limit is ours
-constexpr std::chrono::seconds k_last_notify{3};  // after unsubscribing
+constexpr Duration k_first_notify =
+    10s;  // RFC 6665 section 4.1.2.4 (timer N) waits 32 s; the request's own limit is ours
+constexpr Duration k_last_notify = 3s;  // after unsubscribing
 
 int seconds_of(const char* text, int fallback) {
   if (text == nullptr) return fallback;
@@ -21,9 +20,12 @@ void Watches::subscribe(SubscriptionId id, Request request) {
   auto watch = std::make_unique<Watch>(*this, id);
   request.method = "SUBSCRIBE";
   watch->request = std::move(request);
-  watch->leg = stack_.closing() ? nullptr : stack_.make_leg(*watch, watch->request);
+  auto dialog = agent_.closing() ? std::nullopt : agent_.new_dialog(watch->request);
   auto& kept = *(watches_[id] = std::move(watch));
-  if (kept.leg != nullptr) send(kept, kept.request.expires.value_or(0));
+  if (dialog) {
+    kept.enter(std::move(*dialog));
+    send(kept, kept.request.expires.value_or(0));
+  }
   if (!kept.under_way) {
     Response response;
     response.reason = "the SUBSCRIBE is malformed, or needs TLS";
@@ -34,14 +36,14 @@ void Watches::subscribe(SubscriptionId id, Request request) {
 void Watches::send(Watch& watch, int expires) {
   Request request = watch.request;
   request.expires = expires;
-  if (watch.established) {  // in the dialog: the remote target
+  if (watch.dialog.established) {  // in the dialog: the remote target
     request.uri.clear();
     request.from.clear();
     request.to.clear();
   }
-  watch.refresh_at = k_no_time;
+  watch.refresh_at = k_never;
   const auto id = watch.id;
-  watch.under_way = stack_.request(watch.leg, request,
+  watch.under_way = agent_.request(watch.dialog, request,
                                    [this, id, expires](const Answer& answer) { answered(id, expires, answer); }) != 0;
 }
 
@@ -55,12 +57,11 @@ void Watches::answered(SubscriptionId id, int expires, const Answer& answer) {
     // that hears nothing from a core that is gone is helped by knowing.
     return over(id, answer.response);
   }
-  const auto now = StackClock::now();
-  if (!watch.established) {
-    ::nta_leg_rtag(watch.leg, answer.sip->sip_to->a_tag);
-    ::nta_leg_client_route(watch.leg, answer.sip->sip_record_route, answer.sip->sip_contact);
-    watch.established = true;
-  }
+  const auto now = agent_.now();
+  if (watch.dialog.established)
+    refresh_target(watch.dialog, answer.sip);
+  else
+    establish(watch.dialog, answer.sip);
   if (watch.quiet) {
     if (expires > 0)
       leave(watch);
@@ -75,36 +76,32 @@ void Watches::answered(SubscriptionId id, int expires, const Answer& answer) {
     return;
   }
   watch.refresh_at = now + std::chrono::milliseconds(std::max(1, granted) * 500L);
-  watch.gone_at = watch.notified_once ? k_no_time : now + k_first_notify;
+  watch.gone_at = watch.notified_once ? k_never : now + k_first_notify;
 }
 
-int Watches::notified(Watch& watch, nta_incoming_t* incoming, const sip_t* sip) {
-  if (sip->sip_request->rq_method != sip_method_notify) return 405;
+int Watches::notified(Watch& watch, const Incoming& incoming) {
+  const auto* sip = incoming.sip();
+  if (incoming.method() != sip_method_notify) return 405;
   if (sip->sip_event != nullptr && sip->sip_event->o_type != nullptr && watch.request.event != sip->sip_event->o_type)
     return 489;
-  if (!watch.established) {  // it was faster than the 200 to our SUBSCRIBE
-    ::nta_leg_rtag(watch.leg, sip->sip_from->a_tag);
-    ::nta_leg_server_route(watch.leg, sip->sip_record_route, sip->sip_contact);
-    watch.established = true;
-  }
+  if (!watch.dialog.established) establish_by_request(watch.dialog, sip);  // faster than the 200 to our SUBSCRIBE
   watch.notified_once = true;
   const auto* state = sip->sip_subscription_state;
   const bool terminated =
       state != nullptr && state->ss_substate != nullptr && std::string_view(state->ss_substate) == "terminated";
   const auto id = watch.id;
   if (!watch.quiet) {
-    stack_.front().from_stack(
-        [id, request = stack_.read(incoming, sip)](AgentFront& front) { front.notify_arrived(id, request); });
-    watch.gone_at = k_no_time;
+    agent_.tell([id, request = agent_.read(incoming)](AgentReports& owner) { owner.notify_arrived(id, request); });
+    watch.gone_at = k_never;
   }
   if (terminated || watch.request.expires.value_or(0) == 0) {
     Response response;
     response.status = 200;
     response.reason = state != nullptr && state->ss_reason != nullptr ? printable(state->ss_reason) : "terminated";
-    over(id, std::move(response));  // destroys the watch; the library answers the NOTIFY by the transaction
+    over(id, std::move(response));  // destroys the watch
   } else if (state != nullptr && state->ss_expires != nullptr && !watch.under_way && !watch.quiet) {
     const auto by_notify =
-        StackClock::now() + std::chrono::milliseconds(std::max(1, seconds_of(state->ss_expires, 0)) * 500L);
+        agent_.now() + std::chrono::milliseconds(std::max(1, seconds_of(state->ss_expires, 0)) * 500L);
     watch.refresh_at = std::min(watch.refresh_at, by_notify);
   }
   return 200;
@@ -113,12 +110,11 @@ int Watches::notified(Watch& watch, nta_incoming_t* incoming, const sip_t* sip) 
 void Watches::over(SubscriptionId id, Response response) {
   auto node = watches_.extract(id);
   if (node.empty() || node.mapped()->quiet) return;
-  stack_.front().from_stack(
-      [id, response = std::move(response)](AgentFront& front) { front.subscription_over(id, response); });
+  agent_.tell([id, response = std::move(response)](AgentReports& owner) { owner.subscription_over(id, response); });
 }
 
 void Watches::leave(Watch& watch) {
-  watch.gone_at = StackClock::now() + std::chrono::milliseconds(k_request_limit) + k_last_notify;
+  watch.gone_at = agent_.now() + k_request_limit + k_last_notify;
   watch.request.body.clear();
   send(watch, 0);
 }
@@ -129,13 +125,13 @@ void Watches::unsubscribe(SubscriptionId id) {
   auto& watch = *found->second;
   watch.quiet = true;
   // While the first SUBSCRIBE is under way there is no dialog to end; answered() goes on from here.
-  if (watch.established && !watch.under_way && watch.request.expires.value_or(0) > 0) leave(watch);
+  if (watch.dialog.established && !watch.under_way && watch.request.expires.value_or(0) > 0) leave(watch);
 }
 
 void Watches::refresh_all() {
   for (auto& [id, watch] : watches_) {
-    if (watch->established && !watch->under_way && !watch->quiet && watch->request.expires.value_or(0) > 0)
-      watch->refresh_at = StackClock::now();
+    if (watch->dialog.established && !watch->under_way && !watch->quiet && watch->request.expires.value_or(0) > 0)
+      watch->refresh_at = agent_.now();
   }
 }
 
@@ -145,7 +141,8 @@ void Watches::end_all() {
   for (auto id : ids) unsubscribe(id);
 }
 
-void Watches::tick(StackTime now) {
+void Watches::tick() {
+  const auto now = agent_.now();
   std::vector<SubscriptionId> gone, due;
   for (const auto& [id, watch] : watches_) {
     if (now >= watch->gone_at)

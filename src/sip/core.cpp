@@ -1,7 +1,6 @@
 // The embedded core's thread: a loop, the streams on it, and the logic that they drive.
 #include "sip/core.hpp"
 
-#include <netdb.h>
 #include <sys/socket.h>
 
 #include <deque>
@@ -12,6 +11,7 @@
 
 #include "base/log.hpp"
 #include "io/loop.hpp"
+#include "io/resolve.hpp"
 #include "io/stream_transport.hpp"
 #include "io/tls_files.hpp"
 #include "os/clock.hpp"
@@ -52,22 +52,6 @@ Result<Endpoint> listen_endpoint(const std::string& text) {
   return *out;
 }
 
-// "tracker.example.net:5071" as well as "192.0.2.1:5071".
-std::optional<Endpoint> resolve(const std::string& text) {
-  if (auto numeric = parse_endpoint(text)) return numeric;
-  const auto colon = text.rfind(':');
-  if (colon == std::string::npos) return std::nullopt;
-  addrinfo hints{}, *found = nullptr;
-  hints.ai_socktype = SOCK_STREAM;
-  if (::getaddrinfo(text.substr(0, colon).c_str(), text.substr(colon + 1).c_str(), &hints, &found) != 0)
-    return std::nullopt;
-  std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> all(found, &::freeaddrinfo);
-  os::SocketAddress address;
-  if (!found || found->ai_addrlen > os::SocketAddress::room) return std::nullopt;
-  std::memcpy(address.get(), found->ai_addr, found->ai_addrlen);
-  return address.endpoint();
-}
-
 struct TlsContexts {
   io::StreamTransport::Context for_ues, for_services, towards_services;
 };
@@ -90,10 +74,10 @@ Places places_of(const std::vector<ServiceRoute>& services) {
   Places out;
   for (const auto& each : services) {
     if (out.contains(each.address)) continue;
-    if (auto found = resolve(each.address))
-      out.emplace(each.address, *found);
+    if (auto found = io::resolve(each.address))
+      out.emplace(each.address, found->front());
     else
-      log(LogLevel::error, "core", "the service's address " + each.address + " cannot be found");
+      log(LogLevel::error, "core", "the service's address " + each.address + ": " + found.error().message);
   }
   return out;
 }

@@ -1,6 +1,6 @@
 #pragma once
-// The parts of sofia-sip that every file of this module may use. nta.h and nua.h stay out: their context types must be
-// named before them.
+// The parts of sofia-sip that this module uses: messages in memory, nothing that opens a socket or starts a timer (ADR
+// 6).
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wpedantic"
 #pragma GCC diagnostic ignored "-Wconversion"
@@ -22,8 +22,5 @@
 #include <sofia-sip/su_log.h>
 #include <sofia-sip/su_strlst.h>
 #include <sofia-sip/su_tag.h>
-#include <sofia-sip/su_wait.h>
-#include <sofia-sip/tport.h>
-#include <sofia-sip/tport_tag.h>
 #include <sofia-sip/url.h>
 #pragma GCC diagnostic pop

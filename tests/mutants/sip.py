@@ -2,7 +2,7 @@
 IDENTITY, DIGEST = "src/sip/core_identity.cpp", "src/sip/core_digest.cpp"
 MESSAGE, REGISTRAR, AGENT = "src/sip/core_message.cpp", "src/sip/core_registrar.cpp", "src/sip/agent_stack.cpp"
 PROXY, CORE, DIGESTS = "sip_test:CoreProxyTest.*", "sip_test:CoreTest.*:EnrolmentTest.*", "sip_test:DigestServerTest.*"
-AGENTS = "sip_test:AgentTest.believes*:AgentTest.refuses*"
+AGENTS = "sip_test:UserAgentTest.*:ServiceAgentTest.*"
 MUTANTS = [
     (
         "requests without a registration",
@@ -112,29 +112,78 @@ MUTANTS = [
     (
         "whoever dials in",
         AGENT,
-        "const bool trusted = config_.trusted_names.empty() || from_trusted_name(message);",
-        "const bool trusted = true;",
+        "peer.served = named || dialled || config_.trusted_names.empty();",
+        "peer.served = true;",
+        AGENTS,
+    ),
+    (
+        "a next hop that has none of the trusted names",
+        AGENT,
+        "if (!incoming.believed && !config_.trusted_names.empty()) verdict = {403};",
+        "(void)0;",
         AGENTS,
     ),
     (
         "identities from hosts that are not trusted",
         AGENT,
-        "if (config_.trusted_names.empty() ? from_next_hop(message) : from_trusted_name(message)) {",
-        "if (true) {",
+        "peer.believed = config_.trusted_names.empty() ? dialled : named;",
+        "peer.believed = true;",
         AGENTS,
     ),
     (
-        "registrations without a rate",
-        REGISTRAR,
-        "if (budget.take(now_, owner)) return {};",
-        "if (budget.take(now_, owner) || true) return {};",
-        "sip_test:CoreStateTest.registrations*",
+        "no bounds for whoever dials in",
+        AGENT,
+        "if (verified) wire_.admit(id);",
+        "if (verified || true) wire_.admit(id);",
+        AGENTS,
     ),
     (
-        "what is registered out of the budget for what is new",
-        REGISTRAR,
-        "const auto owner = known ? user +",
-        "const auto owner = false ? user +",
-        "sip_test:CoreStateTest.one_binding*",
+        "answers over any connection",
+        AGENT,
+        "if (link_.is(id)) clients_.answered(*message);",
+        "clients_.answered(*message);",
+        AGENTS,
+    ),
+    (
+        "a Via of another transport",
+        AGENT,
+        "if (verdict.status == 0) verdict = check_via(sip, incoming.tls);",
+        "(void)0;",
+        "sip_test:*AgentAnswers.*",
+    ),
+    (
+        "a dialog that somebody else names",
+        AGENT,
+        "return of_other ? nullptr : found->second;",
+        "return of_other ? found->second : found->second;",
+        AGENTS,
+    ),
+    (
+        "requests of a dialog out of order",
+        "src/sip/agent_dialog.cpp",
+        "if (dialog.remote_number && number <= *dialog.remote_number) return false;",
+        "",
+        AGENTS,
+    ),
+    (
+        "an answer to something else",
+        "src/sip/agent_clients.cpp",
+        "number->cs_seq != transaction.draft.number ||",
+        "",
+        AGENTS,
+    ),
+    (
+        "a line that the owner smuggles in",
+        "src/sip/agent_writer.cpp",
+        "if (!name_ok || !is_line(header.value)) return false;",
+        "if (!name_ok) return false;",
+        AGENTS,
+    ),
+    (
+        "a large request",
+        AGENT,
+        "  if (auto refusal = check_size(frame)) {",
+        "  if (auto refusal = check_size(frame); false) {",
+        "sip_test:AgentTest.refuses*",
     ),
 ]
