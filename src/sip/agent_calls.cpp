@@ -37,10 +37,11 @@ void Call::refuse_pending(int status) {
 }
 
 int Call::on_request(const Incoming& incoming) {
+  if (invite != 0) return 481;  // before our INVITE has its final answer there is no dialog (RFC 3261 section 15)
   switch (incoming.method()) {
     case sip_method_invite:
       // RFC 3261 section 14.2: one offer at a time, whoever makes it.
-      if (pending != 0 || acknowledged_until != k_never || invite != 0 || !established) return 500;
+      if (pending != 0 || acknowledged_until != k_never || !established) return 500;
       if (reinvite != 0) return 491;
       return on_invite(incoming, false);
     case sip_method_bye: {
