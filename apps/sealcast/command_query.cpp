@@ -18,20 +18,28 @@ std::string text_of(const json::Value& v) {
   return printable(v.text(), 4096);
 }
 
+// Page by page; a line is printed as soon as it is known.
 Status ls(const Globals& globals, const Flags& flags) {
-  SEALCAST_TRY_ASSIGN(auto document, ask_node(globals, flags.socket, "contents"));
-  if (globals.json) {
-    print("%s\n", document.text().c_str());
-    return {};
-  }
-  auto* contents = document.find("contents");
-  if (!contents || !contents->as_array()) return fail(ErrorCode::network, "the node's answer cannot be read");
-  for (auto& c : *contents->as_array()) {
-    auto title = c.string_or("title", c.string_or("name"));
-    print("%s  %10s  %-14s  %-9s  %s%s\n", text_of(*c.find("uri")).c_str(),
-          human_size(static_cast<double>(c.int_or("plain_len"))).c_str(), c.string_or("prot").c_str(),
-          c.string_or("state").c_str(), c.bool_or("key") ? "key  " : "     ", printable(title).c_str());
-  }
+  json::Array all;
+  std::string after;
+  do {
+    SEALCAST_TRY_ASSIGN(auto document,
+                        ask_node(globals, flags.socket, after.empty() ? "contents" : "contents?after=" + after));
+    auto* contents = document.find("contents");
+    if (!contents || !contents->as_array()) return fail(ErrorCode::network, "the node's answer cannot be read");
+    for (auto& c : *contents->as_array()) {
+      if (globals.json) {
+        all.push_back(c);
+        continue;
+      }
+      auto title = c.string_or("title", c.string_or("name"));
+      print("%s  %10s  %-14s  %-9s  %s%s\n", text_of(*c.find("uri")).c_str(),
+            human_size(static_cast<double>(c.int_or("plain_len"))).c_str(), c.string_or("prot").c_str(),
+            c.string_or("state").c_str(), c.bool_or("key") ? "key  " : "     ", printable(title).c_str());
+    }
+    after = document.string_or("next");
+  } while (!after.empty());
+  if (globals.json) print("%s\n", json::Value(json::Object{{"contents", std::move(all)}}).text().c_str());
   return {};
 }
 

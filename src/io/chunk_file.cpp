@@ -18,6 +18,7 @@
 #include "io/guarded_mapping.hpp"
 #include "io/run_sums.hpp"
 #include "os/descriptor.hpp"
+#include "os/limits.hpp"
 
 namespace sealcast::io {
 namespace {
@@ -42,6 +43,11 @@ Error damaged(const fs::path& file, const std::string& what) {
   auto base = printable(fs::path(file).replace_extension().string(), 4096);
   return {ErrorCode::failure, printable(file.string(), 4096) + " " + what + ": remove " + base +
                                   ".data, .tree and .have to begin this object anew"};
+}
+
+Error wrong_size(const fs::path& file, std::int64_t has, std::uint64_t wanted) {
+  auto became = static_cast<std::uint64_t>(has) < wanted ? "became shorter: it has " : "has ";
+  return damaged(file, became + std::to_string(has) + " octets instead of " + std::to_string(wanted));
 }
 
 // Also tells the size that the file has now.
@@ -154,7 +160,10 @@ namespace {
 
 // Who keeps thousands of objects uses some of them at a time. The longest unused descriptor goes first. Objects belong
 // to the thread that opened them, and so does the list.
-constexpr std::size_t k_most_open = 256;
+std::size_t most_open() {
+  static const std::size_t most = std::clamp<std::size_t>(os::descriptor_limit() / 8, 8, 512);
+  return most;
+}
 thread_local std::list<ChunkFile::Impl*> open_ones;  // newest first
 
 }  // namespace
@@ -181,7 +190,7 @@ Result<int> ChunkFile::Impl::use_data() {
   data = std::move(again);
   open_ones.push_front(this);
   place = open_ones.begin();
-  if (open_ones.size() > k_most_open) open_ones.back()->put_away();
+  if (open_ones.size() > most_open()) open_ones.back()->put_away();
   return data.get();
 }
 
@@ -213,9 +222,7 @@ Status ChunkFile::Impl::open_data(bool found) {
   SEALCAST_TRY_ASSIGN(auto descriptor, use_data());
   if (size == geometry.length()) return {};
   // Empty and never saved: this is new, or an attempt that got no further.
-  if (found || size != 0)
-    return fail(
-        damaged(data_path, "has " + std::to_string(size) + " octets instead of " + std::to_string(geometry.length())));
+  if (found || size != 0) return fail(wrong_size(data_path, static_cast<std::int64_t>(size), geometry.length()));
   if (::ftruncate(descriptor, static_cast<off_t>(geometry.length())) != 0)
     return fail(system_error("cannot make", data_path, errno));
   return {};
@@ -226,8 +233,7 @@ Status ChunkFile::Impl::open_tree(bool found) {
   os::Descriptor file;  // the mapping outlives it
   SEALCAST_TRY(open_file(file, tree_path, size));
   if (found && size != tree_octets())
-    return fail(
-        damaged(tree_path, "has " + std::to_string(size) + " octets instead of " + std::to_string(tree_octets())));
+    return fail(wrong_size(tree_path, static_cast<std::int64_t>(size), tree_octets()));
   // Nodes of an attempt that never saved are of no use, and whoever builds a tree wants zeros.
   if (!found && size != 0 && ::ftruncate(file.get(), 0) != 0)
     return fail(system_error("cannot empty", tree_path, errno));
@@ -253,6 +259,21 @@ Result<std::unique_ptr<ChunkFile>> ChunkFile::open(const fs::path& base, const c
   auto& i = *out->impl_;
   i.sums.emplace(with(base, ".sums"), (geometry.length() - 1) / i.run_octets + 1);
   return out;
+}
+
+Result<std::optional<content::Bitmap>> ChunkFile::peek(const fs::path& base, const content::Geometry& geometry,
+                                                       const Digest& root) {
+  Impl impl(base, geometry, root);
+  bool found = false;
+  SEALCAST_TRY(impl.read_have(found));
+  if (!found) return std::nullopt;
+  for (auto& [path, octets] :
+       {std::pair(impl.data_path, geometry.length()), std::pair(impl.tree_path, std::uint64_t{impl.tree_octets()})}) {
+    struct stat about {};
+    if (::lstat(path.c_str(), &about) != 0 && errno != ENOENT) return fail(system_error("cannot look at", path, errno));
+    if (static_cast<std::uint64_t>(about.st_size) != octets) return fail(wrong_size(path, about.st_size, octets));
+  }
+  return std::move(impl.held);
 }
 
 Status ChunkFile::read(std::uint64_t offset, MutableByteView out) {

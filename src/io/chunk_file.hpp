@@ -19,6 +19,10 @@ class ChunkFile final : public swarm::ChunkStorage {
   // that names the file.
   static Result<std::unique_ptr<ChunkFile>> open(const std::filesystem::path& base, const content::Geometry& geometry,
                                                  const content::Digest& root);
+  // What `<base>.have` says, if the sizes of the files fit; opens nothing else. Nothing: it is not there, and so
+  // nothing is held.
+  static Result<std::optional<content::Bitmap>> peek(const std::filesystem::path& base,
+                                                     const content::Geometry& geometry, const content::Digest& root);
   ~ChunkFile() override;
   Status read(std::uint64_t offset, MutableByteView out) override;
   Status write(std::uint64_t offset, ByteView data) override;

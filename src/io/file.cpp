@@ -127,7 +127,11 @@ Status check_replaceable(const fs::path& path, Replace replace, unsigned* mode =
 }  // namespace
 
 Error system_error(std::string_view what, const fs::path& path, int error_number) {
-  auto code = error_number == ENOSPC || error_number == EDQUOT ? ErrorCode::disk_full : ErrorCode::failure;
+  auto code = ErrorCode::failure;
+  if (error_number == ENOSPC || error_number == EDQUOT) code = ErrorCode::disk_full;
+  // What this process or the disk cannot do for the moment says nothing about the file.
+  if (error_number == EMFILE || error_number == ENFILE || error_number == ENOMEM || error_number == EIO)
+    code = ErrorCode::unavailable;
   return {code, std::string(what) + " " + shown(path) + ": " + std::generic_category().message(error_number)};
 }
 

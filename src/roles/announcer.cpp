@@ -18,17 +18,22 @@ int number(const std::vector<std::string>& values) {
 
 }  // namespace
 
-Announcer::Announcer(io::Loop& loop, sip::Agent& agent, std::string tracker, int expires)
-    : loop_(loop), agent_(agent), tracker_(std::move(tracker)), expires_(expires) {}
+Announcer::Announcer(io::Loop& loop, sip::Agent& agent, std::string tracker, int expires,
+                     std::function<std::string()> body, std::function<void(const sip::Response&, Sent)> on_answer)
+    : loop_(loop),
+      agent_(agent),
+      tracker_(std::move(tracker)),
+      expires_(expires),
+      body_(std::move(body)),
+      on_answer_(std::move(on_answer)) {}
 
 Announcer::~Announcer() {
   *alive_ = false;
   loop_.cancel(timer_);
 }
 
-void Announcer::update(std::string body) {
+void Announcer::update() {
   if (withdrawn_) return;
-  body_ = std::move(body);
   changed_ = true;
   if (!under_way_) send(expires_);
 }
@@ -39,10 +44,8 @@ void Announcer::withdraw() {
   if (!etag_.empty()) send(0);
 }
 
-void Announcer::touch(Duration delay) {
-  if (under_way_ || withdrawn_ || body_.empty()) return;
-  loop_.cancel(timer_);
-  again_after(delay);
+void Announcer::touch() {
+  if (!under_way_ && !withdrawn_ && announced()) send(expires_);
 }
 
 void Announcer::send(int expires) {
@@ -54,25 +57,26 @@ void Announcer::send(int expires) {
   request.expires = expires;
   if (!etag_.empty()) request.headers.push_back({"SIP-If-Match", etag_});
   // A refresh has no body (RFC 3903 section 4.1).
-  if (expires > 0 && (etag_.empty() || changed_)) {
+  auto sent = expires > 0 && (etag_.empty() || changed_) ? Sent::body : Sent::refresh;
+  if (sent == Sent::body) {
     request.content_type = "application/vnd.p2pcds.peer+json";
-    request.body = body_;
+    request.body = body_();
   }
   under_way_ = true;
   changed_ = false;
-  agent_.send(std::move(request), [this, alive = alive_](const sip::Response& response) {
-    if (*alive) answered(response);
+  agent_.send(std::move(request), [this, alive = alive_, sent](const sip::Response& response) {
+    if (*alive) answered(response, sent);
   });
 }
 
-void Announcer::answered(const sip::Response& response) {
+void Announcer::answered(const sip::Response& response, Sent sent) {
   under_way_ = false;
   if (withdrawn_) return;
   if (response.ok()) {
     auto etag = response.values("SIP-ETag");
     etag_ = etag.empty() ? std::string() : etag.front();
     pause_ = k_first_pause;
-    if (on_answer) on_answer(response);
+    on_answer_(response, sent);
     if (changed_) return send(expires_);
     return again_after(std::chrono::seconds(std::max(1, expires_ / 2)));
   }
@@ -85,7 +89,7 @@ void Announcer::answered(const sip::Response& response) {
   if (response.status == 423) expires_ = std::max(expires_, number(response.values("Min-Expires")));
   log(LogLevel::warning, "announce",
       "tracker refuses the announcement: " + std::to_string(response.status) + " " + response.reason);
-  if (on_answer) on_answer(response);
+  on_answer_(response, sent);
   changed_ = true;
   again_after(pause_);
   pause_ = std::min(pause_ * 2, k_longest_pause);

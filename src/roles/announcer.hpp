@@ -10,29 +10,32 @@ namespace sealcast::roles {
 
 class Announcer {
  public:
-  // tracker: "sip:tracker@<domain>". Agent and loop outlive it.
-  Announcer(io::Loop& loop, sip::Agent& agent, std::string tracker, int expires);
+  enum class Sent { body, refresh };
+  // tracker: "sip:tracker@<domain>". body: asked when it is sent. on_answer: told of every final answer. Agent and loop
+  // outlive it.
+  Announcer(io::Loop& loop, sip::Agent& agent, std::string tracker, int expires, std::function<std::string()> body,
+            std::function<void(const sip::Response&, Sent)> on_answer);
   ~Announcer();
-  // Announces `body` now (or when the one under way is answered), and again until withdraw().
-  void update(std::string body);
+  // Announces what the body is now (or when the one under way is answered), and again until withdraw().
+  void update();
   void withdraw();
   // A refresh before its time: does the tracker still know us?
-  void touch(Duration delay);
+  void touch();
   bool announced() const { return !etag_.empty(); }
-  // Told of every final answer.
-  std::function<void(const sip::Response&)> on_answer;
   // The tracker has forgotten this announcement (it was started anew): it gets it again now.
   std::function<void()> on_forgotten;
 
  private:
   void send(int expires);
-  void answered(const sip::Response& response);
+  void answered(const sip::Response& response, Sent sent);
   void again_after(Duration delay);
 
   io::Loop& loop_;
   sip::Agent& agent_;
-  std::string tracker_, body_, etag_;
+  std::string tracker_, etag_;
   int expires_;
+  std::function<std::string()> body_;
+  std::function<void(const sip::Response&, Sent)> on_answer_;
   bool under_way_ = false, changed_ = false, withdrawn_ = false;
   Duration pause_ = 1s;
   io::Loop::TimerId timer_ = 0;

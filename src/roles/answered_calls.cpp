@@ -21,6 +21,7 @@ AnsweredCalls::AnsweredCalls(io::Loop& loop, sip::Agent& agent, MediaNode& media
       calls_({k_most_calls, k_for_services, {{"caller", k_most_of_one_caller}}}) {}
 
 AnsweredCalls::~AnsweredCalls() {
+  on_unused = nullptr;
   loop_.cancel(oldest_);
   std::vector<sip::CallId> all;
   calls_.each([&](sip::CallId id, const Call&) { all.push_back(id); });
@@ -35,7 +36,10 @@ void AnsweredCalls::answer(sip::CallId id, const sip::Request& invite, const Ter
     log(LogLevel::info, "media", "offer refused: " + agreed.error().sentence + " (" + agreed.error().rule + ")");
     return agent_.answer(id, {488, "Not Acceptable Here", {}, {}, {{"Warning", agreed.error().warning(host_)}}});
   }
-  for (auto& swarm : terms.admitted) media_.engine().admit(agreed->id, swarm);
+  for (auto& swarm : terms.admitted) {
+    media_.engine().admit(agreed->id, swarm);
+    ++users_[swarm];
+  }
   Call call{agreed->id, terms.caller, terms.admitted, 0, 0};
   call.patience = loop_.after(k_patience, [this, id] {
     if (auto* known = calls_.find(id); known && known->channels == 0) end(id, "no channel was opened");
@@ -60,10 +64,21 @@ void AnsweredCalls::refuse_reinvite(sip::CallId call) {
 void AnsweredCalls::end(sip::CallId id, const std::string& reason) {
   auto call = calls_.take(id);
   if (!call) return;
-  by_association_.erase(call->association);
-  loop_.cancel(call->patience);
-  media_.drop(call->association);
+  forget(*call);
   if (!reason.empty()) agent_.bye(id, reason);
+}
+
+// It is out of the table already.
+void AnsweredCalls::forget(const Call& call) {
+  by_association_.erase(call.association);
+  loop_.cancel(call.patience);
+  media_.drop(call.association);
+  for (auto& swarm : call.admitted) {
+    auto at = users_.find(swarm);
+    if (at == users_.end() || --at->second > 0) continue;
+    users_.erase(at);
+    if (on_unused) on_unused(swarm);
+  }
 }
 
 // Nobody tells a UE, or a cache somewhere else, that a caller may no longer have a content: it is that he gets no new
@@ -78,9 +93,7 @@ void AnsweredCalls::end_old() {
       return;
     }
     auto [id, call] = std::move(*calls_.take_expired(now));
-    by_association_.erase(call.association);
-    loop_.cancel(call.patience);
-    media_.drop(call.association);
+    forget(call);
     agent_.bye(id, "the membership token has ended: call again");
   }
 }
@@ -104,6 +117,14 @@ void AnsweredCalls::on_event(const swarm::Event& event) {
 void AnsweredCalls::hang_up(const swarm::SwarmId& swarm, const std::string& reason) {
   hang_up_unless(
       swarm, [](const std::string&) { return false; }, reason);
+}
+
+void AnsweredCalls::hang_up_caller(const std::string& caller, const std::string& reason) {
+  std::vector<sip::CallId> over;
+  calls_.each([&](sip::CallId id, const Call& call) {
+    if (call.caller == caller) over.push_back(id);
+  });
+  for (auto id : over) end(id, reason);
 }
 
 void AnsweredCalls::hang_up_unless(const swarm::SwarmId& swarm,

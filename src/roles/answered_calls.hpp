@@ -32,9 +32,14 @@ class AnsweredCalls {
   void on_call_ended(sip::CallId call);
   void on_event(const swarm::Event& event);
   void hang_up(const swarm::SwarmId& swarm, const std::string& reason);
+  void hang_up_caller(const std::string& caller, const std::string& reason);
   // Of the calls that this swarm is part of, those whose caller may no longer have it.
   void hang_up_unless(const swarm::SwarmId& swarm, const std::function<bool(const std::string& caller)>& allowed,
                       const std::string& reason);
+  // Is this swarm part of a call?
+  bool uses(const swarm::SwarmId& swarm) const { return users_.contains(swarm); }
+  // The last call that this swarm was part of has ended; may be empty.
+  std::function<void(const swarm::SwarmId& swarm)> on_unused;
   std::size_t size() const { return calls_.size(); }
   json::Object status() const { return calls_.status(); }
 
@@ -48,6 +53,7 @@ class AnsweredCalls {
   };
   void end(sip::CallId id, const std::string& reason);
   void end_old();
+  void forget(const Call& call);
 
   io::Loop& loop_;
   sip::Agent& agent_;
@@ -55,6 +61,7 @@ class AnsweredCalls {
   std::string host_;  // warn-agent of Warning headers
   BoundedTable<sip::CallId, Call> calls_;
   std::map<swarm::AssociationId, sip::CallId> by_association_;
+  std::map<swarm::SwarmId, std::size_t> users_;  // calls that each swarm is part of
   io::Loop::TimerId oldest_ = 0;
 };
 

@@ -13,7 +13,7 @@ namespace sealcast::roles {
 namespace {
 
 constexpr std::string_view k_prefix = "/api/v1/";
-constexpr std::size_t k_audit_page = 200;
+constexpr std::size_t k_audit_page = 200, k_contents_page = 256;
 
 io::HttpResponse document(int status, json::Object object) {
   return {status, json::Value(std::move(object)).text(), {}};
@@ -216,7 +216,6 @@ io::HttpResponse CacheApi::handle(const io::HttpRequest& request) {
 }
 
 json::Object CacheApi::content_document(const crypto::Digest& root, const CachedContent& c) const {
-  auto held = c.file ? cache_.chunks_held(root) : 0;
   json::Object out{{"root", content::root_text(root)},
                    {"uri", content::ContentUri{root, cache_.facts().domain}.text()},
                    {"cid", c.description.content_id},
@@ -224,7 +223,7 @@ json::Object CacheApi::content_document(const crypto::Digest& root, const Cached
                    {"len", c.description.length},
                    {"plain_len", c.description.plain_length},
                    {"chunks", std::int64_t{c.description.geometry().chunks()}},
-                   {"chunks_held", held},
+                   {"chunks_held", cache_.chunks_held(root)},
                    {"prot", std::string(content::name(c.description.protection))},
                    {"state", std::string(name(c.state))},
                    {"key", c.key_held},
@@ -243,9 +242,7 @@ json::Object CacheApi::content_document(const crypto::Digest& root, const Cached
 io::HttpResponse CacheApi::contents_call(const io::HttpRequest& request, std::string_view rest) {
   if (rest.empty()) {
     if (request.method != "GET") return wrong_method();
-    json::Array contents;
-    for (auto& [root, content] : cache_.library().contents()) contents.push_back(content_document(root, content));
-    return document(200, {{"contents", std::move(contents)}});
+    return contents_page(request);
   }
   auto root = take_root(rest);
   if (!root) return error(404, "this is no root of 43 characters");
@@ -256,6 +253,25 @@ io::HttpResponse CacheApi::contents_call(const io::HttpRequest& request, std::st
   if (rest == "entitlements" && request.method == "PUT") return put_entitlements(request, *root);
   if (rest == "object") return object_call(request, *root);
   return no_such_thing();
+}
+
+// Thousands are told in pages: one that is full says behind which root the next one begins.
+io::HttpResponse CacheApi::contents_page(const io::HttpRequest& request) const {
+  auto& contents = cache_.library().contents();
+  auto at = contents.begin();
+  if (!request.query.empty()) {
+    constexpr std::string_view name = "after=";
+    auto after = content::parse_root(request.query.substr(std::min(name.size(), request.query.size())));
+    if (!request.query.starts_with(name) || !after) return error(400, "\"after\" is no root of 43 characters");
+    at = contents.upper_bound(*after);
+  }
+  json::Array page;
+  auto last = at;
+  for (; at != contents.end() && page.size() < k_contents_page; last = at++)
+    page.push_back(content_document(at->first, at->second));
+  json::Object out{{"contents", std::move(page)}};
+  if (at != contents.end()) out["next"] = content::root_text(last->first);
+  return document(200, std::move(out));
 }
 
 io::HttpResponse CacheApi::object_call(const io::HttpRequest& request, const crypto::Digest& root) {

@@ -20,6 +20,7 @@ class CacheApi {
   class Upload;
   io::HttpResponse handle(const io::HttpRequest& request);
   io::HttpResponse contents_call(const io::HttpRequest& request, std::string_view rest);
+  io::HttpResponse contents_page(const io::HttpRequest& request) const;
   io::HttpResponse keys_call(const io::HttpRequest& request, std::string_view rest);
   io::HttpResponse object_call(const io::HttpRequest& request, const crypto::Digest& root);
   io::HttpResponse put_description(const io::HttpRequest& request, const crypto::Digest& root);

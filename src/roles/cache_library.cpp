@@ -65,17 +65,17 @@ Status CacheLibrary::load_master_key(bool keys_wait_for_it) {
   return {};
 }
 
-Status CacheLibrary::check_master_key(const std::vector<store::ContentRow>& rows) {
+Status CacheLibrary::check_master_key() {
   std::size_t wrapped = 0, opened = 0;
-  for (auto& row : rows) {
-    if (row.wrapped_key.empty()) continue;
+  SEALCAST_TRY(store_->each([&](store::ContentRow row) {
+    if (row.wrapped_key.empty()) return;
     ++wrapped;
     if (crypto::unwrap_key(master_key_.expose(), row.wrapped_key))
       ++opened;
     else
       log(LogLevel::error, "cache",
           "the key of " + content::root_text(row.root) + " does not unwrap under this master key");
-  }
+  }));
   if (wrapped == 0 || opened > 0) return {};
   return fail(ErrorCode::usage, "master key " + master_key_file_.string() + " opens none of the " +
                                     std::to_string(wrapped) + " content keys in " + (state_ / "cache.db").string() +
@@ -87,15 +87,12 @@ Status CacheLibrary::open(const std::vector<crypto::PublicKey>& providers, UnixS
   SEALCAST_TRY(io::make_directory(state_ / "objects", 0700));
   SEALCAST_TRY_ASSIGN(auto store, store::Contents::open(state_ / "cache.db"));
   store_.emplace(std::move(store));
-  SEALCAST_TRY_ASSIGN(auto rows, store_->list());
-  SEALCAST_TRY(
-      load_master_key(std::any_of(rows.begin(), rows.end(), [](auto& row) { return !row.wrapped_key.empty(); })));
-  SEALCAST_TRY(check_master_key(rows));
+  SEALCAST_TRY_ASSIGN(bool keys, store_->holds_keys());
+  SEALCAST_TRY(load_master_key(keys));
+  SEALCAST_TRY(check_master_key());
   store_->set_patience(store::k_serving_patience);
-  for (auto& row : rows) load(std::move(row), now);
-  return {};
+  return store_->each([&](store::ContentRow row) { load(std::move(row), now); });
 }
-
 void CacheLibrary::load(store::ContentRow row, UnixSeconds now) {
   // One that has expired stays known: what it says binds its successors, and its key can be revoked.
   auto description = content::verify_kept_description(row.description, providers_);
@@ -114,20 +111,45 @@ void CacheLibrary::load(store::ContentRow row, UnixSeconds now) {
   content.state = state_of(row.state);
   content.key_held = !row.wrapped_key.empty();
   content.not_before = row.not_before;
-  if (content.state == ObjectState::offered || content.state == ObjectState::damaged) open_object(content);
+  if (content.has_object()) look_at_object(content);
 }
 
-void CacheLibrary::open_object(CachedContent& content) {
-  auto file =
-      io::ChunkFile::open(base(content.description.root), content.description.geometry(), content.description.root);
-  if (file) {
-    content.file = std::move(*file);
-    content.state = content.file->held_at_open().full() ? ObjectState::offered : ObjectState::damaged;
+// Sizes and bitmap: the rest is looked at when it is used.
+void CacheLibrary::look_at_object(CachedContent& content) {
+  const auto& d = content.description;
+  auto held = io::ChunkFile::peek(base(d.root), d.geometry(), d.root);
+  if (held) {
+    content.state = *held && (*held)->full() ? ObjectState::offered : ObjectState::damaged;
     return;
   }
-  log(LogLevel::error, "cache", file.error().message);
+  log(LogLevel::error, "cache", held.error().message);
+  content.trouble = held.error().message;
+  if (held.error().code == ErrorCode::unavailable) return;
   content.state = ObjectState::damaged;
-  content.trouble = file.error().message;
+  content.unusable = true;
+}
+
+Status CacheLibrary::open_object(const crypto::Digest& root) {
+  auto* content = find(root);
+  if (!content || !content->has_object()) return unknown(root);
+  if (content->file) return {};
+  auto file = io::ChunkFile::open(base(root), content->description.geometry(), root);
+  if (!file) {
+    // No descriptor, no memory: that says nothing about the object.
+    if (file.error().code == ErrorCode::unavailable || file.error().code == ErrorCode::disk_full)
+      return fail(file.error());
+    content->state = ObjectState::damaged;
+    content->unusable = true;
+    content->trouble = file.error().message;
+    return fail(file.error());
+  }
+  content->file = std::move(*file);
+  content->state = content->file->held_at_open().full() ? ObjectState::offered : ObjectState::damaged;
+  return {};
+}
+
+void CacheLibrary::close_object(const crypto::Digest& root) {
+  if (auto* content = find(root)) content->file.reset();
 }
 
 CachedContent* CacheLibrary::find(const crypto::Digest& root) {
@@ -240,9 +262,8 @@ Status CacheLibrary::finish_import(const crypto::Digest& root, std::unique_ptr<O
     return finished;
   }
   content->trouble.clear();
-  open_object(*content);
-  SEALCAST_TRY(mark(root, content->state));
-  return content->state == ObjectState::offered ? Status{} : Status(fail(content->trouble));
+  content->unusable = false;
+  return mark(root, ObjectState::offered);
 }
 
 Status CacheLibrary::mark(const crypto::Digest& root, ObjectState state) {

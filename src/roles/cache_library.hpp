@@ -22,7 +22,9 @@ struct CachedContent {
   std::string jws;
   tracking::AccessList access;
   ObjectState state = ObjectState::described;
-  std::unique_ptr<io::ChunkFile> file;  // offered, damaged
+  std::unique_ptr<io::ChunkFile> file;  // while it is open: offered, damaged
+  bool unusable = false;                // could not be opened, or was lost: until it is sent anew
+  bool has_object() const { return !unusable && (state == ObjectState::offered || state == ObjectState::damaged); }
   bool key_held = false;
   UnixSeconds not_before = 0;
   std::string trouble;  // why damaged
@@ -31,7 +33,7 @@ struct CachedContent {
 class CacheLibrary {
  public:
   CacheLibrary(std::filesystem::path state, std::filesystem::path master_key, RandomSource& random);
-  // Opens the database and every offered object; one that cannot be opened is "damaged", not fatal.
+  // Opens the database. Objects are opened when they are used.
   Status open(const std::vector<crypto::PublicKey>& providers, UnixSeconds now);
 
   // Error usage: it does not verify. Error failure: it conflicts with a known one.
@@ -43,6 +45,9 @@ class CacheLibrary {
   // Nothing: none is held. An error: the store is not there for the moment, or its row is damaged.
   Result<std::optional<content::ContentKey>> key(const crypto::Digest& root);
 
+  // Of what has an object; one that cannot be opened is damaged from now on. Closing saves nothing.
+  Status open_object(const crypto::Digest& root);
+  void close_object(const crypto::Digest& root);
   Result<std::unique_ptr<ObjectImport>> begin_import(const crypto::Digest& root);
   Result<std::uint64_t> import_progress(const crypto::Digest& root);  // octets that need not be sent again
   Status finish_import(const crypto::Digest& root, std::unique_ptr<ObjectImport> import);
@@ -58,9 +63,9 @@ class CacheLibrary {
 
  private:
   Status load_master_key(bool keys_wait_for_it);
-  Status check_master_key(const std::vector<store::ContentRow>& rows);
+  Status check_master_key();
   void load(store::ContentRow row, UnixSeconds now);
-  void open_object(CachedContent& content);
+  void look_at_object(CachedContent& content);
   Status check_space(const crypto::Digest& root, const CachedContent& content);
   std::filesystem::path base(const crypto::Digest& root) const;
   Status check_conflicts(const content::Description& incoming);

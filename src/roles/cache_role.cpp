@@ -9,6 +9,7 @@
 #include "io/file.hpp"
 #include "io/unix_socket.hpp"
 #include "os/clock.hpp"
+#include "os/limits.hpp"
 #include "roles/names.hpp"
 
 namespace sealcast::roles {
@@ -17,16 +18,19 @@ namespace {
 constexpr UnixSeconds k_keyinfo_life = 86400, k_certificate_life = 30 * 86400;
 constexpr Duration k_renew = 6h, k_ask_again = 3s;
 // One announcement is refreshed so often: should the tracker have been started anew, all follow, some at a time.
-constexpr Duration k_beat = 5s, k_between_announcements = 20ms;
-constexpr int k_least_expires = 60, k_most_expires = 3600;
+constexpr Duration k_beat = 5s;
+// Damaged objects that are fetched at a time. Who gets nowhere makes room for others.
+constexpr std::size_t k_repairs = 16;
+constexpr Duration k_repair_turn = 60s;
+constexpr std::size_t k_keyinfo_octets = 1600;  // about, on a page
 
 }  // namespace
 
 CacheRole::CacheRole(io::Loop& loop, CacheConfig config)
     : loop_(loop),
       config_(std::move(config)),
-      library_(config_.state, config_.master_key.empty() ? config_.state / "master.key" : config_.master_key, random_) {
-}
+      library_(config_.state, config_.master_key.empty() ? config_.state / "master.key" : config_.master_key, random_),
+      open_(OpenPool::most_for(os::descriptor_limit())) {}
 
 CacheRole::~CacheRole() {
   stop();
@@ -52,10 +56,20 @@ Status CacheRole::start() {
   SEALCAST_TRY(media_->open(config_.media));
   SEALCAST_TRY(start_agent());
   calls_ = std::make_unique<AnsweredCalls>(loop_, *agent_, *media_, config_.domain);
+  calls_->on_unused = [this](const swarm::SwarmId& root) { swarm_unused(root); };
+  start_pages();
   for (auto& [root, content] : library_.contents()) refresh(root);
   renew_timer_ = loop_.after(k_renew, [this] { renew_keyinfo(); });
   beat_timer_ = loop_.after(k_beat, [this] { beat(); });
   return {};
+}
+
+void CacheRole::start_pages() {
+  AnnouncementPages::Events events;
+  events.describe = [this](const crypto::Digest& root) { return describe(root); };
+  pages_ = std::make_unique<AnnouncementPages>(
+      loop_, *agent_, tracker_uri(config_.domain), [](std::size_t page) { return "page " + std::to_string(page); },
+      AnnouncementPages::Limits{}, std::move(events));
 }
 
 Status CacheRole::start_agent() {
@@ -97,55 +111,114 @@ void CacheRole::stop() {
   loop_.cancel(renew_timer_);
   loop_.cancel(beat_timer_);
   renew_timer_ = beat_timer_ = 0;
-  for (auto& [root, offer] : offers_)
-    if (offer.announcer) offer.announcer->withdraw();
-  if (media_)
-    for (auto& [root, content] : library_.contents())
-      if (auto* held = media_->engine().held(root); held && content.file)
-        if (auto saved = content.file->save(*held); !saved) log(LogLevel::error, "cache", saved.error().message);
-  for (auto& [root, offer] : offers_) loop_.cancel(offer.again);
-  offers_.clear();
+  if (pages_) pages_->withdraw();
+  open_.each([this](const crypto::Digest& root) {
+    auto* held = media_ ? media_->engine().held(root) : nullptr;
+    auto* content = library_.find(root);
+    if (!held || !content || !content->file || held->count() == content->file->held_at_open().count()) return;
+    if (auto saved = content->file->save(*held); !saved) log(LogLevel::error, "cache", saved.error().message);
+  });
+  for (auto& [root, repair] : repairs_) loop_.cancel(repair.again);
+  repairs_.clear();
+  keyinfos_.clear();
   calls_.reset();
   if (media_) media_->pump();
   if (agent_) agent_->stop();
   agent_.reset();
   if (media_) media_->close();
   media_.reset();
+  pages_.reset();
 }
 
 CacheRole::Facts CacheRole::facts() const {
   return {uri(), config_.domain, key_service_key_->jwk(), config_.holds_keys};
 }
 
-bool CacheRole::announced(const crypto::Digest& root) const {
-  auto at = offers_.find(root);
-  return at != offers_.end() && at->second.announcer && at->second.announcer->announced();
-}
-
+// What is not open is believed to be as the database says.
 std::uint64_t CacheRole::chunks_held(const crypto::Digest& root) const {
-  auto* held = media_ ? media_->engine().held(root) : nullptr;
-  return held ? held->count() : 0;
+  if (auto* held = media_ ? media_->engine().held(root) : nullptr) return held->count();
+  auto at = library_.contents().find(root);
+  bool whole = at != library_.contents().end() && at->second.state == ObjectState::offered;
+  return whole ? at->second.description.geometry().chunks() : 0;
 }
 
 // ---- what is offered
 
 void CacheRole::refresh(const crypto::Digest& root) {
   auto* content = library_.find(root);
-  if (!content) return;
-  auto& offer = offers_[root];
-  if (content->file && !offer.in_swarm)
-    if (auto joined = join_swarm(root, *content, offer); !joined) log(LogLevel::error, "cache", joined.error().message);
-  if (offer.in_swarm) {
-    if (content::is_secured(content->description.protection)) media_->engine().set_secured_only(root);
-    if (content->key_held) offer.learnt_keyinfo.clear();
-    media_->engine().set_keyinfo(
-        root, content->key_held ? make_keyinfo(*content) : offer.learnt_keyinfo);  // empty after a revocation
-    if (content->key_held)
-      offer.keyinfo_watch.reset();
-    else if (content::is_sealed(content->description.protection))
-      watch_keyinfo(root, offer);
+  if (!content || !pages_) return;
+  if (content->has_object() && content->state == ObjectState::damaged) want_repair(root);
+  tell_keyinfo(root, *content);
+  if (!content->has_object() && !content->key_held) return pages_->remove(root);
+  std::size_t octets = content->jws.size() + 300 + (content->key_held ? k_keyinfo_octets : 0);
+  for (auto& who : content->access.who) octets += who.size() + 3;
+  pages_->put(root, octets);
+}
+
+std::optional<tracking::AnnouncedSwarm> CacheRole::describe(const crypto::Digest& root) {
+  auto* content = library_.find(root);
+  if (!content || (!content->has_object() && !content->key_held)) return std::nullopt;
+  tracking::AnnouncedSwarm swarm;
+  swarm.root = root;
+  auto* held = media_->engine().held(root);
+  bool whole = held ? held->full() : content->state == ObjectState::offered;
+  swarm.state = !content->has_object() ? tracking::PeerState::keys
+                : whole                ? tracking::PeerState::seed
+                                       : tracking::PeerState::leech;
+  if (held)
+    swarm.have = held->ranges(8);
+  else if (whole && content->has_object())
+    swarm.have = {{0, content->description.geometry().chunks() - 1}};
+  swarm.description = content->jws;
+  swarm.access = content->access;
+  swarm.keyinfo = own_keyinfo(root, *content);
+  return swarm;
+}
+
+// A few are open at a time; who finds no place tries again.
+Status CacheRole::take_up(const crypto::Digest& root) {
+  auto* content = library_.find(root);
+  if (!content || !content->has_object()) return fail(ErrorCode::not_found, "the object is not here");
+  if (open_.contains(root)) {
+    open_.use(root);
+    return {};
   }
-  announce(root, *content, offer);
+  auto room = open_.room();
+  if (room.room == OpenPool::Room::none)
+    return fail(ErrorCode::unavailable, "too many objects are in use (" + std::to_string(open_.most()) + ")");
+  if (room.room == OpenPool::Room::after_closing) put_away(room.close);
+  if (auto opened = library_.open_object(root); !opened) {
+    log(LogLevel::error, "cache", opened.error().message);
+    if (content->unusable) {
+      mark(root, ObjectState::damaged);
+      loop_.post([this, root] { refresh(root); });
+    }
+    return opened;
+  }
+  if (auto joined = join_swarm(root, *content); !joined) {
+    library_.close_object(root);
+    return joined;
+  }
+  open_.use(root);
+  if (content->state == ObjectState::damaged) want_repair(root);
+  return {};
+}
+
+void CacheRole::put_away(const crypto::Digest& root) {
+  media_->engine().remove_swarm(os::monotonic_now(), root);
+  library_.close_object(root);
+  open_.closed(root);
+  if (auto at = keyinfos_.find(root); at != keyinfos_.end()) at->second.watch.reset();
+}
+
+void CacheRole::put_unused_away() {
+  for (auto& root : open_.overdue(os::monotonic_now())) put_away(root);
+}
+
+void CacheRole::swarm_unused(const crypto::Digest& root) {
+  if (repairs_.contains(root)) return;
+  open_.leave(root, os::monotonic_now());
+  if (auto at = keyinfos_.find(root); at != keyinfos_.end()) at->second.watch.reset();
 }
 
 bool CacheRole::may_have(const CachedContent& content, const std::string& caller) const {
@@ -160,6 +233,12 @@ void CacheRole::end_calls(const crypto::Digest& root, const std::string& reason)
   media_->pump();
 }
 
+void CacheRole::end_calls_of(const std::string& caller, const std::string& reason) {
+  if (!calls_) return;
+  calls_->hang_up_caller(caller, reason);
+  media_->pump();
+}
+
 void CacheRole::hang_up_all(const crypto::Digest& root, const std::string& reason) {
   if (!calls_) return;
   calls_->hang_up(root, reason);
@@ -167,66 +246,53 @@ void CacheRole::hang_up_all(const crypto::Digest& root, const std::string& reaso
 }
 
 void CacheRole::leave_swarm(const crypto::Digest& root) {
-  auto at = offers_.find(root);
-  if (at == offers_.end() || !at->second.in_swarm) return;
-  at->second.repair.reset();
-  at->second.keyinfo_watch.reset();
+  stop_repair(root);
+  std::erase(to_repair_, root);
+  if (!open_.contains(root)) return;
   calls_->hang_up(root, "the object is being replaced");
-  media_->engine().remove_swarm(os::monotonic_now(), root);
-  at->second.in_swarm = false;
+  put_away(root);
   media_->pump();
 }
 
-Status CacheRole::join_swarm(const crypto::Digest& root, CachedContent& content, Offer& offer) {
+Status CacheRole::join_swarm(const crypto::Digest& root, CachedContent& content) {
   swarm::SwarmConfig config{root, content.description.geometry()};
   config.secured_only = content::is_secured(content.description.protection) || config_.require_srtp;
   config.nodes = content.file->nodes();
   config.held = content.file->held_at_open();
   config.storage = content.file.get();
-  bool whole = config.held.full();
-  config.appetite = whole ? swarm::Appetite::none : swarm::Appetite::all;
+  config.appetite = config.held.full() ? swarm::Appetite::none : swarm::Appetite::all;
   SEALCAST_TRY(media_->engine().add_swarm(std::move(config)));
-  offer.in_swarm = true;
-  if (!whole) start_repair(root);
+  tell_keyinfo(root, content);
   return {};
 }
 
-std::string CacheRole::make_keyinfo(const CachedContent& content) const {
-  if (!holder_ || !content.key_held) return {};
-  return keys::make_keyinfo(holder_certificate_, content.description, uri(), os::unix_now(), k_keyinfo_life, *holder_);
+// Signed once for a while: a page that is written again must not look like news.
+const std::string& CacheRole::own_keyinfo(const crypto::Digest& root, const CachedContent& content) {
+  static const std::string none;
+  if (!holder_ || !content.key_held) return none;
+  auto& own = keyinfos_[root].own;
+  if (own.empty())
+    own = keys::make_keyinfo(holder_certificate_, content.description, uri(), os::unix_now(), k_keyinfo_life, *holder_);
+  return own;
 }
 
-void CacheRole::announce(const crypto::Digest& root, const CachedContent& content, Offer& offer) {
-  bool worthwhile = offer.in_swarm || content.key_held;
-  if (!worthwhile) {
-    if (offer.announcer) offer.announcer->withdraw();
-    offer.announcer.reset();
-    return;
-  }
-  tracking::AnnouncedSwarm swarm;
-  swarm.root = root;
-  auto* held = media_->engine().held(root);
-  swarm.state = !offer.in_swarm        ? tracking::PeerState::keys
-                : held && held->full() ? tracking::PeerState::seed
-                                       : tracking::PeerState::leech;
-  if (held) swarm.have = held->ranges(8);
-  swarm.description = content.jws;
-  swarm.access = content.access;
-  swarm.keyinfo = make_keyinfo(content);
-  // The more contents, the rarer each one's refresh: the tracker sees some tens of PUBLISH a second at most.
-  auto expires =
-      std::clamp(k_least_expires + static_cast<int>(library_.contents().size()), k_least_expires, k_most_expires);
-  if (!offer.announcer) {
-    offer.announcer = std::make_unique<Announcer>(loop_, *agent_, tracker_uri(config_.domain), expires);
-    offer.announcer->on_forgotten = [this] { announce_all_again(); };
-  }
-  offer.announcer->update(tracking::write_announcement({{std::move(swarm)}, 64}));
+// To whoever is connected: ours, or another holder's; nothing after a revocation.
+void CacheRole::tell_keyinfo(const crypto::Digest& root, const CachedContent& content) {
+  auto known = keyinfos_.find(root);
+  if (content.key_held && known != keyinfos_.end()) known->second.learnt.clear(), known->second.watch.reset();
+  if (!content.key_held && known != keyinfos_.end()) known->second.own.clear();
+  if (!media_->engine().held(root)) return;
+  if (content::is_secured(content.description.protection)) media_->engine().set_secured_only(root);
+  if (content.key_held) return media_->engine().set_keyinfo(root, own_keyinfo(root, content));
+  media_->engine().set_keyinfo(root, known == keyinfos_.end() ? std::string() : known->second.learnt);
+  if (content::is_sealed(content.description.protection) && calls_ && calls_->uses(root)) watch_keyinfo(root);
 }
 
 // The key is elsewhere: the tracker tells caches who says that it has it, and the signature decides.
-void CacheRole::watch_keyinfo(const crypto::Digest& root, Offer& offer) {
-  if (offer.keyinfo_watch || offer.repair) return;
-  offer.keyinfo_watch = std::make_unique<PeerWatch>(
+void CacheRole::watch_keyinfo(const crypto::Digest& root) {
+  auto& known = keyinfos_[root];
+  if (known.watch || repairs_.contains(root)) return;
+  known.watch = std::make_unique<PeerWatch>(
       loop_, *agent_, tracker_uri(config_.domain), content::root_text(root),
       [this, root](const std::string& body) {
         auto list = tracking::parse_peer_list(body);
@@ -237,7 +303,10 @@ void CacheRole::watch_keyinfo(const crypto::Digest& root, Offer& offer) {
         // 404: our own announcement has not arrived yet.
         log(LogLevel::debug, "cache", "peer list refused: " + std::to_string(response.status));
         loop_.after(1s, [this, root] {
-          if (auto at = offers_.find(root); at != offers_.end()) at->second.keyinfo_watch.reset(), refresh(root);
+          auto at = keyinfos_.find(root);
+          if (at == keyinfos_.end() || !at->second.watch) return;
+          at->second.watch.reset();
+          if (auto* content = library_.find(root)) tell_keyinfo(root, *content);
         });
       });
 }
@@ -247,7 +316,7 @@ void CacheRole::take_keyinfo(const crypto::Digest& root, const std::string& keyi
   if (!content || content->key_held) return;
   auto holder = keys::verify_keyinfo(keyinfo, content->description, os::unix_now());
   if (!holder) return log(LogLevel::warning, "cache", holder.error().message);
-  offers_[root].learnt_keyinfo = keyinfo;
+  keyinfos_[root].learnt = keyinfo;
   media_->engine().set_keyinfo(root, keyinfo);
   media_->pump();
 }
@@ -262,38 +331,35 @@ void CacheRole::renew_keyinfo() {
       wipe(*pem);
     }
   }
-  for (auto& [root, offer] : offers_) refresh(root);
+  for (auto& [root, known] : keyinfos_) known.own.clear();
+  open_.each([this](const crypto::Digest& root) {
+    if (auto* content = library_.find(root)) tell_keyinfo(root, *content);
+  });
+  media_->pump();
+  pages_->put_all_again();
   renew_timer_ = loop_.after(k_renew, [this] { renew_keyinfo(); });
 }
 
 void CacheRole::beat() {
   beat_timer_ = loop_.after(k_beat, [this] { beat(); });
-  for (auto& [root, offer] : offers_)
-    if (offer.announcer && offer.announcer->announced()) return offer.announcer->touch(0us);
-}
-
-void CacheRole::announce_all_again() {
-  auto now = os::monotonic_now();
-  if (now < announcing_until_) return;
-  Duration delay{};
-  for (auto& [root, offer] : offers_)
-    if (offer.announcer) offer.announcer->touch(delay += k_between_announcements);
-  announcing_until_ = now + delay + k_beat;
+  put_unused_away();
+  repair_others();
+  pages_->touch();
 }
 
 // ---- damage and repair
 
 void CacheRole::on_event(const swarm::Event& event) {
   if (calls_) calls_->on_event(event);
-  for (auto& [root, offer] : offers_)
-    if (offer.repair) offer.repair->on_event(event);
+  for (auto& [root, repair] : repairs_)
+    if (repair.peers) repair.peers->on_event(event);
   switch (event.kind) {
     case swarm::EventKind::storage_corrupt:
       log(LogLevel::error, "cache",
           "chunks " + std::to_string(event.range.first) + ".." + std::to_string(event.range.last) + " of " +
               content::root_text(event.swarm) + " are damaged on disk: not served, fetched again");
       note_trouble(event.swarm);
-      start_repair(event.swarm);
+      want_repair(event.swarm);
       break;
     case swarm::EventKind::swarm_complete:
       finish_repair(event.swarm);
@@ -323,8 +389,8 @@ void CacheRole::note_trouble(const crypto::Digest& root) {
 void CacheRole::give_up(const crypto::Digest& root) {
   auto* content = library_.find(root);
   if (!content || !content->file || !media_) return;
+  content->unusable = true;
   leave_swarm(root);
-  content->file.reset();
   mark(root, ObjectState::damaged);
   refresh(root);
 }
@@ -339,12 +405,45 @@ void CacheRole::mark(const crypto::Digest& root, ObjectState state) {
   });
 }
 
+void CacheRole::want_repair(const crypto::Digest& root) {
+  if (repairs_.contains(root) || std::find(to_repair_.begin(), to_repair_.end(), root) != to_repair_.end()) return;
+  to_repair_.push_back(root);
+  loop_.post([this] { repair_some(); });  // not inside its own event
+}
+
+void CacheRole::repair_some() {
+  while (media_ && repairs_.size() < k_repairs && !to_repair_.empty()) {
+    auto root = to_repair_.front();
+    to_repair_.pop_front();
+    start_repair(root);
+  }
+}
+
+// Who has had his turn and is not whole goes to the end of the queue.
+void CacheRole::repair_others() {
+  repair_some();
+  if (to_repair_.empty()) return;
+  std::vector<crypto::Digest> over;
+  for (auto& [root, repair] : repairs_)
+    if (os::monotonic_now() - repair.begun >= k_repair_turn && over.size() < to_repair_.size()) over.push_back(root);
+  for (auto& root : over) {
+    stop_repair(root);
+    to_repair_.push_back(root);
+  }
+  repair_some();
+}
+
 void CacheRole::start_repair(const crypto::Digest& root) {
   auto* content = library_.find(root);
-  auto& offer = offers_[root];
-  if (!content || offer.repair || !content->file || content->file->lost()) return;
-  if (auto* held = media_->engine().held(root))
-    if (auto saved = content->file->save(*held); !saved) log(LogLevel::error, "cache", saved.error().message);
+  if (!content || repairs_.contains(root)) return;
+  if (auto up = take_up(root); !up) {
+    if (up.error().code == ErrorCode::unavailable) to_repair_.push_back(root);
+    return;
+  }
+  auto* held = media_->engine().held(root);
+  if (!held || content->file->lost()) return;
+  if (held->full()) return mark(root, ObjectState::offered);
+  if (auto saved = content->file->save(*held); !saved) log(LogLevel::error, "cache", saved.error().message);
   mark(root, ObjectState::damaged);
   SwarmPeersConfig config;
   config.tracker = tracker_uri(config_.domain);
@@ -355,22 +454,35 @@ void CacheRole::start_repair(const crypto::Digest& root) {
     log(LogLevel::warning, "cache",
         "no peers for a repair: " + std::to_string(response.status) + " " + response.reason + "; asking again");
     // Our own announcement may not have arrived yet.
-    if (auto at = offers_.find(root); at != offers_.end() && at->second.again == 0)
+    if (auto at = repairs_.find(root); at != repairs_.end() && at->second.again == 0)
       at->second.again = loop_.after(k_ask_again, [this, root] {
-        auto& waiting = offers_[root];
-        waiting.again = 0;
-        waiting.repair.reset();
-        start_repair(root);
+        auto waiting = repairs_.find(root);
+        if (waiting == repairs_.end()) return;
+        waiting->second.again = 0;
+        waiting->second.peers->ask_again();
       });
   };
   events.on_keyinfo = [this, root](const std::string& keyinfo) { take_keyinfo(root, keyinfo); };
-  offer.repair = std::make_unique<SwarmPeers>(loop_, *agent_, *media_, std::move(config), std::move(events));
+  auto& repair = repairs_[root];
+  repair.begun = os::monotonic_now();
+  repair.peers = std::make_unique<SwarmPeers>(loop_, *agent_, *media_, std::move(config), std::move(events));
+}
+
+void CacheRole::stop_repair(const crypto::Digest& root) {
+  auto at = repairs_.find(root);
+  if (at == repairs_.end()) return;
+  loop_.cancel(at->second.again);
+  repairs_.erase(at);
+  auto* content = library_.find(root);
+  auto* held = media_->engine().held(root);
+  if (held && content && content->file && !content->file->lost())
+    if (auto saved = content->file->save(*held); !saved) log(LogLevel::error, "cache", saved.error().message);
+  if (calls_ && !calls_->uses(root)) swarm_unused(root);
 }
 
 void CacheRole::finish_repair(const crypto::Digest& root) {
   auto* content = library_.find(root);
-  auto at = offers_.find(root);
-  if (!content || at == offers_.end() || !content->file) return;
+  if (!content || !content->file) return;
   media_->engine().set_appetite(os::monotonic_now(), root, swarm::Appetite::none);
   if (auto saved = content->file->save(*media_->engine().held(root)); !saved)
     log(LogLevel::error, "cache", saved.error().message);
@@ -379,7 +491,10 @@ void CacheRole::finish_repair(const crypto::Digest& root) {
   log(LogLevel::info, "cache", content::root_text(root) + " is whole again");
   // Not inside its own event.
   loop_.post([this, root] {
-    if (auto offer = offers_.find(root); offer != offers_.end()) offer->second.repair.reset(), refresh(root);
+    if (!media_) return;
+    stop_repair(root);
+    refresh(root);
+    repair_some();
   });
 }
 
@@ -394,28 +509,24 @@ void CacheRole::on_invite(sip::CallId id, const sip::Request& request) {
     auto* content = library_.find(claims.root);
     if (!content) return unexpected(std::string("Unknown content"));
     bool allowed = may_have(*content, request.asserted_identity);
-    auto offer = offers_.find(claims.root);
-    if (!allowed || offer == offers_.end() || !offer->second.in_swarm) return unexpected(std::string("Not entitled"));
+    if (!allowed || !content->has_object()) return unexpected(std::string("Not entitled"));
     return uri();
   };
   auto admission = token_gate_.admit(os::monotonic_now(), os::unix_now(),
                                      {request.asserted_identity, tracking::inviter_hash(request.asserted_identity)},
                                      request.values(k_token_header), *trust_.tracker, expect);
-  if (request.asserted_identity.empty() || admission.swarms.empty()) {
-    log(LogLevel::info, "cache",
-        "invitation by " + printable(request.asserted_identity) + " refused: " + admission.why);
-    log_refusal({0,
-                 os::unix_now(),
-                 "invitation",
-                 request.asserted_identity,
-                 request.asserted_identity,
-                 {},
-                 {},
-                 admission.status,
-                 printable(admission.why, 200)});
-    sip::Response refusal{admission.status, printable(admission.why, 120), {}, {}, {}};
-    if (admission.retry_after > 0) refusal.headers.push_back({"Retry-After", std::to_string(admission.retry_after)});
-    return agent_->answer(id, std::move(refusal));
+  if (request.asserted_identity.empty() || admission.swarms.empty())
+    return refuse_invitation(id, request, admission.status, admission.why, admission.retry_after);
+  Status up;
+  for (auto& root : admission.swarms) {
+    up = take_up(root);
+    if (!up) break;
+  }
+  if (!up) {
+    for (auto& root : admission.swarms)
+      if (!calls_->uses(root)) swarm_unused(root);
+    log(LogLevel::warning, "cache", "an invitation is put off: " + up.error().message);
+    return agent_->answer(id, {480, "The object cannot be opened now", {}, {}, {{"Retry-After", "5"}}});
   }
   for (auto& root : admission.swarms) {
     terms.admitted.push_back(root);
@@ -425,6 +536,22 @@ void CacheRole::on_invite(sip::CallId id, const sip::Request& request) {
   terms.service = is_cache_uri(request.asserted_identity, config_.domain);
   terms.life = std::chrono::seconds(admission.expires_at - os::unix_now());
   calls_->answer(id, request, terms);
+  for (auto& root : terms.admitted) {
+    if (calls_->uses(root))
+      tell_keyinfo(root, *library_.find(root));
+    else
+      swarm_unused(root);  // the offer was refused
+  }
+}
+
+void CacheRole::refuse_invitation(sip::CallId id, const sip::Request& request, int status, const std::string& why,
+                                  int retry_after) {
+  const auto& who = request.asserted_identity;
+  log(LogLevel::info, "cache", "invitation by " + printable(who) + " refused: " + why);
+  log_refusal({0, os::unix_now(), "invitation", who, who, {}, {}, status, printable(why, 200)});
+  sip::Response refusal{status, printable(why, 120), {}, {}, {}};
+  if (retry_after > 0) refusal.headers.push_back({"Retry-After", std::to_string(retry_after)});
+  agent_->answer(id, std::move(refusal));
 }
 
 // The trust file is read at start: what has changed in it since the last start has its line.
@@ -455,8 +582,8 @@ void CacheRole::on_reinvite(sip::CallId id, const sip::Request&) {
 void CacheRole::on_call_ended(sip::CallId id, const std::string& reason) {
   if (!calls_) return;
   calls_->on_call_ended(id);
-  for (auto& [root, offer] : offers_)
-    if (offer.repair) offer.repair->on_call_ended(id, reason);
+  for (auto& [root, repair] : repairs_)
+    if (repair.peers) repair.peers->on_call_ended(id, reason);
 }
 
 void CacheRole::on_subscribe(sip::SubscriptionId id, const sip::Request&) {
@@ -539,6 +666,9 @@ json::Object CacheRole::status() const {
   }
   return {{"uri", uri()},
           {"contents", static_cast<std::int64_t>(library_.contents().size())},
+          {"objects_open", static_cast<std::int64_t>(open_.size())},
+          {"repairs", static_cast<std::int64_t>(repairs_.size() + to_repair_.size())},
+          {"announcements", static_cast<std::int64_t>(pages_ ? pages_->pages() : 0)},
           {"calls", static_cast<std::int64_t>(calls_ ? calls_->size() : 0)},
           {"call_table", calls_ ? calls_->status() : json::Object{}},
           {"token_callers", token_gate_.status()},

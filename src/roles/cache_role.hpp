@@ -1,13 +1,15 @@
 #pragma once
 // Content cache server: offers the library's objects on the media plane, announces them, and answers key requests.
+#include <deque>
 #include <map>
 #include <memory>
 
 #include "keys/service.hpp"
 #include "os/random.hpp"
-#include "roles/announcer.hpp"
+#include "roles/announcement_pages.hpp"
 #include "roles/answered_calls.hpp"
 #include "roles/cache_library.hpp"
+#include "roles/open_pool.hpp"
 #include "roles/swarm_peers.hpp"
 #include "tracking/admission.hpp"
 
@@ -27,9 +29,11 @@ class CacheRole final : private sip::Handler, private keys::KeyLookup {
   void hang_up_all(const crypto::Digest& root, const std::string& reason);
   // Calls of whom may no longer have this content.
   void end_calls(const crypto::Digest& root, const std::string& reason);
+  // Of a subscriber who is gone: all of his.
+  void end_calls_of(const std::string& caller, const std::string& reason);
   // The engine lets go of the object of `root`; refresh() takes it up again.
   void leave_swarm(const crypto::Digest& root);
-  bool announced(const crypto::Digest& root) const;
+  bool announced(const crypto::Digest& root) const { return pages_ && pages_->announced(root); }
   std::uint64_t chunks_held(const crypto::Digest& root) const;
 
   struct Facts {
@@ -44,14 +48,17 @@ class CacheRole final : private sip::Handler, private keys::KeyLookup {
   json::Object status() const;
 
  private:
-  // One content that takes part in its swarm.
-  struct Offer {
-    std::unique_ptr<Announcer> announcer;
-    std::unique_ptr<SwarmPeers> repair;        // while chunks are missing
-    std::unique_ptr<PeerWatch> keyinfo_watch;  // sealed, and the key is elsewhere
-    bool in_swarm = false;
-    io::Loop::TimerId again = 0;  // a repair that was refused is tried again
-    std::string learnt_keyinfo;   // of another holder, verified
+  // KEYINFO of a content: our own, or what another holder says. The tracker is asked for that while somebody wants it.
+  struct KeyInfo {
+    std::string own;  // made when first needed, for k_renew
+    std::string learnt;
+    std::unique_ptr<PeerWatch> watch;
+  };
+  // A damaged object that is fetched again.
+  struct Repair {
+    std::unique_ptr<SwarmPeers> peers;
+    Instant begun{};
+    io::Loop::TimerId again = 0;  // one that was refused is tried again
   };
 
   void on_request(sip::RequestId id, const sip::Request& request) override;
@@ -64,23 +71,35 @@ class CacheRole final : private sip::Handler, private keys::KeyLookup {
 
   Status load_keys();
   Status start_agent();
+  void start_pages();
   void answer_key_request(sip::RequestId id, const sip::Request& request);
   void on_event(const swarm::Event& event);
-  Status join_swarm(const crypto::Digest& root, CachedContent& content, Offer& offer);
-  std::string make_keyinfo(const CachedContent& content) const;
-  void announce(const crypto::Digest& root, const CachedContent& content, Offer& offer);
-  void watch_keyinfo(const crypto::Digest& root, Offer& offer);
+  // The object is open and in the engine: for who calls for it, or to be repaired.
+  Status take_up(const crypto::Digest& root);
+  void put_away(const crypto::Digest& root);
+  void put_unused_away();
+  Status join_swarm(const crypto::Digest& root, CachedContent& content);
+  const std::string& own_keyinfo(const crypto::Digest& root, const CachedContent& content);
+  void tell_keyinfo(const crypto::Digest& root, const CachedContent& content);
+  std::optional<tracking::AnnouncedSwarm> describe(const crypto::Digest& root);
+  void watch_keyinfo(const crypto::Digest& root);
   void take_keyinfo(const crypto::Digest& root, const std::string& keyinfo);
+  void swarm_unused(const crypto::Digest& root);
   void log_providers();
   void log_refusal(const store::AuditRow& row);
+  void refuse_invitation(sip::CallId id, const sip::Request& request, int status, const std::string& why,
+                         int retry_after);
   void note_trouble(const crypto::Digest& root);
   void mark(const crypto::Digest& root, ObjectState state);
   void give_up(const crypto::Digest& root);
+  void want_repair(const crypto::Digest& root);
+  void repair_some();
+  void repair_others();
   void start_repair(const crypto::Digest& root);
+  void stop_repair(const crypto::Digest& root);
   void finish_repair(const crypto::Digest& root);
   void renew_keyinfo();
   void beat();
-  void announce_all_again();
   std::string uri() const;
 
   io::Loop& loop_;
@@ -96,10 +115,13 @@ class CacheRole final : private sip::Handler, private keys::KeyLookup {
   std::unique_ptr<sip::Agent> agent_;
   std::unique_ptr<AnsweredCalls> calls_;
   tracking::TokenGate token_gate_;
-  std::map<crypto::Digest, Offer> offers_;
+  std::unique_ptr<AnnouncementPages> pages_;
+  OpenPool open_;
+  std::map<crypto::Digest, KeyInfo> keyinfos_;
+  std::map<crypto::Digest, Repair> repairs_;
+  std::deque<crypto::Digest> to_repair_;
   io::Loop::TimerId renew_timer_ = 0, beat_timer_ = 0;
   store::AuditBrake audit_brake_;
-  Instant announcing_until_{};  // the tracker came back empty: all announcements are on their way
 };
 
 }  // namespace sealcast::roles

@@ -76,6 +76,20 @@ Status ContentState::open_in(const fs::path& place, const content::Geometry& geo
   return {};
 }
 
+bool ContentState::looks_whole(const content::Geometry& geometry) {
+  auto kept = io::ChunkFile::peek(directory_ / "object", geometry, root_);
+  if (!kept || !*kept || !(*kept)->full()) return false;
+  held_ = std::move(**kept);
+  return true;
+}
+
+void ContentState::close_object() {
+  object_.reset();
+  lock_.reset();
+  shared_ = false;
+  place_.clear();
+}
+
 // Which place it is to be, is decided in one turn; the copying is done outside of it.
 Result<bool> ContentState::open_object(const content::Geometry& geometry, const std::string& beside) {
   std::vector<Left> left;

@@ -37,6 +37,10 @@ class ContentState {
   // false.
   Result<bool> open_object(const content::Geometry& geometry, const std::string& beside);
   io::ChunkFile& object() { return *object_; }
+  // Is all of it there, as far as bitmap and sizes say? Opens nothing; held() says so too then.
+  bool looks_whole(const content::Geometry& geometry);
+  // A whole one that nobody uses now: no descriptor, no lock; open_object() opens it again.
+  void close_object();
   // At open_object(): of an earlier run, or taken over from another place. Verified once, not yet in this run.
   const content::Bitmap& held() const { return held_; }
   // Chunks of an earlier run are thrown away, when open_object() failed. False: another process has them open.

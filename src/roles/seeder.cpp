@@ -8,8 +8,8 @@
 namespace sealcast::roles {
 namespace {
 
-constexpr Duration k_look_again = 2s;
-constexpr std::size_t k_asked_at_once = 16;
+constexpr Duration k_look_again = 2s, k_look = 50ms;
+constexpr std::size_t k_asked_at_once = 16, k_looked_at_at_once = 32;
 
 }  // namespace
 
@@ -38,7 +38,13 @@ void Seeder::start() {
 
 // Some at a time: thousands at once would be refused, or crowd out what others ask.
 void Seeder::ask_for_more() {
+  std::size_t looked_at = 0;
   while (on_end_ && asked_ < k_asked_at_once && next_ < roots_.size()) {
+    // Who calls meanwhile is served in between.
+    if (++looked_at > k_looked_at_at_once)
+      return node_.loop().post([this, alive = alive_] {
+        if (*alive) ask_for_more();
+      });
     auto root = roots_[next_++];
     if (contents_.contains(root)) continue;
     auto state = ContentState::open(node_.config().state, root);
@@ -47,6 +53,7 @@ void Seeder::ask_for_more() {
       continue;
     }
     contents_[root].state = std::move(*state);
+    if (all_ && join_asleep(root)) continue;
     ++asked_;
     node_.fetch_description(root, [this, alive = alive_, root](Result<std::string> jws) {
       if (!*alive) return;
@@ -55,6 +62,36 @@ void Seeder::ask_for_more() {
       ask_for_more();
     });
   }
+}
+
+// Of all that is kept, what is whole needs nothing of the tracker but that it takes the announcement, which says too
+// whether we may have it.
+bool Seeder::join_asleep(const crypto::Digest& root) {
+  auto& content = contents_.at(root);
+  auto description = content::verify_description(content.state->description(), node_.trust().providers, os::unix_now());
+  if (!description || description->root != root || !content.state->looks_whole(description->geometry())) return false;
+  sleep_in_swarm(root, *description);
+  return true;
+}
+
+void Seeder::sleep_in_swarm(const crypto::Digest& root, const content::Description& description) {
+  auto& content = contents_.at(root);
+  content.swarm =
+      std::make_unique<UeSwarm>(node_, *content.state, description, swarm::Appetite::all, events_of(root, description));
+  content.swarm->start_asleep();
+  look_whether_ready();
+}
+
+UeSwarmEvents Seeder::events_of(const crypto::Digest& root, const content::Description& description) {
+  UeSwarmEvents events;
+  events.on_failed = [this, root](const Error& error) { give_up(root, error); };
+  events.on_keyinfo = [this, root, description](const std::string& keyinfo) {
+    // Handed on with our bitmap, if it verifies.
+    if (!keys::verify_keyinfo(keyinfo, description, os::unix_now())) return;
+    (void)contents_.at(root).state->keep_keyinfo(keyinfo);
+    node_.media().engine().set_keyinfo(root, keyinfo);
+  };
+  return events;
 }
 
 // The description of an earlier run serves while the tracker is away; its refusal counts.
@@ -72,7 +109,16 @@ Status Seeder::join_checked(const crypto::Digest& root, const std::string& jws) 
   auto& content = contents_.at(root);
   SEALCAST_TRY_ASSIGN(auto description,
                       content.state->accept_description(jws, node_.trust().providers, os::unix_now()));
-  SEALCAST_TRY_ASSIGN(auto opened, content.state->open_object(description.geometry(), {}));
+  if (content.state->looks_whole(description.geometry())) {
+    content.waiting.clear();
+    sleep_in_swarm(root, description);
+    return {};
+  }
+  // Of what lacks something so many are fetched at a time as may be open; the others wait.
+  bool opened = false;
+  if (node_.has_room()) {
+    SEALCAST_TRY_ASSIGN(opened, content.state->open_object(description.geometry(), {}));
+  }
   if (!opened) {
     content.waiting = jws;
     node_.loop().cancel(waiting_timer_);
@@ -80,16 +126,9 @@ Status Seeder::join_checked(const crypto::Digest& root, const std::string& jws) 
     return {};
   }
   content.waiting.clear();
-  UeSwarmEvents events;
-  events.on_failed = [this, root](const Error& error) { give_up(root, error); };
-  events.on_keyinfo = [this, root, description](const std::string& keyinfo) {
-    // Handed on with our bitmap, if it verifies.
-    if (!keys::verify_keyinfo(keyinfo, description, os::unix_now())) return;
-    (void)contents_.at(root).state->keep_keyinfo(keyinfo);
-    node_.media().engine().set_keyinfo(root, keyinfo);
-  };
   content.swarm =
-      std::make_unique<UeSwarm>(node_, *content.state, description, swarm::Appetite::all, std::move(events));
+      std::make_unique<UeSwarm>(node_, *content.state, description, swarm::Appetite::all, events_of(root, description));
+  content.swarm->allow_sleep();
   return content.swarm->start();
 }
 
@@ -117,16 +156,20 @@ void Seeder::give_up(const crypto::Digest& root, const Error& error) {
 }
 
 void Seeder::look_whether_ready() {
-  node_.loop().cancel(timer_);
+  if (on_ready_ && timer_ == 0) timer_ = node_.loop().after(k_look, [this] { tell_whether_ready(); });
+}
+
+void Seeder::tell_whether_ready() {
   timer_ = 0;
   if (!on_ready_) return;
   bool ready = next_ >= roots_.size(), holds_something = false;
   for (auto& [root, content] : contents_) {
-    ready = ready && (!content.waiting.empty() || (content.swarm && content.swarm->list_seen()));
+    if (!ready) break;
+    ready = !content.waiting.empty() || (content.swarm && content.swarm->settled());
     holds_something = holds_something || (content.swarm && !content.swarm->held().empty());
   }
   if (ready && (!holds_something || node_.announced())) return std::exchange(on_ready_, nullptr)();
-  timer_ = node_.loop().after(50ms, [this] { look_whether_ready(); });
+  look_whether_ready();
 }
 
 Seeder::Totals Seeder::totals() const {

@@ -30,8 +30,12 @@ class Seeder {
   void ask_for_more();
   void join(const crypto::Digest& root, const Result<std::string>& from_tracker);
   Status join_checked(const crypto::Digest& root, const std::string& jws);
+  bool join_asleep(const crypto::Digest& root);
+  void sleep_in_swarm(const crypto::Digest& root, const content::Description& description);
+  UeSwarmEvents events_of(const crypto::Digest& root, const content::Description& description);
   void give_up(const crypto::Digest& root, const Error& error);
   void look_whether_ready();
+  void tell_whether_ready();
   void look_for_the_waiting();
   void end(Error error);
 

@@ -40,13 +40,17 @@ std::size_t SwarmPeers::connected() const {
       std::count_if(peers_.begin(), peers_.end(), [](auto& each) { return each.second.open; }));
 }
 
+bool SwarmPeers::calls_nobody() const {
+  return std::all_of(peers_.begin(), peers_.end(), [](auto& each) { return each.second.idle(); });
+}
+
 void SwarmPeers::take_list(const std::string& body) {
   auto list = tracking::parse_peer_list(body);
   if (!list || list->root != config_.root)
     return log(LogLevel::warning, "peers",
                "a peer list that cannot be read: " + (list ? "of another content" : list.error().message));
   list_seen_ = true;
-  own_pseudonym_ = list->own_pseudonym;
+  if (events_.on_pseudonym) events_.on_pseudonym(list->own_pseudonym);
   for (auto& [uri, peer] : peers_) peer.present = false;
   for (auto& listed : list->peers) {
     auto& peer = peers_[listed.uri];

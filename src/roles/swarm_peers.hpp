@@ -27,6 +27,7 @@ struct SwarmPeersEvents {
   std::function<void(const sip::Response&)> on_refused;
   // KEYINFO that a list brought (to caches only).
   std::function<void(const std::string&)> on_keyinfo;
+  std::function<void(const std::string&)> on_pseudonym;  // ours, with every list
 };
 
 class SwarmPeers {
@@ -42,10 +43,10 @@ class SwarmPeers {
   void on_call_ended(sip::CallId call, const std::string& reason);
   void on_event(const swarm::Event& event);
 
-  std::string own_pseudonym() const { return own_pseudonym_; }  // empty until the first list
-  std::string suite() const { return suite_; }                  // of the newest association; empty: none, or plain
-  std::size_t connected() const;                                // whose channel is open
+  std::string suite() const { return suite_; }  // of the newest association; empty: none, or plain
+  std::size_t connected() const;                // whose channel is open
   bool list_seen() const { return list_seen_; }
+  bool calls_nobody() const;  // nor is it being called by us
   // Why nothing may come although partners answer: a path whose MTU is too small. Empty: no such sign.
   const std::string& path_trouble() const { return path_trouble_; }
   std::size_t listed() const { return peers_.size(); }
@@ -81,7 +82,7 @@ class SwarmPeers {
   SwarmPeersEvents events_;
   std::map<std::string, Peer> peers_;  // by URI
   PeerBlame blame_;
-  std::string own_pseudonym_, suite_, path_trouble_;
+  std::string suite_, path_trouble_;
   bool list_seen_ = false;
   io::Loop::TimerId timer_ = 0;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // owners: this, and callbacks that are under way

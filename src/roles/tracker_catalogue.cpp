@@ -24,6 +24,13 @@ store::CatalogueRow row_of(const content::Description& description, std::string 
           everybody};
 }
 
+// Of one that was verified when it came: has it expired since?
+bool is_valid(std::string_view jws, UnixSeconds now) {
+  auto peeked = crypto::jws_peek(jws);
+  return peeked && peeked->payload.int_or("exp") > now - content::k_clock_leeway &&
+         peeked->payload.int_or("iat") <= now + content::k_clock_leeway;
+}
+
 }  // namespace
 
 TrackerCatalogue::TrackerCatalogue(store::Catalogue store, std::vector<crypto::PublicKey> providers, std::string domain)
@@ -69,16 +76,20 @@ Result<bool> TrackerCatalogue::take(const tracking::AnnouncedSwarm& swarm, UnixS
     if (known && trusted(known->provider)) return false;
     return fail(ErrorCode::not_found, "a content without its description");
   }
+  bool same = known && known->description == swarm.description;
+  if (same && trusted(known->provider) && is_valid(swarm.description, now) &&
+      (!swarm.access || known->access == tracking::write_access(*swarm.access)))
+    return false;
   SEALCAST_TRY_ASSIGN(auto description, content::verify_description(swarm.description, providers_, now));
   if (description.root != swarm.root) return fail(ErrorCode::integrity, "the description is of another content");
-  if (!known || known->description != swarm.description) SEALCAST_TRY(check(description, known));
+  if (!same) SEALCAST_TRY(check(description, known));
   tracking::AccessList access;
   if (swarm.access)
     access = *swarm.access;
   else if (known)
     access = tracking::parse_access(known->access).value_or(access);
   auto access_text = tracking::write_access(access);
-  if (known && known->description == swarm.description && known->access == access_text) return false;
+  if (same && known->access == access_text) return false;
   SEALCAST_TRY(
       store_.put(row_of(description, swarm.description, std::move(access_text), access.everybody), access.who));
   return true;

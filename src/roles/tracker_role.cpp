@@ -186,59 +186,74 @@ sip::Response TrackerRole::publish(const sip::Request& request, int expires,
   auto& who = request.asserted_identity;
   auto swarms = announcement ? static_cast<double>(announcement->swarms.size()) : 0;
   auto verdict = over_budget(who, 1 + swarms / k_swarms_at_cost_of_one);
-  if (!verdict && announcement) verdict = take(request, *announcement);
+  tracking::PublishAnswer answer;
+  if (!verdict && announcement) verdict = take(request, *announcement, answer.left_out);
   if (verdict) {
     log(LogLevel::warning, "tracker", "announcement by " + printable(who) + " refused: " + verdict->reason);
     auto root = swarms == 1 ? announcement->swarms.front().root : crypto::Digest{};
     // Of one swarm among others, or over its only one: the announcement is refused, not the request's target.
     if (verdict->status == 404) verdict->status = 403;
     audit("announce", who, {}, root, verdict->status, verdict->reason);
-    return response_of(verdict->status, verdict->reason, verdict->retry_after);
+    auto out = response_of(verdict->status, verdict->reason, verdict->retry_after);
+    if (verdict->status == 403 && !answer.left_out.empty())
+      out.content_type = k_peer_body, out.body = tracking::write_publish_answer(answer);
+    return out;
   }
+  std::vector<crypto::Digest> roots;
+  if (announcement)
+    for (auto& swarm : announcement->swarms) roots.push_back(swarm.root);
   auto etag = request.values("SIP-If-Match");
   auto done = registry_->publish(os::monotonic_now(), who, is_cache(who), etag.empty() ? std::string() : etag.front(),
                                  expires, std::move(announcement));
-  if (done.status == 200) return {200, "OK", {}, {}, {{"SIP-ETag", done.etag}, {"Expires", std::to_string(expires)}}};
+  if (done.status == 200) {
+    if (expires > 0 && !is_cache(who))
+      for (auto& root : roots)
+        if (auto name = registry_->pseudonym(os::monotonic_now(), who, root); !name.empty())
+          answer.pseudonyms.emplace_back(root, std::move(name));
+    sip::Response out{200, "OK", {}, {}, {{"SIP-ETag", done.etag}, {"Expires", std::to_string(expires)}}};
+    if (!answer.left_out.empty() || !answer.pseudonyms.empty())
+      out.content_type = k_peer_body, out.body = tracking::write_publish_answer(answer);
+    return out;
+  }
   if (done.status == 412) return {412, "Conditional Request Failed", {}, {}, {}};
   auto reason = done.status == 413 ? "Too much is announced by this subscriber" : "Too much is announced";
   audit("announce", who, {}, {}, done.status, reason);
   return response_of(done.status, reason, k_least_expires);
 }
 
-std::optional<TrackerRole::Verdict> TrackerRole::take(const sip::Request& request,
-                                                      tracking::Announcement& announcement) {
-  return is_cache(request.asserted_identity) ? take_from_cache(announcement) : take_from_ue(request, announcement);
-}
-
-// What a UE may not announce is left out; the rest of its swarms must not suffer. Only caches bring descriptions,
-// access lists and KEYINFO.
-std::optional<TrackerRole::Verdict> TrackerRole::take_from_ue(const sip::Request& request,
-                                                              tracking::Announcement& announcement) {
+// What may not be announced is left out; the rest of the swarms must not suffer.
+std::optional<TrackerRole::Verdict> TrackerRole::take(const sip::Request& request, tracking::Announcement& announcement,
+                                                      std::vector<crypto::Digest>& left_out) {
+  const auto& who = request.asserted_identity;
   std::optional<Verdict> last;
   std::vector<tracking::AnnouncedSwarm> allowed;
+  bool changed = false;
   for (auto& swarm : announcement.swarms) {
-    auto refused = entitlement(swarm.root, request.asserted_identity);
+    // Only caches bring descriptions, access lists and KEYINFO.
+    auto refused = is_cache(who) ? take_from_cache(swarm, changed) : entitlement(swarm.root, who);
     if (refused && refused->status >= 500) return refused;
     if (!refused) {
-      allowed.push_back({swarm.root, swarm.state, {}, {}, std::nullopt, {}});
+      allowed.push_back(is_cache(who) ? std::move(swarm)
+                                      : tracking::AnnouncedSwarm{swarm.root, swarm.state, {}, {}, std::nullopt, {}});
       continue;
     }
-    if (announcement.swarms.size() > 1)
-      audit("announce", request.asserted_identity, {}, swarm.root, 403, refused->reason);
+    if (announcement.swarms.size() > 1) audit("announce", who, {}, swarm.root, 403, refused->reason);
+    left_out.push_back(swarm.root);
     last = std::move(refused);
   }
+  if (changed) relay_->check();
   if (allowed.empty() && last) return last;
   announcement.swarms = std::move(allowed);
   return std::nullopt;
 }
 
 // A cache brings description and access list: the catalogue's only source.
-std::optional<TrackerRole::Verdict> TrackerRole::take_from_cache(const tracking::Announcement& announcement) {
-  for (auto& swarm : announcement.swarms) {
-    auto changed = catalogue_->take(swarm, os::unix_now());
-    if (!changed) return verdict_of(changed.error());
-    if (*changed) access_changed(swarm.root);
-  }
+std::optional<TrackerRole::Verdict> TrackerRole::take_from_cache(const tracking::AnnouncedSwarm& swarm,
+                                                                 bool& anything_changed) {
+  auto changed = catalogue_->take(swarm, os::unix_now());
+  if (!changed) return verdict_of(changed.error());
+  if (*changed) access_changed(swarm.root);
+  anything_changed = anything_changed || *changed;
   return std::nullopt;
 }
 
@@ -248,7 +263,6 @@ void TrackerRole::access_changed(const crypto::Digest& root) {
     auto may = catalogue_->may_see(root, subscriber);
     return may ? *may : is_passing(may.error());
   });
-  relay_->check();
 }
 
 // ---- subscriptions

@@ -51,9 +51,9 @@ class TrackerRole final : private sip::Handler {
   std::optional<Verdict> over_budget(const std::string& subscriber, double cost);
   sip::Response publish(const sip::Request& request);
   sip::Response publish(const sip::Request& request, int expires, std::optional<tracking::Announcement> announcement);
-  std::optional<Verdict> take(const sip::Request& request, tracking::Announcement& announcement);
-  std::optional<Verdict> take_from_ue(const sip::Request& request, tracking::Announcement& announcement);
-  std::optional<Verdict> take_from_cache(const tracking::Announcement& announcement);
+  std::optional<Verdict> take(const sip::Request& request, tracking::Announcement& announcement,
+                              std::vector<crypto::Digest>& left_out);
+  std::optional<Verdict> take_from_cache(const tracking::AnnouncedSwarm& swarm, bool& anything_changed);
   std::optional<Verdict> entitlement(const crypto::Digest& root, const std::string& subscriber);
   void access_changed(const crypto::Digest& root);
   void subscribe_peers(sip::SubscriptionId id, const sip::Request& request);

@@ -9,6 +9,7 @@
 #include "content/uri.hpp"
 #include "io/file.hpp"
 #include "os/clock.hpp"
+#include "os/limits.hpp"
 #include "roles/names.hpp"
 #include "roles/ue_swarm.hpp"
 
@@ -19,8 +20,8 @@ constexpr int k_registration = 600, k_announcement = 60;  // seconds
 constexpr Duration k_core_patience = 5s, k_key_patience = 5s, k_busy_patience = 10s;
 constexpr Duration k_least_between_confirmations = 30s;
 constexpr int k_key_attempts = 3;
-constexpr std::size_t k_page = 256;  // swarms in one announcement: a message holds 64 KiB
-constexpr Duration k_refresh_pause = 10ms;
+constexpr std::size_t k_swarm_octets = 150;  // about, on a page
+constexpr Duration k_refresh_pause = 10ms, k_look_for_unused = 15s;
 
 std::string random_user(RandomSource& random) {
   std::array<std::uint8_t, 9> octets;
@@ -41,7 +42,8 @@ std::string random_instance(RandomSource& random) {
 
 }  // namespace
 
-UeNode::UeNode(io::Loop& loop, UeConfig config) : loop_(loop), config_(std::move(config)) {}
+UeNode::UeNode(io::Loop& loop, UeConfig config)
+    : loop_(loop), config_(std::move(config)), open_(OpenPool::most_for(os::descriptor_limit())) {}
 UeNode::~UeNode() {
   stop();
 }
@@ -80,6 +82,8 @@ Status UeNode::start() {
   media_ = std::make_unique<MediaNode>(loop_, random_, options, [this](const swarm::Event& event) { on_event(event); });
   SEALCAST_TRY(media_->open(config_.media));
   calls_ = std::make_unique<AnsweredCalls>(loop_, *agent_, *media_, config_.domain);
+  calls_->on_unused = [this](const swarm::SwarmId& root) { swarm_unused(root); };
+  start_pages();
   return {};
 }
 
@@ -87,14 +91,14 @@ void UeNode::stop() {
   forget_key_requests();
   waiting_.clear();
   loop_.cancel(busy_timer_);
-  for (auto& page : pages_) page->announcer->withdraw();
-  pages_.clear();
-  page_of_.clear();
+  if (pages_) pages_->withdraw();
   loop_.cancel(refresh_timer_);
+  loop_.cancel(unused_timer_);
   calls_.reset();
   if (media_) media_->pump();
   if (agent_) agent_->stop();
   agent_.reset();
+  pages_.reset();
   if (media_) media_->close();
   media_.reset();
 }
@@ -191,61 +195,37 @@ void UeNode::ask_description(const crypto::Digest& root, bool confirmed,
       });
 }
 
-// What is held, in pages; one that has not changed is not sent again.
-void UeNode::announce() {
-  if (!agent_) return;
-  std::vector<tracking::Announcement> out(pages_.size());
-  for (auto& [root, swarm] : swarms_) {
-    if (swarm->held().empty()) continue;
-    auto known = page_of_.find(root);
-    if (known == page_of_.end()) known = page_of_.emplace(root, page_of_.size() / k_page).first;
-    if (known->second >= out.size()) out.resize(known->second + 1);
-    out[known->second].swarms.push_back(swarm->announcement());
-  }
-  while (pages_.size() < out.size()) {
-    pages_.push_back(std::make_unique<Page>());
-    auto& page = *pages_.back();
-    page.instance = random_user(random_);
-    page.announcer = std::make_unique<Announcer>(loop_, *agent_, tracker_uri(config_.domain), k_announcement);
-    page.announcer->on_answer = [this, &page](const sip::Response& response) { page_answered(page, response); };
-    page.announcer->on_forgotten = [this, index = pages_.size() - 1] {
-      for (auto& [root, at] : page_of_)
-        if (at == index && swarms_.contains(root)) to_refresh_.insert(root);
-      refresh_some();
-    };
-  }
-  // By its name an announcement takes its own place, when the answer to an earlier one was lost.
-  for (std::size_t i = 0; i < out.size(); ++i) {
-    out[i].instance = pages_[i]->instance;
-    publish_page(*pages_[i], out[i]);
-  }
+void UeNode::start_pages() {
+  AnnouncementPages::Events events;
+  events.describe = [this](const crypto::Digest& root) -> std::optional<tracking::AnnouncedSwarm> {
+    auto at = swarms_.find(root);
+    return at == swarms_.end() ? std::nullopt : std::optional(at->second->announcement());
+  };
+  events.on_answer = [this](const sip::Response& response) { announcement_answered(response); };
+  events.on_taken = [this](const tracking::PublishAnswer& answer) {
+    for (auto& [root, pseudonym] : answer.pseudonyms)
+      if (auto at = swarms_.find(root); at != swarms_.end()) at->second->called(pseudonym);
+    for (auto& root : answer.left_out)
+      if (auto at = swarms_.find(root); at != swarms_.end()) at->second->left_out();
+  };
+  AnnouncementPages::Limits limits;
+  limits.least_expires = k_announcement;
+  // Each process of a subscriber has pages of its own.
+  pages_ = std::make_unique<AnnouncementPages>(
+      loop_, *agent_, tracker_uri(config_.domain),
+      [run = random_user(random_)](std::size_t page) { return run + " " + std::to_string(page); }, limits,
+      std::move(events));
 }
 
-void UeNode::publish_page(Page& page, const tracking::Announcement& announcement) {
-  auto body = announcement.swarms.empty() ? std::string() : tracking::write_announcement(announcement);
-  if (body.empty() || body == page.body) return;
-  page.body = std::move(body);
-  page.swarms = announcement.swarms.size();
-  page.announcer->update(page.body);
+void UeNode::announce(const UeSwarm& swarm) {
+  if (pages_ && !swarm.held().empty()) pages_->put(swarm.description().root, k_swarm_octets);
 }
 
-void UeNode::page_answered(Page& page, const sip::Response& response) {
-  if (response.ok() || response.status == 413) page.answered = true;
-  if (response.ok()) page.taken = page.swarms;
+void UeNode::announcement_answered(const sip::Response& response) {
   auto now = os::monotonic_now();
   if (response.status != 403 || now < next_confirmation_) return;
   next_confirmation_ = now + k_least_between_confirmations;
   confirm_registration([](const Status&) {});  // the announcer asks again by itself
-}
-
-bool UeNode::announced() const {
-  return !pages_.empty() && std::all_of(pages_.begin(), pages_.end(), [](auto& page) { return page->answered; });
-}
-
-std::size_t UeNode::swarms_announced() const {
-  std::size_t out = 0;
-  for (auto& page : pages_) out += page->taken;
-  return out;
 }
 
 // One after the other: a tracker that came back must not be asked for thousands of lists at once.
@@ -255,7 +235,7 @@ void UeNode::refresh_some() {
   if (to_refresh_.empty()) return;
   auto root = *to_refresh_.begin();
   to_refresh_.erase(to_refresh_.begin());
-  if (auto swarm = swarms_.find(root); swarm != swarms_.end()) swarm->second->on_forgotten();
+  if (auto swarm = swarms_.find(root); swarm != swarms_.end()) swarm->second->wrongly_called();
   refresh_timer_ = loop_.after(k_refresh_pause, [this] { refresh_some(); });
 }
 
@@ -338,6 +318,9 @@ void UeNode::join(UeSwarm& swarm) {
 
 void UeNode::leave(UeSwarm& swarm) {
   swarms_.erase(swarm.description().root);
+  awake_.erase(swarm.description().root);
+  open_.closed(swarm.description().root);
+  if (pages_) pages_->remove(swarm.description().root);
   to_refresh_.erase(swarm.description().root);
   if (calls_) calls_->hang_up(swarm.description().root, "leaving the swarm");
 }
@@ -373,9 +356,61 @@ void UeNode::on_invite(sip::CallId id, const sip::Request& request) {
     if (admission.retry_after > 0) refusal.headers.push_back({"Retry-After", std::to_string(admission.retry_after)});
     return agent_->answer(id, std::move(refusal));
   }
+  if (auto up = take_up(*swarm); !up) {
+    log(LogLevel::warning, "ue", "an invitation is put off: " + up.error().message);
+    return agent_->answer(id, {480, "The content cannot be opened now", {}, {}, {{"Retry-After", "5"}}});
+  }
   AnsweredCalls::Terms terms{swarm->policy(), {swarm->description().root}, swarm::PartnerKind::ue, request.from};
   terms.life = std::chrono::seconds(admission.expires_at - os::unix_now());
   calls_->answer(id, request, terms);
+  if (!calls_->uses(root_of(*swarm))) swarm_unused(root_of(*swarm));  // the offer was refused
+}
+
+const crypto::Digest& UeNode::root_of(const UeSwarm& swarm) {
+  return swarm.description().root;
+}
+
+Status UeNode::take_up(UeSwarm& swarm) {
+  const auto& root = root_of(swarm);
+  if (!open_.contains(root) && swarm.awake()) return {};  // one that does not sleep
+  if (!open_.contains(root)) {
+    auto room = open_.room();
+    if (room.room == OpenPool::Room::none)
+      return fail(ErrorCode::unavailable, "too many contents are in use (" + std::to_string(open_.most()) + ")");
+    if (room.room == OpenPool::Room::after_closing) {
+      swarms_.at(room.close)->sleep();
+      open_.closed(room.close);
+    }
+    SEALCAST_TRY(swarm.wake());
+  }
+  open_.use(root);
+  return {};
+}
+
+// One that turned out damaged is fetched again, and stays.
+void UeNode::swarm_unused(const crypto::Digest& root) {
+  auto at = swarms_.find(root);
+  if (at != swarms_.end() && at->second->may_sleep()) open_.leave(root, os::monotonic_now());
+  look_for_unused();
+}
+
+void UeNode::look_for_unused() {
+  if (unused_timer_ == 0) unused_timer_ = loop_.after(k_look_for_unused, [this] { put_unused_away(); });
+}
+
+void UeNode::put_unused_away() {
+  unused_timer_ = 0;
+  const auto now = os::monotonic_now();
+  for (auto& [root, swarm] : awake_) {
+    if (!swarm->may_sleep() || calls_->uses(root)) continue;
+    if (!open_.contains(root)) open_.use(root);
+    open_.leave(root, now);
+  }
+  for (auto& root : open_.overdue(now)) {
+    open_.closed(root);
+    if (auto at = swarms_.find(root); at != swarms_.end()) at->second->sleep();
+  }
+  if (!awake_.empty()) look_for_unused();
 }
 
 void UeNode::on_reinvite(sip::CallId id, const sip::Request&) {
@@ -384,7 +419,7 @@ void UeNode::on_reinvite(sip::CallId id, const sip::Request&) {
 
 void UeNode::on_call_ended(sip::CallId id, const std::string& reason) {
   if (calls_) calls_->on_call_ended(id);
-  auto swarms = swarms_;
+  auto swarms = awake_;
   for (auto& [root, swarm] : swarms) swarm->on_call_ended(id, reason);
 }
 
@@ -395,7 +430,7 @@ void UeNode::on_event(const swarm::Event& event) {
     if (auto at = swarms_.find(event.swarm); at != swarms_.end()) at->second->on_event(event);
     return;
   }
-  auto swarms = swarms_;
+  auto swarms = awake_;
   for (auto& [root, swarm] : swarms) swarm->on_event(event);
 }
 

@@ -6,10 +6,11 @@
 
 #include "keys/request.hpp"
 #include "os/random.hpp"
-#include "roles/announcer.hpp"
+#include "roles/announcement_pages.hpp"
 #include "roles/answered_calls.hpp"
 #include "roles/config.hpp"
 #include "roles/media_node.hpp"
+#include "roles/open_pool.hpp"
 #include "roles/trust.hpp"
 #include "sip/agent.hpp"
 #include "tracking/admission.hpp"
@@ -43,10 +44,17 @@ class UeNode final : private sip::Handler {
   // Swarms register themselves; the node routes events and invitations to them and announces them.
   void join(UeSwarm& swarm);
   void leave(UeSwarm& swarm);
-  void announce();
+  // Whole ones that nobody needs are put to sleep by and by.
+  void look_for_unused();
+  // May one more be opened that does not sleep?
+  bool has_room() const { return awake_.size() < open_.most(); }
+  void woke(UeSwarm& swarm) { awake_[root_of(swarm)] = &swarm; }
+  void slept(UeSwarm& swarm) { awake_.erase(root_of(swarm)); }
+  void announce(const UeSwarm& swarm);                // what it holds has changed
   bool registered() const { return is_registered_; }  // at this moment
-  bool announced() const;                             // the tracker has answered every announcement
-  std::size_t swarms_announced() const;               // that it has taken
+  // The tracker has answered every announcement; and the swarms that it has taken.
+  bool announced() const { return pages_ && pages_->settled(); }
+  std::size_t swarms_announced() const { return pages_ ? pages_->taken() : 0; }
 
   io::Loop& loop() { return loop_; }
   sip::Agent& agent() { return *agent_; }
@@ -93,26 +101,24 @@ class UeNode final : private sip::Handler {
   std::unique_ptr<sip::Agent> agent_;
   std::unique_ptr<AnsweredCalls> calls_;
   tracking::TokenGate token_gate_;
-  // One announcement holds so many swarms as fit into a message.
-  struct Page {
-    std::string instance, body;
-    std::size_t swarms = 0, taken = 0;
-    bool answered = false;
-    std::unique_ptr<Announcer> announcer;
-  };
-  void publish_page(Page& page, const tracking::Announcement& announcement);
-  void page_answered(Page& page, const sip::Response& response);
+  void start_pages();
+  void announcement_answered(const sip::Response& response);
   void refresh_some();
-  std::vector<std::unique_ptr<Page>> pages_;
-  std::map<crypto::Digest, std::size_t> page_of_;  // index in pages_
-  std::set<crypto::Digest> to_refresh_;            // swarms whose pseudonym may have changed
+  std::unique_ptr<AnnouncementPages> pages_;
+  std::set<crypto::Digest> to_refresh_;  // swarms whose pseudonym may have changed
   io::Loop::TimerId refresh_timer_ = 0;
   bool is_registered_ = false;
   std::vector<std::function<void(Status)>> waiting_;  // for the registration under way
   Status busy_;                                       // why they still wait; told when that has lasted too long
   io::Loop::TimerId busy_timer_ = 0;
   Instant next_confirmation_{};
-  std::map<crypto::Digest, UeSwarm*> swarms_;
+  static const crypto::Digest& root_of(const UeSwarm& swarm);
+  Status take_up(UeSwarm& swarm);
+  void swarm_unused(const crypto::Digest& root);
+  void put_unused_away();
+  std::map<crypto::Digest, UeSwarm*> swarms_, awake_;
+  OpenPool open_;  // of the swarms that may sleep
+  io::Loop::TimerId unused_timer_ = 0;
   std::map<std::string, KeyExchange> exchanges_;  // by rid
 };
 

@@ -9,7 +9,7 @@
 namespace sealcast::roles {
 namespace {
 
-constexpr Duration k_save_interval = 2s, k_ask_again = 2s;
+constexpr Duration k_save_interval = 2s, k_ask_again = 2s, k_announce_again = 30s;
 
 }  // namespace
 
@@ -26,9 +26,10 @@ UeSwarm::~UeSwarm() {
   *alive_ = false;
   node_.loop().cancel(save_timer_);
   node_.loop().cancel(ask_timer_);
-  if (!in_engine_) return;
+  if (!joined_) return;
   node_.leave(*this);
   peers_.reset();
+  if (!in_engine_) return;
   if (auto saved = save(); !saved) log(LogLevel::error, "content", saved.error().message);
   node_.media().engine().remove_swarm(os::monotonic_now(), description_.root);
   node_.media().pump();
@@ -38,7 +39,7 @@ bool UeSwarm::secured() const {
   return content::is_secured(description_.protection) || node_.config().require_srtp;
 }
 
-Status UeSwarm::start() {
+Status UeSwarm::enter_engine() {
   swarm::SwarmConfig config{description_.root, description_.geometry()};
   config.secured_only = secured();
   config.nodes = state_.object().nodes();
@@ -47,25 +48,82 @@ Status UeSwarm::start() {
   config.appetite = appetite_;
   auto keyinfo = state_.keyinfo();
   if (!keyinfo.empty() && keys::verify_keyinfo(keyinfo, description_, os::unix_now())) config.keyinfo = keyinfo;
-  bool whole = config.held.full();
   SEALCAST_TRY(node_.media().engine().add_swarm(std::move(config)));
   in_engine_ = true;
+  node_.woke(*this);
+  return {};
+}
+
+Status UeSwarm::start() {
+  SEALCAST_TRY(enter_engine());
+  joined_ = true;
   node_.join(*this);
+  follow_peers();
+  node_.announce(*this);
+  return {};
+}
+
+void UeSwarm::start_asleep() {
+  sleeper_ = joined_ = true;
+  node_.join(*this);
+  node_.announce(*this);
+}
+
+// What was whole may have been damaged meanwhile: it is fetched again then.
+Status UeSwarm::wake() {
+  if (in_engine_) return {};
+  SEALCAST_TRY_ASSIGN(bool opened, state_.open_object(description_.geometry(), {}));
+  if (!opened) return fail(ErrorCode::unavailable, "another process has the content open");
+  if (auto entered = enter_engine(); !entered) {
+    state_.close_object();
+    return entered;
+  }
+  if (!complete()) follow_peers();
+  return {};
+}
+
+bool UeSwarm::may_sleep() const {
+  return sleeper_ && complete() && (!peers_ || peers_->calls_nobody());
+}
+
+void UeSwarm::sleep() {
+  if (!in_engine_) return;
+  if (auto saved = save(); !saved) log(LogLevel::error, "content", saved.error().message);
+  peers_.reset();
+  node_.media().engine().remove_swarm(os::monotonic_now(), description_.root);
+  in_engine_ = false;
+  node_.slept(*this);
+  state_.close_object();
+}
+
+void UeSwarm::follow_peers() {
+  if (peers_) return peers_->seek();
   SwarmPeersConfig peers;
   peers.tracker = tracker_uri(node_.config().domain);
   peers.root = description_.root;
   peers.secured = secured();
   peers.inline_key_allowed = node_.config().tls() || node_.config().insecure_signalling;
-  peers.idle = whole && appetite_ == swarm::Appetite::all;  // nothing to fetch: others call us
+  peers.idle = complete() && appetite_ == swarm::Appetite::all;  // nothing to fetch: others call us
   SwarmPeersEvents events;
   events.on_hopeless = [this](const Error& error) {
     if (events_.on_failed) events_.on_failed(error);
   };
   events.on_refused = [this](const sip::Response& response) { refused(response); };
+  events.on_pseudonym = [this](const std::string& pseudonym) { called(pseudonym); };
   peers_ =
       std::make_unique<SwarmPeers>(node_.loop(), node_.agent(), node_.media(), std::move(peers), std::move(events));
-  node_.announce();
-  return {};
+}
+
+// The first time the tracker is believed: nobody has asked it about this content before. Later, what it has forgotten
+// a cache may tell it again.
+void UeSwarm::left_out() {
+  if (!sleeper_) return;  // the peer list says so too
+  if (!pseudonym_.empty()) {
+    node_.loop().cancel(ask_timer_);
+    ask_timer_ = node_.loop().after(k_announce_again, [this] { node_.announce(*this); });
+    return;
+  }
+  if (events_.on_failed) events_.on_failed(Error{ErrorCode::not_entitled, "the tracker refuses the announcement"});
 }
 
 // A core that has just come back says 403 to whoever it has not registered yet: that is no word about this content. A
@@ -123,7 +181,10 @@ std::string UeSwarm::suite() const {
 }
 
 Status UeSwarm::save() {
-  return state_.object().save(held());
+  if (!in_engine_ || !unsaved_) return {};
+  SEALCAST_TRY(state_.object().save(held()));
+  unsaved_ = false;
+  return {};
 }
 
 void UeSwarm::schedule_save() {
@@ -132,7 +193,7 @@ void UeSwarm::schedule_save() {
     save_timer_ = 0;
     if (auto saved = save(); !saved && events_.on_failed) events_.on_failed(saved.error());
     // Others learn what is new here; not more often than this.
-    if (held().count() != announced_chunks_) node_.announce();
+    if (held().count() != announced_chunks_) node_.announce(*this);
     announced_chunks_ = held().count();
   });
 }
@@ -144,6 +205,7 @@ void UeSwarm::on_event(const swarm::Event& event) {
     case swarm::EventKind::chunks_verified:
       refusals_ = 0;
       confirmed_ = false;
+      unsaved_ = true;
       last_verified_ = os::monotonic_now();
       schedule_save();
       break;
@@ -153,7 +215,8 @@ void UeSwarm::on_event(const swarm::Event& event) {
     case swarm::EventKind::swarm_complete:
       if (peers_) peers_->rest();
       if (auto saved = save(); !saved && events_.on_failed) return events_.on_failed(saved.error());
-      node_.announce();
+      node_.announce(*this);
+      node_.look_for_unused();
       if (events_.on_complete) events_.on_complete();
       break;
     case swarm::EventKind::storage_failed:
@@ -163,7 +226,8 @@ void UeSwarm::on_event(const swarm::Event& event) {
       log(LogLevel::warning, "content",
           "chunks " + std::to_string(event.range.first) + ".." + std::to_string(event.range.last) +
               " are damaged on disk: not served, fetched again");
-      if (peers_) peers_->seek();
+      unsaved_ = true;
+      follow_peers();
       break;
     case swarm::EventKind::integrity_failure:
       log(LogLevel::warning, "content", "a partner sent octets that do not verify: asked for again");
@@ -177,9 +241,10 @@ void UeSwarm::on_call_ended(sip::CallId id, const std::string& reason) {
   if (peers_) peers_->on_call_ended(id, reason);
 }
 
-// Pseudonyms and tokens of before are worth nothing any more.
-void UeSwarm::on_forgotten() {
-  if (peers_) peers_->refresh();
+// The tracker may have given us another one since it last told us.
+void UeSwarm::wrongly_called() {
+  if (peers_) return peers_->refresh();
+  node_.announce(*this);
 }
 
 tracking::AnnouncedSwarm UeSwarm::announcement() const {

@@ -1,5 +1,6 @@
 #pragma once
-// One swarm that a UE takes part in: fetches what is missing, serves what it holds, saves what is verified.
+// One swarm that a UE takes part in: fetches what is missing, serves what it holds, saves what is verified. One that is
+// whole may sleep: announced, but neither open nor in the engine, until somebody calls.
 #include <memory>
 
 #include "roles/content_state.hpp"
@@ -16,18 +17,29 @@ struct UeSwarmEvents {
 
 class UeSwarm {
  public:
-  // node, state and events outlive it. The object of `state` is open.
+  // node, state and events outlive it.
   UeSwarm(UeNode& node, ContentState& state, const content::Description& description, swarm::Appetite appetite,
           UeSwarmEvents events);
   ~UeSwarm();  // hangs up and saves
+  // The object of `state` is open.
   Status start();
+  // The object looks whole and is not open.
+  void start_asleep();
+  // Called by somebody: opens the object. unavailable: not now.
+  Status wake();
+  void sleep();
+  void allow_sleep() { sleeper_ = true; }  // when it is whole and nobody needs it
+  bool may_sleep() const;
+  bool awake() const { return in_engine_; }
   void set_appetite(swarm::Appetite appetite);
   Status save();
 
   // From the node.
   void on_event(const swarm::Event& event);
   void on_call_ended(sip::CallId id, const std::string& reason);
-  void on_forgotten();  // by the tracker, or called by a pseudonym that is not known here
+  void called(const std::string& pseudonym) { pseudonym_ = pseudonym; }  // says the tracker
+  void left_out();                                                       // of an announcement, by the tracker
+  void wrongly_called();                                                 // by a pseudonym that is not known here
   tracking::AnnouncedSwarm announcement() const;
   sdp::Policy policy() const;  // for invitations that come in
 
@@ -36,16 +48,19 @@ class UeSwarm {
   std::uint64_t octets_held() const;
   swarm::Traffic traffic() const;
   bool complete() const { return held().full(); }
-  std::string own_pseudonym() const { return peers_ ? peers_->own_pseudonym() : std::string(); }
+  const std::string& own_pseudonym() const { return pseudonym_; }  // empty until the tracker has said it
   std::string suite() const;
   std::size_t connected() const { return peers_ ? peers_->connected() : 0; }
   std::size_t listed() const { return peers_ ? peers_->listed() : 0; }
   std::string path_trouble() const { return peers_ ? peers_->path_trouble() : std::string(); }
   bool list_seen() const { return peers_ && peers_->list_seen(); }
-  Instant last_verified() const { return last_verified_; }  // an octet of content, or the beginning
+  bool settled() const { return peers_ ? peers_->list_seen() : sleeper_; }  // nothing more is asked at the start
+  Instant last_verified() const { return last_verified_; }                  // an octet of content, or the beginning
 
  private:
   bool secured() const;
+  Status enter_engine();
+  void follow_peers();
   void refused(const sip::Response& response);
   void schedule_save();
 
@@ -56,7 +71,10 @@ class UeSwarm {
   UeSwarmEvents events_;
   std::unique_ptr<SwarmPeers> peers_;
   std::string last_suite_;
-  bool in_engine_ = false;
+  std::string pseudonym_;
+  bool joined_ = false, in_engine_ = false;
+  bool sleeper_ = false;  // may sleep
+  bool unsaved_ = false;
   Instant last_verified_{};
   std::uint32_t announced_chunks_ = 0;
   io::Loop::TimerId save_timer_ = 0, ask_timer_ = 0;

@@ -69,15 +69,18 @@ Result<std::optional<ContentRow>> Contents::find(const crypto::Digest& root) {
   return row_of(query);
 }
 
-Result<std::vector<ContentRow>> Contents::list() {
-  std::vector<ContentRow> out;
+Status Contents::each(const std::function<void(ContentRow)>& visit) {
   auto query =
       database_->query("SELECT root, description, access, state, wrapped_key, not_before FROM content ORDER BY root");
   for (;;) {
     SEALCAST_TRY_ASSIGN(bool found, query.step());
-    if (!found) return out;
-    out.push_back(row_of(query));
+    if (!found) return {};
+    visit(row_of(query));
   }
+}
+
+Result<bool> Contents::holds_keys() {
+  return database_->query("SELECT 1 FROM content WHERE length(wrapped_key) > 0 LIMIT 1").step();
 }
 
 Status Contents::remove(const crypto::Digest& root) {

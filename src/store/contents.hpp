@@ -1,6 +1,8 @@
 #pragma once
 // Contents as a tracker (catalogue) or a cache knows them: description, entitlement, and at a cache the wrapped key and
 // the state of the object; and the audit log.
+#include <functional>
+
 #include "crypto/hash.hpp"
 #include "store/audit.hpp"
 
@@ -25,7 +27,9 @@ class Contents {
   Status put_state(const crypto::Digest& root, std::string_view state);
   Status put_key(const crypto::Digest& root, ByteView wrapped, std::int64_t not_before);  // empty: revoked
   Result<std::optional<ContentRow>> find(const crypto::Digest& root);
-  Result<std::vector<ContentRow>> list();
+  // Every row, in the order of the roots; one at a time in memory.
+  Status each(const std::function<void(ContentRow)>& visit);
+  Result<bool> holds_keys();
   Status remove(const crypto::Digest& root);
 
   // In the same database: what is changed and its line can be one transaction.

@@ -157,7 +157,11 @@ void Engine::set_keyinfo(const SwarmId& swarm, std::string keyinfo) {
   auto* s = impl_->core.find(swarm);
   if (!s || s->config.keyinfo == keyinfo || keyinfo.size() > ppspp::k_max_keyinfo) return;
   s->config.keyinfo = std::move(keyinfo);
-  impl_->core.for_each_channel(*s, [&](Channel& c) { c.keyinfo_due = !s->config.keyinfo.empty(); });
+  // Channels whose handshake is under way too: they tell it when they are open.
+  for (auto* c : s->channels) {
+    impl_->core.agenda.touch(*c->association);
+    c->keyinfo_due = !s->config.keyinfo.empty();
+  }
 }
 
 void Engine::add_chunks(Instant, const SwarmId& swarm, ChunkRange range) {

@@ -67,6 +67,21 @@ TEST(Engine, AppetiteWaitsForTheKeyAndKeyinfoSurvivesLoss) {
   EXPECT_TRUE(whole(ue, c));
 }
 
+TEST(Engine, KeyinfoThatComesDuringTheHandshakeIsTold) {
+  Content c(500000, 5);
+  for (auto after : {0ms, 3ms, 7ms, 12ms, 18ms}) {
+    Node cache(1, c, true, true), ue(2, c, false, true, Appetite::none);
+    World world({0, 0, 5ms});
+    world.add(cache);
+    world.add(ue);
+    world.connect(ue, cache, c.id, true);
+    world.run(after);
+    cache.engine.set_keyinfo(c.id, "certificate~info");
+    world.run(5s);
+    EXPECT_EQ(ue.count(EventKind::keyinfo), 1) << after.count();
+  }
+}
+
 TEST(Engine, SecondUeTakesFromTheFirstWhoHandsKeyinfoOn) {
   Content c(3000000, 6);
   Node cache(1, c, true, true), alice(2, c, true, true, Appetite::all, {}, "k~i"), bob(3, c, false, true);

@@ -143,6 +143,30 @@ Result<Announcement> parse_announcement(std::string_view body) {
   return out;
 }
 
+std::string write_publish_answer(const PublishAnswer& answer) {
+  json::Array left_out, pseudonyms;
+  for (auto& root : answer.left_out) left_out.push_back(content::root_text(root));
+  for (auto& [root, pseudonym] : answer.pseudonyms)
+    pseudonyms.push_back(json::Array{content::root_text(root), pseudonym});
+  return json::Value(json::Object{{"v", 1}, {"out", std::move(left_out)}, {"me", std::move(pseudonyms)}}).text();
+}
+
+Result<PublishAnswer> parse_publish_answer(std::string_view body) {
+  SEALCAST_TRY_ASSIGN(auto document, document_of(body));
+  PublishAnswer out;
+  for (auto& text : strings_of(document.find("out"), k_most_swarms))
+    if (auto root = content::parse_root(text)) out.left_out.push_back(*root);
+  auto* me = document.find("me");
+  if (!me || !me->as_array()) return out;
+  for (auto& each : *me->as_array()) {
+    auto pair = strings_of(&each, 2);
+    auto root = pair.size() == 2 ? content::parse_root(pair.front()) : std::nullopt;
+    if (root && pair.back().size() <= k_longest_uri && out.pseudonyms.size() < k_most_swarms)
+      out.pseudonyms.emplace_back(*root, pair.back());
+  }
+  return out;
+}
+
 std::string write_peer_list(const PeerList& list) {
   json::Array peers;
   for (auto& p : list.peers)

@@ -38,6 +38,14 @@ struct Announcement {
 std::string write_announcement(const Announcement& announcement);
 Result<Announcement> parse_announcement(std::string_view body);
 
+// What the tracker says to a PUBLISH that it has taken.
+struct PublishAnswer {
+  std::vector<crypto::Digest> left_out;                            // of the announcement: refused, the others stand
+  std::vector<std::pair<crypto::Digest, std::string>> pseudonyms;  // UEs: what they are called by in each swarm
+};
+std::string write_publish_answer(const PublishAnswer& answer);
+Result<PublishAnswer> parse_publish_answer(std::string_view body);
+
 std::string write_access(const AccessList& access);
 Result<AccessList> parse_access(std::string_view body);
 

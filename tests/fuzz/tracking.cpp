@@ -56,6 +56,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     SEALCAST_ASSERT(text.size() > 262144 ||
                     (again && again->peers.size() == list->peers.size() && again->root == list->root));
   }
+  if (auto answer = tracking::parse_publish_answer(body)) {
+    auto again = tracking::parse_publish_answer(tracking::write_publish_answer(*answer));
+    SEALCAST_ASSERT(again && again->left_out == answer->left_out && again->pseudonyms == answer->pseudonyms);
+  }
   if (auto query = tracking::parse_query(body)) {
     auto again = tracking::parse_query(tracking::write_query(*query));
     SEALCAST_ASSERT(again && again->root == query->root && again->catalogue == query->catalogue);

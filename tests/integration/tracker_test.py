@@ -20,13 +20,14 @@ class Tracker(LabTest):
         _, _, cache = lab.split()
         words = ("--public", "--socket", lab.socket())
         uris = [lab.publish(make_file(self.path(f"f{seed}"), 5000, seed), *words) for seed in range(3)]
-        wait_until("three contents", lambda: self.tracker_status(lab)["announcements"]["size"] == 3)
+        wait_until("three contents", lambda: all(lab.content(uri).get("announced") for uri in uris))
         for _ in range(4):
             cache.kill()
             cache = lab.role("cache")
             wait_until("them again", lambda: all(lab.content(uri).get("announced") for uri in uris))
-        table = self.tracker_status(lab)["announcements"]
-        self.assertEqual((table["size"], table["peak"]), (3, 3))
+        status = self.tracker_status(lab)
+        table = status["announcements"]
+        self.assertEqual((table["size"], table["peak"], status["swarms"]), (1, 1, 3), "one page")
 
     def test_refusals_are_in_the_log_of_the_tracker(self):
         lab = self.lab()
