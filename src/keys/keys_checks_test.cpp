@@ -24,7 +24,8 @@ class KeyChecks : public testing::Test, public test::KeyParties {
     return body_of(crypto::jws_sign(payload, type, device, true));
   }
   KeyDecision decide(const std::string& body, const std::string& asserted = k_alice, UnixSeconds now = k_now) {
-    return service.decide(now, asserted, device.public_key().thumbprint(), body, *this);
+    return service.decide(Instant(std::chrono::seconds(now)), now, asserted, device.public_key().thumbprint(), body,
+                          *this);
   }
   void ignored(const KeyDecision& decision, int status) {
     EXPECT_TRUE(decision.answer.empty());

@@ -15,7 +15,10 @@ class Keys : public testing::Test, public test::KeyParties {
     return make_request(d, k_alice, *verify_keyinfo(keyinfo, d, k_now), k_now, device, random);
   }
   KeyDecision decide(const PendingRequest& r, UnixSeconds now = k_now) {
-    return service.decide(now, k_alice, device.public_key().thumbprint(), r.body, *this);
+    return decide(r, Instant(std::chrono::seconds(now)), now);
+  }
+  KeyDecision decide(const PendingRequest& r, Instant now, UnixSeconds wall) {
+    return service.decide(now, wall, k_alice, device.public_key().thumbprint(), r.body, *this);
   }
 
   std::string certificate, keyinfo;
@@ -79,13 +82,17 @@ TEST_F(Keys, IdentityKeyFreshnessAndReplay) {
   auto r = request();
   auto thumbprint = device.public_key().thumbprint();
   auto none = [&](UnixSeconds now, const std::string& who, const std::string& which, const std::string& body) {
-    auto decision = service.decide(now, who, which, body, *this);
+    auto decision = service.decide(Instant(std::chrono::seconds(now)), now, who, which, body, *this);
     return decision.answer.empty() && decision.audit.status >= 400;
   };
   EXPECT_TRUE(none(k_now, "", thumbprint, r.body));
   EXPECT_TRUE(none(k_now, "sip:mallory@sealcast.test", thumbprint, r.body));
-  EXPECT_EQ(service.decide(k_now, k_alice, "", r.body, *this).audit.status, 498);
-  EXPECT_EQ(service.decide(k_now, k_alice, holder.public_key().thumbprint(), r.body, *this).audit.status, 498);
+  EXPECT_EQ(service.decide(Instant(std::chrono::seconds(k_now)), k_now, k_alice, "", r.body, *this).audit.status, 498);
+  EXPECT_EQ(
+      service
+          .decide(Instant(std::chrono::seconds(k_now)), k_now, k_alice, holder.public_key().thumbprint(), r.body, *this)
+          .audit.status,
+      498);
   EXPECT_TRUE(none(k_now + 300, k_alice, thumbprint, r.body));
   EXPECT_TRUE(none(k_now, k_alice, thumbprint, "{\"jws\":\"a.b.c\"}"));
   EXPECT_TRUE(none(k_now, k_alice, thumbprint, std::string(100000, 'x')));
@@ -122,6 +129,26 @@ TEST_F(Keys, WhatNobodyCanKnowIsNoDecision) {
   EXPECT_EQ(decide(r).audit.reason, "released");
 }
 
+TEST_F(Keys, StepsOfTheWallClockGiveNothingAndForgetNothing) {
+  const Instant start(1h);
+  auto request_at = [&](UnixSeconds wall) {
+    return make_request(d, k_alice, *verify_keyinfo(keyinfo, d, k_now), wall, device, random);
+  };
+  auto first = request_at(k_now);
+  EXPECT_EQ(decide(first, start, k_now).audit.status, 200);
+  for (int i = 0; i < 19; ++i) EXPECT_EQ(decide(request_at(k_now), start, k_now).audit.status, 200);
+  // Ten minutes on the wall are no rest, and one that never passed takes nothing away.
+  for (UnixSeconds step : {600, -600}) {
+    EXPECT_EQ(decide(request_at(k_now + step), start, k_now + step).audit.status, 429);
+    EXPECT_EQ(decide(request_at(k_now + step), start + 12s, k_now + step).audit.status, step > 0 ? 200 : 429);
+  }
+  // The same answer for a minute that has really passed.
+  EXPECT_TRUE(decide(first, start + 59s, k_now + 100).audit.reason.starts_with("repeated"));
+  EXPECT_EQ(decide(first, start + 61s, k_now + 1).audit.reason, "replayed request id");
+  // What looks fresh again because the clock was set back is still known.
+  EXPECT_EQ(decide(first, start + 700s, k_now + 100).audit.reason, "replayed request id");
+}
+
 TEST_F(Keys, TooManyRequestsWait) {
   int limited = 0;
   for (int i = 0; i < 25; ++i) {
@@ -134,7 +161,8 @@ TEST_F(Keys, TooManyRequestsWait) {
   EXPECT_EQ(decide(late).audit.status, 429);
   EXPECT_EQ(decide(late, k_now + 60).audit.status, 200);  // 429 is not remembered
   auto r = request();
-  auto decision = service.decide(k_now + 60, k_alice, device.public_key().thumbprint(), r.body, *this);
+  auto decision = service.decide(Instant(std::chrono::seconds(k_now + 60)), k_now + 60, k_alice,
+                                 device.public_key().thumbprint(), r.body, *this);
   EXPECT_EQ(decision.audit.status, 200);
 }
 

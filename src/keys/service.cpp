@@ -9,10 +9,11 @@
 namespace sealcast::keys {
 namespace {
 
-constexpr std::size_t k_most_seen = 100000, k_most_buckets = 100000;
+constexpr std::size_t k_most_seen = 100000;
 constexpr std::size_t k_most_cid = 64;  // octets that a refusal gives back of what nobody signed
-constexpr UnixSeconds k_seen_life = 600, k_answer_life = 60, k_answer_validity = 86400;
-constexpr double k_burst = 20, k_per_second = 5.0 / 60;
+constexpr Duration k_seen_life = 600s, k_answer_life = 60s;
+constexpr UnixSeconds k_answer_validity = 86400;
+constexpr RateBudget::Limits k_rate{20, 5.0 / 60};
 
 KeyDecision silent(AuditRecord audit, int status, std::string reason) {
   audit.status = status;
@@ -43,51 +44,43 @@ std::pair<int, std::string> verdict(const std::optional<KeyRecord>& record, cons
 }  // namespace
 
 KeyService::KeyService(std::string uri, crypto::PrivateKey holder, RandomSource& random)
-    : uri_(std::move(uri)), holder_(std::move(holder)), random_(random) {}
+    : uri_(std::move(uri)), holder_(std::move(holder)), random_(random), budget_(k_rate) {}
 
 std::string KeyService::sign(json::Object payload) {
   auto jws = crypto::jws_sign(std::move(payload), "sealcast-krsp+jwt", holder_);
   return json::Value(json::Object{{"jws", jws}}).text();
 }
 
-std::string KeyService::check_before_signature(UnixSeconds now, const std::string& asserted,
+std::string KeyService::check_before_signature(UnixSeconds wall, const std::string& asserted,
                                                const json::Value& payload) const {
   if (asserted.empty()) return "no identity was asserted by the core";
   if (payload.int_or("v") != 1 || payload.string_or("sub") != asserted)
     return "the request is not from the asserted identity";
   if (payload.string_or("aud") != uri_) return "the request is for another holder";
   auto iat = payload.int_or("iat");
-  if (iat > now + content::k_clock_leeway || iat < now - content::k_clock_leeway)
+  if (iat > wall + content::k_clock_leeway || iat < wall - content::k_clock_leeway)
     return "the request is not fresh (are the clocks right?)";
   auto rid = parse_base64url(payload.string_or("rid"));
   if (!rid || rid->size() != 16) return "the request has no id";
   return {};
 }
 
-bool KeyService::take_token(UnixSeconds now, const std::string& subscriber) {
-  if (!buckets_.contains(subscriber) && buckets_.size() >= k_most_buckets) buckets_.erase(buckets_.begin());
-  auto& bucket = buckets_.try_emplace(subscriber, Bucket{k_burst, now}).first->second;
-  bucket.tokens =
-      std::min(k_burst, bucket.tokens + static_cast<double>(std::max<UnixSeconds>(0, now - bucket.at)) * k_per_second);
-  bucket.at = now;
-  if (bucket.tokens < 1) return false;
-  bucket.tokens -= 1;
-  return true;
-}
-
-void KeyService::forget(UnixSeconds now) {
+// A request is a replay as long as it looks fresh: a wall clock that was set back must not make room for it.
+void KeyService::forget(Instant now, UnixSeconds wall) {
   while (!seen_order_.empty()) {
     auto at = seen_.find(seen_order_.front());
-    if (at != seen_.end() && at->second.at + k_seen_life > now && seen_order_.size() <= k_most_seen) return;
+    if (at != seen_.end() && seen_order_.size() <= k_most_seen &&
+        (at->second.at + k_seen_life > now || at->second.issued_at + content::k_clock_leeway >= wall))
+      return;
     if (at != seen_.end()) seen_.erase(at);
     seen_order_.pop_front();
   }
 }
 
-KeyDecision KeyService::decide(UnixSeconds now, const std::string& asserted, const std::string& device,
+KeyDecision KeyService::decide(Instant now, UnixSeconds wall, const std::string& asserted, const std::string& device,
                                std::string_view body, KeyLookup& lookup) {
-  bool limited = !take_token(now, asserted);
-  auto out = decide_at_rate(now, limited, asserted, device, body, lookup);
+  bool limited = !budget_.take(now, asserted);
+  auto out = decide_at_rate(now, wall, limited, asserted, device, body, lookup);
   out.for_the_log = out.for_the_log && (!limited || out.audit.status == 200);
   return out;
 }
@@ -96,17 +89,17 @@ void KeyService::take_back(const KeyDecision& decision) {
   seen_.erase(decision.audit.subscriber + " " + decision.audit.request);
 }
 
-KeyDecision KeyService::decide_at_rate(UnixSeconds now, bool limited, const std::string& asserted,
+KeyDecision KeyService::decide_at_rate(Instant now, UnixSeconds wall, bool limited, const std::string& asserted,
                                        const std::string& device, std::string_view body, KeyLookup& lookup) {
-  AuditRecord audit{now, asserted, {}, {}, 0, {}};
+  AuditRecord audit{wall, asserted, {}, {}, 0, {}};
   auto jws = jws_of_body(body);
   auto peeked = jws ? crypto::jws_peek(*jws) : unexpected(crypto::JoseError::malformed);
   if (!peeked || peeked->header.typ != "sealcast-kreq+jwt") return silent(std::move(audit), 400, "malformed request");
   audit.root = peeked->payload.string_or("root").substr(0, 43);
   audit.request = peeked->payload.string_or("rid").substr(0, 22);
-  if (auto why = check_before_signature(now, asserted, peeked->payload); !why.empty())
+  if (auto why = check_before_signature(wall, asserted, peeked->payload); !why.empty())
     return silent(std::move(audit), 403, why);
-  forget(now);
+  forget(now, wall);
   auto name = asserted + " " + audit.request;
   auto digest = crypto::sha256(view_of(*jws));
   if (auto known = seen_.find(name); known != seen_.end()) {
@@ -126,8 +119,8 @@ KeyDecision KeyService::decide_at_rate(UnixSeconds now, bool limited, const std:
                          {"st", status},
                          {"iss", uri_},
                          {"sub", asserted},
-                         {"iat", now},
-                         {"exp", now},
+                         {"iat", wall},
+                         {"exp", wall},
                          {"apv", base64url(digest)}};
     payload.merge(more);
     audit.status = status;
@@ -143,17 +136,17 @@ KeyDecision KeyService::decide_at_rate(UnixSeconds now, bool limited, const std:
   auto verified = crypto::jws_verify_embedded(*jws, "sealcast-kreq+jwt");
   if (!verified) return not_signed(std::string(crypto::text(verified.error())));
   if (limited) return refuse(429, "too many requests", {{"ra", 12}});
-  auto out = answer(now, *verified, *jws, lookup);
+  auto out = answer(wall, *verified, *jws, lookup);
   if (out.undecided) return out;
-  seen_[name] = {now, digest, out.answer, out.audit.status, out.audit.reason};
+  seen_[name] = {now, peeked->payload.int_or("iat"), digest, out.answer, out.audit.status, out.audit.reason};
   seen_order_.push_back(name);
   return out;
 }
 
-KeyDecision KeyService::answer(UnixSeconds now, const crypto::Jws& request, std::string_view jws, KeyLookup& lookup) {
+KeyDecision KeyService::answer(UnixSeconds wall, const crypto::Jws& request, std::string_view jws, KeyLookup& lookup) {
   auto& p = request.payload;
   auto subscriber = p.string_or("sub");
-  AuditRecord audit{now, subscriber, p.string_or("root"), p.string_or("rid"), 0, {}};
+  AuditRecord audit{wall, subscriber, p.string_or("root"), p.string_or("rid"), 0, {}};
   auto* epk = p.find("epk");
   auto recipient = epk ? crypto::PublicKey::from_jwk(*epk) : std::nullopt;
   if (!recipient) return silent(std::move(audit), 400, "the ephemeral key is not on the curve");
@@ -169,7 +162,7 @@ KeyDecision KeyService::answer(UnixSeconds now, const crypto::Jws& request, std:
     }
     record = std::move(*found);
   }
-  auto [status, reason] = verdict(record, p, now);
+  auto [status, reason] = verdict(record, p, wall);
   auto apv = crypto::sha256(view_of(jws));
   json::Object payload{{"v", 1},
                        {"rid", audit.request},
@@ -178,8 +171,8 @@ KeyDecision KeyService::answer(UnixSeconds now, const crypto::Jws& request, std:
                        {"st", status},
                        {"iss", uri_},
                        {"sub", subscriber},
-                       {"iat", now},
-                       {"exp", now + k_answer_validity},
+                       {"iat", wall},
+                       {"exp", wall + k_answer_validity},
                        {"apv", base64url(apv)}};
   if (status == 200) {
     json::Object key{{"kid", content::key_id(*record->description.header)},

@@ -2,10 +2,10 @@
 // The key holder: decides about key requests. Pure: what is known about contents comes through KeyLookup, time is an
 // argument.
 #include <deque>
-#include <map>
 #include <optional>
 #include <unordered_map>
 
+#include "base/rate_budget.hpp"
 #include "keys/request.hpp"
 
 namespace sealcast::keys {
@@ -45,32 +45,29 @@ class KeyService {
  public:
   KeyService(std::string uri, crypto::PrivateKey holder, RandomSource& random);
   // asserted: P-Asserted-Identity from the trusted side; device: thumbprint asserted with it. Checks in the order of
-  // docs/protocol.md section 7.
-  KeyDecision decide(UnixSeconds now, const std::string& asserted, const std::string& device, std::string_view body,
-                     KeyLookup& lookup);
+  // docs/protocol.md section 7. now: what rates and memory are counted in, whatever becomes of the wall clock; wall:
+  // what requests, descriptions and answers are dated by.
+  KeyDecision decide(Instant now, UnixSeconds wall, const std::string& asserted, const std::string& device,
+                     std::string_view body, KeyLookup& lookup);
   // This decision could not be logged: it was never made, and the same request is decided anew.
   void take_back(const KeyDecision& decision);
 
  private:
   struct Parsed;
   struct Remembered {
-    UnixSeconds at;
+    Instant at;
+    UnixSeconds issued_at;
     crypto::Digest request;
     std::string answer;
     int status;
     std::string reason;
     bool repeated = false;  // and the log has it
   };
-  struct Bucket {
-    double tokens;
-    UnixSeconds at;
-  };
-  std::string check_before_signature(UnixSeconds now, const std::string& asserted, const json::Value& payload) const;
-  bool take_token(UnixSeconds now, const std::string& subscriber);
-  void forget(UnixSeconds now);
-  KeyDecision decide_at_rate(UnixSeconds now, bool limited, const std::string& asserted, const std::string& device,
-                             std::string_view body, KeyLookup& lookup);
-  KeyDecision answer(UnixSeconds now, const crypto::Jws& request, std::string_view jws, KeyLookup& lookup);
+  std::string check_before_signature(UnixSeconds wall, const std::string& asserted, const json::Value& payload) const;
+  void forget(Instant now, UnixSeconds wall);
+  KeyDecision decide_at_rate(Instant now, UnixSeconds wall, bool limited, const std::string& asserted,
+                             const std::string& device, std::string_view body, KeyLookup& lookup);
+  KeyDecision answer(UnixSeconds wall, const crypto::Jws& request, std::string_view jws, KeyLookup& lookup);
   std::string sign(json::Object payload);
 
   std::string uri_;
@@ -78,7 +75,7 @@ class KeyService {
   RandomSource& random_;
   std::unordered_map<std::string, Remembered> seen_;  // by subscriber and rid, 600 s, bounded
   std::deque<std::string> seen_order_;
-  std::map<std::string, Bucket> buckets_;
+  RateBudget budget_;
 };
 
 }  // namespace sealcast::keys

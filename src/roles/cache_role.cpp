@@ -604,7 +604,8 @@ void CacheRole::on_request(sip::RequestId id, const sip::Request& request) {
 void CacheRole::answer_key_request(sip::RequestId id, const sip::Request& request) {
   if (!key_service_) return agent_->reply(id, {404, "No keys are held here", {}, {}, {}});
   auto later = [&] { agent_->reply(id, {503, "Cannot decide at the moment", {}, {}, {{"Retry-After", "2"}}}); };
-  auto decision = key_service_->decide(os::unix_now(), request.asserted_identity, request.device, request.body, *this);
+  auto decision = key_service_->decide(os::monotonic_now(), os::unix_now(), request.asserted_identity, request.device,
+                                       request.body, *this);
   auto& a = decision.audit;
   if (decision.undecided) return later();
   // What is not in the log was not decided: no key leaves without its line.

@@ -47,8 +47,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                           .text();
     if (choice % 4 == 1) body = pending.body;
     auto asserted = (choice & 0x10) != 0 ? std::string("sip:mallory@sealcast.test") : fuzz::k_alice;
-    auto decision =
-        service.decide(fuzz::k_now + choice / 64 * 20, asserted, (choice & 0x20) != 0 ? "" : thumbprint, body, lookup);
+    auto decision = service.decide(Instant{}, fuzz::k_now + choice / 64 * 20, asserted,
+                                   (choice & 0x20) != 0 ? "" : thumbprint, body, lookup);
     SEALCAST_ASSERT(decision.audit.status != 0 && !decision.audit.reason.empty() && decision.audit.root.size() < 65536);
     if (decision.answer.empty()) continue;
     bool repeated = decision.audit.reason.starts_with(

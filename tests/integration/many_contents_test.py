@@ -50,7 +50,7 @@ class ManyContents(LabTest):
                 self.assertEqual(handle.read(), text_of(i))
 
     def test_a_cache_has_more_contents_than_descriptors(self):
-        lab, uris = self.filled()
+        lab, uris = self.filled("--plain")
         cache = self.roles(lab)
         lab.subscribers("alice")
         self.assertEqual({each["root"] for each in self.listed(lab)}, {root_of(uri) for uri in uris})
