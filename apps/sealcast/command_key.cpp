@@ -68,7 +68,12 @@ Status key_export(const Globals& globals, const Flags& flags) {
                            200,
                            "written to " + printable(flags.file.string(), 400)}));
   io::set_interrupt(io::Interrupt::remembered);  // no part of a key file stays
-  return roles::write_key_file(flags.file, content);
+  SEALCAST_TRY(roles::write_key_file(flags.file, content));
+  if (globals.json)
+    print("%s\n", json::Value(json::Object{{"root", content::root_text(uri.root)}, {"file", flags.file.string()}})
+                      .text()
+                      .c_str());
+  return {};
 }
 
 Status key_revoke(const Globals& globals, const Flags& flags) {
@@ -77,7 +82,9 @@ Status key_revoke(const Globals& globals, const Flags& flags) {
   SEALCAST_TRY_ASSIGN(
       auto response,
       io::http_call(socket, {"DELETE", "/api/v1/keys/" + content::root_text(uri.root), {}, {}, {}, 0}, 10s));
-  return response.status == 200 ? Status{} : Status(fail(roles::api_error(response, "revocation")));
+  if (response.status != 200) return fail(roles::api_error(response, "revocation"));
+  if (globals.json) print("%s\n", json::Value(json::Object{{"root", content::root_text(uri.root)}}).text().c_str());
+  return {};
 }
 
 Status entitle(const Globals& globals, const Flags& flags) {

@@ -98,7 +98,10 @@ Status init(const Globals& globals, const LaboratoryFlags& flags) {
   if (roles::is_laboratory(globals.directory))
     return fail(ErrorCode::usage, globals.directory.string() + " holds a laboratory already");
   SEALCAST_TRY_ASSIGN(auto lab, make_laboratory(globals, options));
-  print("%s\n", lab.directory.c_str());
+  if (globals.json)
+    print("%s\n", json::Value(json::Object{{"directory", lab.directory.string()}}).text().c_str());
+  else
+    print("%s\n", lab.directory.c_str());
   return {};
 }
 

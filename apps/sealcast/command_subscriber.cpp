@@ -103,6 +103,10 @@ Status remove(const Globals& globals, const Flags& flags) {
   SEALCAST_TRY(audit(from.lab, "subscriber-remove", "sip:" + flags.name + "@" + from.domain, "may register no more"));
   std::error_code ignored;
   std::filesystem::remove(from.lab.subscriber(flags.name) / "password", ignored);
+  if (globals.json)
+    print("%s\n", json::Value(json::Object{{"name", flags.name}, {"identity", "sip:" + flags.name + "@" + from.domain}})
+                      .text()
+                      .c_str());
   return {};
 }
 

@@ -3,9 +3,22 @@ import os
 import signal
 import subprocess
 
-from harness import PATIENCE, SEALCAST, LabTest, main, make_file, sha256, wait_until
+from harness import PATIENCE, SEALCAST, LabTest, main, make_file, root_of, sha256, wait_until
 
 FULL, FAILURE = 9, 1
+OFFER = """v=0
+o=- 1 1 IN IP4 192.0.2.1
+s=-
+c=IN IP4 192.0.2.1
+t=0 0
+m=application 5000 RTP/AVPF 98
+a=rtpmap:98 vnd.p2pcds.ppspp/1000000
+a=rtcp-fb:* ack ccfb
+a=fmtp:98 ver=1; cam=2; mhf=2; maxdg=1204; ig=run; role=both
+a=ssrc:1 cname:x
+a=rtcp-mux
+a=sendrecv
+""".replace("\n", "\r\n")
 
 
 class Stdout(LabTest):
@@ -38,10 +51,17 @@ class Stdout(LabTest):
         lab = self.laboratory()
         here = ("--dir", lab.dir)
         config = os.path.join(lab.dir, "cache.toml")
-        commands = [("ls", *here), ("show", self.uri, *here), ("status", *here), ("audit", "query", "--json", *here),
-                    ("key", "list", *here), ("entitle", self.uri, "alice", *here), ("subscriber", "list", *here),
-                    ("config", "check", config), ("--version",), ("--help",), ("--man",), ("get", "--help"),
-                    ("ls", "--json", *here), ("status", "--json", *here), ("subscriber", "list", "--json", *here)]
+        offer = self.path("offer.sdp")
+        with open(offer, "w", encoding="ascii") as handle:
+            handle.write(OFFER)
+        plain = [("ls", *here), ("show", self.uri, *here), ("status", *here), ("audit", "query", *here),
+                 ("key", "list", *here), ("entitle", self.uri, "alice", *here), ("subscriber", "list", *here),
+                 ("config", "check", config), ("sdp", "explain", offer)]
+        commands = [("--version",), ("--help",), ("--man",), ("get", "--help"), *plain]
+        with_json = [(*each, "--json") for each in plain]
+        for command in with_json:
+            self.assertTrue(lab.good(*(word for word in command if word not in here)).json, command)  # one document
+        commands += with_json
         for command in commands:
             code, said = self.into("full", *command)
             self.assertEqual(code, FULL, (command, said))
@@ -52,6 +72,27 @@ class Stdout(LabTest):
             # Who does not read any more wants no sentence.
             code, said = self.into("gone", *command)
             self.assertEqual((code, said), (FAILURE, ""), command)
+
+    def test_what_is_done_once(self):
+        """Commands that change something: done, and an error all the same."""
+        lab = self.laboratory()
+        here = ("--dir", lab.dir)
+        for name, more in (("bob", ()), ("carol", ("--json",))):
+            code, said = self.into("full", "subscriber", "add", name, *here, *more)
+            self.assertEqual(code, FULL, said)
+        names = [each["name"] for each in lab.good("subscriber", "list", "--json").json["subscribers"]]
+        self.assertEqual(names, ["alice", "bob", "carol"])
+        key = self.path("key.json")
+        self.assertEqual(lab.good("key", "export", self.uri, key, "--json").json["file"], key)
+        self.assertEqual(lab.good("key", "import", key, "--json").json["root"], root_of(self.uri))
+        self.assertEqual(lab.good("subscriber", "remove", "bob", "--json").json["name"], "bob")
+        code, said = self.into("full", "key", "revoke", self.uri, "--json", *here)
+        self.assertEqual(code, FULL, said)
+        code, said = self.into("full", "init", "--dir", self.path("other"))
+        self.assertEqual(code, FULL, said)
+        self.assertEqual(self.lab("third").good("init", "--json").json["directory"], self.path("third"))
+        code, said = self.into("full", "seed", "--as", "alice", *here)
+        self.assertIn(code, (FULL, 3), said)
 
     def test_the_uri_is_not_lost(self):
         lab = self.laboratory()

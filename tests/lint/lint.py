@@ -410,6 +410,20 @@ def words(tree):
                     yield f"{name}:{at}: \"{wrong}\" is called {right} here (docs/glossary.md)"
 
 
+STDOUT = re.compile(r"\bstd::cout\b|\bstdout\b|\bSTDOUT_FILENO\b|(?<![\w.>])(?:std::|::)?(?:printf|puts|putchar)\s*\(")
+STDOUT_OWNERS = ["apps/sealcast/output.cpp", "src/os/limits.cpp"]  # the latter looks whether it is open
+
+
+def output(tree):
+    """Only the output module writes to standard output: what cannot be written is an error there, in every command."""
+    for name in tree.files("src", "apps"):
+        if is_test(name) or name in STDOUT_OWNERS:
+            continue
+        code = bare(tree.text(name))
+        for found in STDOUT.finditer(code):
+            yield f"{name}:{line_of(code, found.start())}: {found.group(0).strip()} is for app::print (output.hpp)"
+
+
 def columns(tree):
     for name in tree.files(*TREES.split("|"), ".ci", ".", suffixes=COLUMN_SUFFIXES):
         if "/corpus/" in name or name.startswith("docs/"):
@@ -449,6 +463,7 @@ CHECKS = {
     "docs-paths": docs_paths,
     "headers": headers,
     "words": words,
+    "output": output,
     "columns": columns,
     "format": code_format,
 }
@@ -491,6 +506,14 @@ BAD = [
         "sans-io",
         {"src/base/a.cpp": "std::this_thread::sleep_for(1s);\nstd::cerr << 1;\nauto s = ::socket(1, 2, 3);\n"},
         3,
+    ),
+    (
+        "output",
+        {
+            "src/roles/a.cpp": "std::cout << 1;\nprintf(x);\n",
+            "apps/sealcast/b.cpp": "std::puts(x);\nfwrite(x, 1, 1, stdout);\n",
+        },
+        4,
     ),
     ("sizes", {"src/io/a.hpp": "//\n" * 401, "src/io/a.cpp": "//\n" * 701, "src/io/a_test.cpp": "//\n" * 801}, 3),
     (
