@@ -37,6 +37,12 @@ void Network::pump(const Endpoint& address, Place& node) {
   while (auto batch = node.engine->output(now))
     for (std::size_t at = 0; at < batch->data.size(); at += batch->segment)
       launch(address, batch->to, batch->data.subspan(at, std::min(batch->segment, batch->data.size() - at)));
+  while (auto job = node.engine->poll_job()) {
+    auto [least, most] = node.storage;
+    auto span = static_cast<std::uint32_t>((most - least).count()) + 1;
+    storing_.emplace(std::pair(now + least + Duration(random_->u32() % span), random_->u32()),
+                     Storing{address, std::move(*job)});
+  }
   while (auto event = node.engine->poll_event()) node.on_event(std::move(*event));
   node.deadline = std::max(node.engine->deadline(), now + k_shortest_wait);
   node.touched = false;
@@ -47,6 +53,16 @@ void Network::run(Duration duration, const std::function<bool()>& done) {
   for (auto end = now + duration; now < end && !done();) step(end);
 }
 
+void Network::store() {
+  while (!storing_.empty() && storing_.begin()->first.first <= now) {
+    auto next = storing_.extract(storing_.begin());
+    auto node = nodes_.find(next.mapped().node);
+    if (node == nodes_.end()) continue;
+    node->second.engine->job_done(now, swarm::run(std::move(next.mapped().job)));
+    node->second.touched = true;
+  }
+}
+
 void Network::step(Instant end) {
   auto next = end;
   for (auto& [address, node] : nodes_) {
@@ -54,6 +70,7 @@ void Network::step(Instant end) {
     next = std::min(next, node.deadline);
   }
   if (!air_.empty()) next = std::min(next, air_.top().at);
+  if (!storing_.empty()) next = std::min(next, storing_.begin()->first.first);
   now = std::max(now, next);
   while (!air_.empty() && air_.top().at <= now) {
     auto flying = air_.top();
@@ -64,6 +81,7 @@ void Network::step(Instant end) {
     to->second.engine->input(now, {flying.from, flying.octets.size(), flying.octets});
     to->second.touched = true;
   }
+  store();
   for (auto& [address, node] : nodes_) {
     if (node.deadline > now) continue;
     if (node.engine->deadline() <= now) node.engine->on_deadline(now);

@@ -26,6 +26,10 @@ class Network {
   // What all that the node sends goes through before it comes to the links: its up-link.
   void set_uplink(const Endpoint& node, LinkOptions options) { uplinks_.insert_or_assign(node, Link(options)); }
 
+  // How long each job of an engine takes that leaves storage to its driver: anything between the two, so that answers
+  // come in any order. Others complete at once.
+  void set_storage(const Endpoint& node, Duration least, Duration most) { nodes_.at(node).storage = {least, most}; }
+
   // Until `duration` is over or `done` says so, which is asked after each step.
   void run(
       Duration duration, const std::function<bool()>& done = [] { return false; });
@@ -41,6 +45,7 @@ class Network {
     OnEvent on_event;
     Instant deadline = k_never;
     bool touched = true;
+    std::pair<Duration, Duration> storage{0us, 0us};
   };
   struct Flying {
     Instant at;
@@ -49,8 +54,13 @@ class Network {
     Bytes octets;
     bool operator>(const Flying& other) const { return std::tie(at, order) > std::tie(other.at, other.order); }
   };
+  struct Storing {
+    Endpoint node;
+    swarm::StorageJob job;
+  };
   void pump(const Endpoint& address, Place& node);
   void launch(const Endpoint& from, const Endpoint& to, ByteView octets);
+  void store();
   void step(Instant end);
 
   LinkOptions every_;
@@ -59,6 +69,8 @@ class Network {
   std::map<Endpoint, Link> uplinks_;
   std::map<std::pair<Endpoint, Endpoint>, Link> links_;
   std::priority_queue<Flying, std::vector<Flying>, std::greater<>> air_;
+  // By their time; those of one time in an order that the seed chooses.
+  std::multimap<std::pair<Instant, std::uint32_t>, Storing> storing_;
   std::uint64_t order_ = 0;
 };
 

@@ -93,6 +93,7 @@ struct Association : Timed {
   Bytes closing;  // last datagrams: channels to close
   bool leaving = false, exhaustion_told = false, path_told = false;
   bool ready = false, stale = false, overdue = false;  // Agenda's
+  std::size_t jobs = 0;                                // runs from here that are with storage
   std::size_t largest_received = 0;                    // octets of RTP payload
   Instant last_received{}, last_sent{};
   std::uint64_t content_received = 0, content_sent = 0, integrity_failures = 0;

@@ -122,6 +122,7 @@ Status Engine::add_swarm(SwarmConfig config) {
   if (e.swarms.contains(config.id)) return fail("this swarm is here already");
   auto id = config.id;
   auto& s = *(e.swarms[id] = std::make_unique<SwarmState>(std::move(config), e.ranges.work));
+  s.generation = e.next_generation++;
   s.completion_told = s.config.held.full();
   return {};
 }
@@ -287,19 +288,29 @@ std::optional<Event> Engine::poll_event() {
   return out;
 }
 
+std::optional<StorageJob> Engine::poll_job() {
+  return impl_->fetcher.next_job();
+}
+
+void Engine::job_done(Instant now, JobDone done) {
+  impl_->fetcher.job_done(now, std::move(done));
+  impl_->core.sweep();
+}
+
 std::uint64_t Engine::work() const {
   return impl_->core.ranges.work.steps;
 }
 
 void Engine::check() const {
   auto& e = impl_->core;
-  std::size_t channels = 0;
+  std::size_t channels = 0, jobs = 0;
   for (auto& [id, a] : e.associations) {
     channels += a->channels.size();
+    jobs += a->jobs;
     SEALCAST_ASSERT(a->by_id.size() == a->channels.size());
     for (auto& c : a->channels) SEALCAST_ASSERT(!c->closed() && a->find(c->local) == c.get());
   }
-  SEALCAST_ASSERT(channels == e.channels && e.closed.empty());
+  SEALCAST_ASSERT(channels == e.channels && e.closed.empty() && jobs <= e.jobs.size());
   for (auto& [id, s] : e.swarms) {
     std::vector<const Source*> sources;
     for (auto* c : s->channels) sources.push_back(&c->source);

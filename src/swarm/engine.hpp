@@ -14,7 +14,7 @@
 #include "content/bitmap.hpp"
 #include "content/merkle_tree.hpp"
 #include "rtp/srtp.hpp"
-#include "swarm/storage.hpp"
+#include "swarm/storage_job.hpp"
 
 namespace sealcast::swarm {
 
@@ -101,12 +101,18 @@ struct AssociationState {
   std::uint64_t packets_lost = 0, authentication_failures = 0, integrity_failures = 0;
 };
 
+// Who writes runs that have arrived: the engine itself, within the call that completes them, or whoever drives it, by
+// poll_job() and job_done().
+enum class StorageJobs : std::uint8_t { within, polled };
+
 struct EngineOptions {
   std::size_t max_associations = 4096;
   std::size_t max_channels = 16384;
   std::size_t max_half_open = 64;    // channels whose handshake is not complete (attack 7)
   std::uint64_t download_limit = 0;  // octets of content a second, 0 = none
   std::uint64_t upload_limit = 0;
+  std::size_t buffer_limit = std::size_t{128} << 20;  // octets of runs under way; one for each channel all the same
+  StorageJobs storage_jobs = StorageJobs::within;
   // Of each association; NewReno when empty.
   std::function<std::unique_ptr<CongestionControl>()> congestion_control = {};
 };
@@ -145,6 +151,12 @@ class Engine {
   Instant deadline() const;  // when on_deadline wants to be called; k_never if not at all
   void on_deadline(Instant now);
   std::optional<Event> poll_event();
+
+  // Runs to be hashed, compared and written by run(), on any thread and in any order; each comes back once, at whatever
+  // time. A run counts as held, and partners are told, when it has come back. What was handed out when its swarm was
+  // removed comes back, too, and is forgotten; until then it may use the swarm's storage.
+  std::optional<StorageJob> poll_job();
+  void job_done(Instant now, JobDone done);
 
   const content::Bitmap* held(const SwarmId& swarm) const;  // nullptr when unknown
   Traffic traffic(const SwarmId& swarm) const;

@@ -9,6 +9,7 @@
 #include <unordered_map>
 
 #include "swarm/agenda.hpp"
+#include "swarm/job_table.hpp"
 
 namespace sealcast::swarm {
 
@@ -23,7 +24,11 @@ struct AssociationKeyHash {
 
 struct EngineCore {
   EngineCore(RandomSource& r, EngineOptions o)
-      : random(r), options(std::move(o)), download(options.download_limit), upload(options.upload_limit) {}
+      : random(r),
+        options(std::move(o)),
+        buffers(options.buffer_limit),
+        download(options.download_limit),
+        upload(options.upload_limit) {}
 
   Association* find(AssociationId id);
   SwarmState* find(const SwarmId& id);
@@ -51,11 +56,14 @@ struct EngineCore {
   RandomSource& random;
   EngineOptions options;
   RangePool ranges;
+  BufferPool buffers;
   RateLimit download, upload;
   AssociationId next_association = 1;
+  std::uint64_t next_generation = 1;
   std::map<AssociationId, std::unique_ptr<Association>> associations;
   std::unordered_map<AssociationKey, Association*, AssociationKeyHash> by_key;
   std::unordered_map<SwarmId, std::unique_ptr<SwarmState>, crypto::DigestHash> swarms;
+  JobTable jobs;
   Agenda agenda;
   std::vector<SwarmState*> freed_swarms;  // since deadlines were looked at last
   std::vector<Channel*> closed;           // to be swept

@@ -16,6 +16,7 @@ namespace {
 constexpr Duration k_run_patience = 3s, k_stall = 10s;
 constexpr Duration k_search_pause = 10ms, k_prune_pause = 10s;
 constexpr std::size_t k_max_window = 64;  // runs under way on one channel
+constexpr std::size_t k_max_jobs = 64;    // runs of one association that are with storage
 constexpr int k_max_bad_runs = 3;
 // More than are under way at once; on a plain association: nobody is blamed, but it is of no use.
 constexpr int k_max_bad_in_row = 128;
@@ -60,12 +61,13 @@ void Fetcher::on_choke(Instant now, Channel& c, bool choked) {
 }
 
 // Does the hash of `node` help to prove a run under way? It does beside the way from a run to the root: the runs of its
-// sibling's subtree lie beside each other.
+// sibling's subtree lie beside each other. And a run's own tells what its octets have to be.
 bool Fetcher::helps(const Channel& c, Bin node) const {
   auto& tree = c.swarm->tree;
   if (!tree.in_tree(node) || node == tree.root_bin() || tree.known(node)) return false;
   auto sibling = bin::sibling(node);
   auto& fetching = c.source.fetching;
+  if (fetching.contains(node)) return true;
   auto at = fetching.lower_bound(sibling - (bin::width(sibling) - 1));
   return at != fetching.end() && at->first <= sibling + (bin::width(sibling) - 1);
 }
@@ -112,11 +114,9 @@ void Fetcher::on_data(Instant now, Channel& c, const ppspp::Message& m) {
   c.useless_since = now;
   c.stalled = false;
   if (c.choked_by_partner) c.choked_by_partner = false, c.news = true;
-  if (run.data.empty()) run.data.resize(s.geometry().size_of(run.range));
   run.received |= bit;
-  std::copy(m.data.begin(), m.data.end(),
-            run.data.begin() +
-                static_cast<std::ptrdiff_t>(s.geometry().offset_of(chunk) - s.geometry().offset_of(run.range.first)));
+  auto offset = s.geometry().offset_of(chunk) - s.geometry().offset_of(run.range.first);
+  std::copy(m.data.begin(), m.data.end(), run.data.octets().subspan(offset).begin());
   if (run.complete()) settle(now, c);
 }
 
@@ -141,11 +141,11 @@ bool Fetcher::proof(Channel& c, RunFetch& run, std::vector<content::NodeHash>& o
   return true;
 }
 
-// Takes what is complete and can be checked: its hashes may come behind its chunks, or with another run.
+// Hands to storage what is complete and can be proven: its hashes may come behind its chunks, or with another run.
 void Fetcher::settle(Instant now, Channel& c) {
   std::vector<content::NodeHash> hashes;
   auto& fetching = c.source.fetching;
-  while (c.open()) {  // a bad run may close it
+  while (c.open() && c.association->jobs < k_max_jobs) {  // a bad run may close it
     core_->ranges.work.count(fetching.size() / 8 + 1);
     auto ready = std::find_if(fetching.begin(), fetching.end(), [&](auto& each) {
       return each.second.complete() && !each.second.waits_for && proof(c, each.second, hashes);
@@ -155,51 +155,156 @@ void Fetcher::settle(Instant now, Channel& c) {
   }
 }
 
+// What the hash of a run must be: the tree knows, or the partner says and it leads to the root.
+std::optional<content::Digest> Fetcher::proven_hash(Channel& c, Bin bin, std::span<const content::NodeHash> hashes) {
+  auto& tree = c.swarm->tree;
+  if (tree.known(bin)) return tree.hash(bin);
+  auto own = c.offered.find(bin);
+  if (own == c.offered.end() || !tree.verify(bin, own->second, hashes)) return std::nullopt;
+  return own->second;
+}
+
 void Fetcher::run_complete(Instant now, Channel& c, Bin bin_of_run, std::span<const content::NodeHash> hashes) {
   auto& s = *c.swarm;
   auto run = std::move(c.source.fetching.at(bin_of_run));
   s.picker.release(c.source, bin_of_run);
   if (c.source.fetching.empty()) c.useless_since.reset();
   deny_overtaken(now, c, run.order);
-  if (s.config.held.test(run.range)) return fetch_after_arrival(now, c);  // endgame: another was faster
-  auto taken = s.take_run(bin_of_run, run.data, hashes);
-  if (!taken) return run_bad(now, c, run);
-  if (*taken) return run_good(now, c, run);
-  s.config.appetite = Appetite::none;
-  core_->emit(EventKind::storage_failed, c.association->id, s.id(), run.range, {}, taken->error());
+  // Endgame: another was faster.
+  if (s.config.held.test(run.range) || s.picker.storing(bin_of_run)) return fetch_after_arrival(now, c);
+  StoredRun stored;
+  stored.association = c.association->id;
+  stored.partner = c.association->config.partner;
+  stored.channel = c.local;
+  stored.run = std::move(run);
+  stored.expected = proven_hash(c, bin_of_run, hashes);
+  if (!stored.expected) stored.hashes.assign(hashes.begin(), hashes.end());
+  store(now, s, std::move(stored));
 }
 
-void Fetcher::run_good(Instant now, Channel& c, const RunFetch& run) {
-  auto& s = *c.swarm;
+// ---- Storage
+
+void Fetcher::store(Instant now, SwarmState& s, StoredRun stored) {
+  stored.swarm = s.id();
+  stored.swarm_generation = s.generation;
+  s.picker.store(stored.run.bin);
+  if (auto* a = core_->find(stored.association)) {
+    ++a->jobs;
+    if (auto* c = a->find(stored.channel)) ++c->source.storing;
+  }
+  core_->jobs.add(std::move(stored));
+  if (core_->options.storage_jobs != StorageJobs::within) return;
+  while (auto job = next_job()) finish(now, run(std::move(*job)));
+}
+
+SwarmState* Fetcher::swarm_of(const StoredRun& stored) {
+  auto* s = core_->find(stored.swarm);
+  return s && s->generation == stored.swarm_generation ? s : nullptr;
+}
+
+std::optional<StorageJob> Fetcher::next_job() {
+  while (core_->jobs.waits()) {
+    auto [id, stored] = core_->jobs.next();
+    auto* s = swarm_of(*stored);
+    if (!s) {  // its storage may be gone, too
+      if (auto* a = core_->find(stored->association)) --a->jobs;
+      core_->jobs.take(id);
+      continue;
+    }
+    StorageJob out;
+    out.id = id;
+    out.storage = s->config.storage;
+    out.offset = s->geometry().offset_of(stored->run.range.first);
+    out.chunk_size = s->geometry().chunk_size();
+    out.layer = bin::layer(stored->run.bin);
+    out.buffer = stored->run.data.take();
+    out.expected = stored->expected;
+    return out;
+  }
+  return std::nullopt;
+}
+
+// Runs that were complete and did not fit into what storage may have of an association follow.
+void Fetcher::job_done(Instant now, JobDone done) {
+  auto* a = finish(now, std::move(done));
+  for (std::size_t i = 0; a && i < a->channels.size(); ++i) settle(now, *a->channels[i]);
+}
+
+// Whoever brought it may be gone by now: what is written is written, and counts. The association it came on.
+Association* Fetcher::finish(Instant now, JobDone done) {
+  auto stored = core_->jobs.take(done.id);
+  if (!stored) return nullptr;
+  auto& run = stored->run;
+  run.data.put(std::move(done.buffer));
+  auto* a = core_->find(stored->association);
+  if (a) {
+    --a->jobs;
+    core_->agenda.touch(*a);
+  }
+  auto* s = swarm_of(*stored);
+  if (!s) return a;
+  auto* c = a ? a->find(stored->channel) : nullptr;
+  if (c) --c->source.storing;
+  s->picker.stored(run.bin);
+  if (done.status == JobStatus::written) {
+    run_good(now, *s, *stored, c, *done.nodes);
+  } else if (done.status == JobStatus::failed) {
+    s->config.appetite = Appetite::none;
+    core_->emit(EventKind::storage_failed, stored->association, s->id(), run.range, {}, std::move(done.error));
+  } else if (stored->expected != done.nodes->root() && leads_to_root(*s, *stored, done.nodes->root())) {
+    stored->expected = done.nodes->root();
+    store(now, *s, std::move(*stored));
+  } else if (c) {
+    run_bad(now, *s, *c, run);
+  } else {
+    core_->freed(*s);
+  }
+  return a;
+}
+
+// Of a run of whose node nothing was known before it was hashed; or what was known had been damaged on a disk.
+bool Fetcher::leads_to_root(SwarmState& s, const StoredRun& stored, const content::Digest& hash) {
+  auto node = stored.run.bin;
+  if (s.tree.known(node) ? s.tree.hash(node) == hash : s.tree.verify(node, hash, stored.hashes)) return true;
+  return s.tree.mend(node, hash);
+}
+
+void Fetcher::credit(Channel& c, const RunFetch& run) {
   auto& a = *c.association;
-  auto octets = run.data.size();
-  s.last_verified = now;
   c.bad_in_row = c.rests = 0;
   a.allowance.earn(64 + run.range.size() * 8);
-  a.content_received += octets;
-  (a.config.partner == PartnerKind::cache ? s.traffic.received_from_caches : s.traffic.received_from_ues) += octets;
+  a.content_received += run.data.size();
   c.source.window = std::min(c.source.window + 1, k_max_window);
   std::array<std::uint8_t, ppspp::k_ack_message> room;
   Writer w(room);
   ppspp::write_ack(w, run.range, 0);
   c.queue(bytes_of(w.written()));
+}
+
+void Fetcher::run_good(Instant now, SwarmState& s, const StoredRun& stored, Channel* c, const content::Subtree& nodes) {
+  auto& run = stored.run;
+  s.tree.store_subtree(run.bin, nodes);
+  s.config.held.set(run.range);
+  s.last_verified = now;
+  auto& traffic = s.traffic;
+  (stored.partner == PartnerKind::cache ? traffic.received_from_caches : traffic.received_from_ues) += run.data.size();
+  if (c) credit(*c, run);
   // The tree knows more now: what waits on any channel may be provable.
   core_->for_each_channel(s, [&](Channel& other) {
     for (auto& [bin, waiting] : other.source.fetching) waiting.waits_for.reset();
-    if (&other == &c || !other.source.fetching.contains(run.bin)) return;
+    if (&other == c || !other.source.fetching.contains(run.bin)) return;
     s.picker.release(other.source, run.bin);
     if (other.source.fetching.empty()) other.useless_since.reset();
     other.queue(ppspp::MessageType::cancel, run.range);
   });
-  core_->emit(EventKind::chunks_verified, a.id, s.id(), run.range);
-  core_->chunks_gained(s, run.range, &c);
-  fetch_after_arrival(now, c);
+  core_->emit(EventKind::chunks_verified, stored.association, s.id(), run.range);
+  core_->chunks_gained(s, run.range, c);
+  if (c) fetch_after_arrival(now, *c);
 }
 
 // Blame is certain only where datagrams are authenticated; elsewhere anybody could have sent them, and the run is just
 // asked for again.
-void Fetcher::run_bad(Instant now, Channel& c, const RunFetch& run) {
-  auto& s = *c.swarm;
+void Fetcher::run_bad(Instant now, SwarmState& s, Channel& c, const RunFetch& run) {
   auto& a = *c.association;
   ++a.integrity_failures;
   ++c.bad_runs;
@@ -222,7 +327,14 @@ bool Fetcher::may_fetch(Instant now, const Channel& c) const {
   return c.open() && c.swarm->hungry() && !c.choked_by_partner && now >= c.rests_until;
 }
 
-void Fetcher::asked(Instant now, Channel& c, const RunFetch& fetch) {
+// Memory for it is reserved before it is asked for. Each channel may have one under way whatever others have.
+bool Fetcher::may_ask(Instant now, const Channel& c) {
+  auto octets = std::size_t{32} * c.swarm->geometry().chunk_size();
+  return core_->download.allows(now) && (c.source.busy() == 0 || core_->buffers.room(octets));
+}
+
+void Fetcher::asked(Instant now, Channel& c, RunFetch& fetch) {
+  fetch.data = BufferPool::Buffer(core_->buffers, c.swarm->geometry().size_of(fetch.range));
   if (c.source.fetching.size() == 1) c.last_progress = now;
   if (!c.useless_since) c.useless_since = now;
   c.queue(ppspp::MessageType::request, fetch.range);
@@ -241,8 +353,7 @@ void Fetcher::fetch(Instant now, Channel& c, std::uint64_t steps) {
   auto& allowance = c.association->allowance;
   auto budget = std::min(steps, allowance.available(now));
   auto spent = picker.search(
-      now, c.source, budget, [&] { return core_->download.allows(now); },
-      [&](const RunFetch& fetch) { asked(now, c, fetch); });
+      now, c.source, budget, [&] { return may_ask(now, c); }, [&](RunFetch& fetch) { asked(now, c, fetch); });
   allowance.spend(spent);
   core_->ranges.work.count(spent);
 }
@@ -360,7 +471,7 @@ Instant Fetcher::deadline(Instant now, const Channel& c) const {
   if (c.useless_since) by(*c.useless_since + k_stall);
   if (c.rests_until > now) by(c.rests_until);
   if (!source.denied.empty()) by(std::max(source.denied_until, now + k_search_pause));
-  bool room = may_fetch(now, c) && source.fetching.size() < source.window;
+  bool room = may_fetch(now, c) && source.busy() < source.window;
   if (source.searching || (room && !limited && !c.swarm->picker.idle(source))) by(now + k_search_pause);
   if (limited) by(std::max(core_->download.next(now), now + 1ms));
   return out;

@@ -51,9 +51,9 @@ void Picker::forgive(Instant now, Source& source) {
   source.nothing_found.reset();
 }
 
-bool Picker::ask_for(Instant now, Source& source, ChunkRange range, const std::function<void(const RunFetch&)>& ask) {
+bool Picker::ask_for(Instant now, Source& source, ChunkRange range, const std::function<void(RunFetch&)>& ask) {
   auto bin = runs_->node_of(range);
-  if (!bin || source.fetching.contains(*bin)) return false;
+  if (!bin || source.fetching.contains(*bin) || storing_.contains(*bin)) return false;
   auto& owners = asked_[*bin];
   if (owners >= (source.endgame ? 2 : 1)) return false;
   ++owners;
@@ -67,7 +67,7 @@ bool Picker::ask_for(Instant now, Source& source, ChunkRange range, const std::f
 }
 
 // Rules 2 and 4.
-bool Picker::ask_run(Instant now, Source& source, std::uint32_t run, const std::function<void(const RunFetch&)>& ask) {
+bool Picker::ask_run(Instant now, Source& source, std::uint32_t run, const std::function<void(RunFetch&)>& ask) {
   auto range = runs_->whole(run);
   if (held_->test(range) || (!source.denied.empty() && source.denied.contains(range))) return false;
   bool doubtful = !source.denied.empty() && source.denied.overlaps(range);
@@ -75,9 +75,10 @@ bool Picker::ask_run(Instant now, Source& source, std::uint32_t run, const std::
     return ask_for(now, source, range, ask);
   bool any = false;
   work_->count(range.size());
-  for (auto chunk = range.first; chunk <= range.last && source.fetching.size() < source.window; ++chunk) {
+  for (auto chunk = range.first; chunk <= range.last && source.busy() < source.window; ++chunk) {
     if (held_->test(chunk) || !source.has.contains(chunk) || (doubtful && source.denied.contains(chunk))) continue;
-    if (asked_.contains(*runs_->node_of(range))) continue;
+    auto whole = *runs_->node_of(range);
+    if (asked_.contains(whole) || storing_.contains(whole)) continue;
     any = ask_for(now, source, {chunk, chunk}, ask) || any;
   }
   return any;
@@ -85,7 +86,7 @@ bool Picker::ask_run(Instant now, Source& source, std::uint32_t run, const std::
 
 // One step of a search: to the next chunk that the partner has and we do not, or a bounded way towards it. What it
 // cost.
-std::uint64_t Picker::step(Instant now, Source& source, const std::function<void(const RunFetch&)>& ask) {
+std::uint64_t Picker::step(Instant now, Source& source, const std::function<void(RunFetch&)>& ask) {
   auto chunks = runs_->geometry().chunks();
   auto from = std::min(source.cursor * 32, chunks - 1);
   std::uint32_t next_run = runs_->count();
@@ -115,20 +116,20 @@ void Picker::begin(Source& source, bool endgame) const {
 
 // Once round all chunks that the partner has; then rule 3's second time.
 std::uint64_t Picker::search(Instant now, Source& source, std::uint64_t steps, const std::function<bool()>& allows,
-                             const std::function<void(const RunFetch&)>& ask) {
+                             const std::function<void(RunFetch&)>& ask) {
   if (!source.searching) begin(source, false);
   std::uint64_t spent = 0;
-  while (source.fetching.size() < source.window && allows() && spent < steps && source.searching) {
+  while (source.busy() < source.window && allows() && spent < steps && source.searching) {
     if (source.left > 0) {
       spent += step(now, source, ask);
-    } else if (!source.endgame && source.fetching.empty()) {
+    } else if (!source.endgame && source.busy() == 0) {
       begin(source, true);
     } else {
       source.searching = false;
       source.nothing_found = revision_;
       source.nothing_in_endgame = source.endgame;
       // Nothing else is there to ask for: what was denied may be asked for again soon.
-      if (source.fetching.empty()) source.denied_until = std::min(source.denied_until, now + k_denial_of_all);
+      if (source.busy() == 0) source.denied_until = std::min(source.denied_until, now + k_denial_of_all);
     }
   }
   // Only a search whose budget is at its end goes on where it is.
@@ -138,9 +139,11 @@ std::uint64_t Picker::search(Instant now, Source& source, std::uint64_t steps, c
 
 void Picker::check(std::span<const Source* const> sources) const {
   std::unordered_map<Bin, int> owners;
+  std::size_t storing = 0;
   for (auto* source : sources) {
     SEALCAST_ASSERT(source->cursor < runs_->count() && source->window >= 1);
     SEALCAST_ASSERT(source->left <= runs_->geometry().chunks());
+    storing += source->storing;
     for (auto& [bin, fetch] : source->fetching) {
       ++owners[bin];
       SEALCAST_ASSERT(fetch.bin == bin && fetch.range == runs_->cut(bin) && runs_->node_of(fetch.range) == bin);
@@ -149,7 +152,7 @@ void Picker::check(std::span<const Source* const> sources) const {
       SEALCAST_ASSERT(!fetch.waits_for || fetch.complete());
     }
   }
-  SEALCAST_ASSERT(owners == asked_);
+  SEALCAST_ASSERT(owners == asked_ && storing <= storing_.size());
   for (auto& [bin, count] : owners) SEALCAST_ASSERT(count == 1 || count == 2);
 }
 

@@ -4,10 +4,12 @@
 #include <map>
 #include <span>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "base/time.hpp"
 #include "content/bitmap.hpp"
+#include "swarm/buffer_pool.hpp"
 #include "swarm/range_set.hpp"
 #include "swarm/runs.hpp"
 
@@ -17,7 +19,7 @@ namespace sealcast::swarm {
 struct RunFetch {
   content::Bin bin = 0;
   content::ChunkRange range{};
-  Bytes data;                             // made when the first chunk comes
+  BufferPool::Buffer data;                // opened when the first chunk comes
   std::uint32_t received = 0;             // one bit per chunk
   std::optional<content::Bin> waits_for;  // complete, and this hash is missing to prove it
   std::uint64_t order = 0;                // of asking, on its channel
@@ -34,8 +36,10 @@ struct Source {
   RangeSet denied;  // it did not give these when it was asked; not asked for again before `denied_until`
   Instant denied_until{};
   std::map<content::Bin, RunFetch> fetching;
-  std::size_t window = 4;    // runs that may be under way
-  std::uint64_t order = 0;   // of the run that was asked for last
+  std::size_t storing = 0;  // runs that came from here and are with storage
+  std::size_t window = 4;   // runs that may be under way, or with storage
+  std::uint64_t order = 0;  // of the run that was asked for last
+  std::size_t busy() const { return fetching.size() + storing; }
   std::uint32_t cursor = 0;  // whole run where the search goes on
   // A search that has run out of its budget goes on at the next call.
   bool searching = false, endgame = false;
@@ -54,14 +58,15 @@ struct Source {
 //  3. A run is asked of one partner. Only one that has nothing under way and finds nothing else is asked, a second one
 //     at most, for what another is asked for already (the endgame): the end of a transfer does not hang on the slowest,
 //     and nothing comes more than twice. No chunk is asked for while its whole run is under way.
-//  4. A run that did not verify as a whole is fetched chunk by chunk from then on: the good chunks are kept, the bad
-//  one
-//     has a sender.
+//  4. A run that did not verify as a whole is fetched chunk by chunk from then on: the good chunks are kept, and the
+//     bad one has a sender.
 //  5. What a partner was asked for and did not give is not asked of it for a while (10 s; 1 s if it has nothing else):
 //     a HAVE that is not true costs one question. Other partners are asked at once.
 //  6. The window, runs under way on a channel, begins at 4, grows by one with each run that verifies, up to 64, and is
 //     halved when nothing comes for 3 s: who answers gets asked, who does not holds little back.
-//  7. A search has a budget of steps and goes on later, and one that found nothing is not repeated before something
+//  7. What has come and is with storage is asked of nobody, and counts in the window: storage that is slow slows the
+//     asking, and what waits for it is bounded.
+//  8. A search has a budget of steps and goes on later, and one that found nothing is not repeated before something
 //     changed: else a HAVE in each datagram would cost a walk over the whole object.
 //
 // O(log n) in what a partner said for a step, which passes up to 4,096 chunks.
@@ -72,16 +77,20 @@ class Picker {
   // Goes on with the search, or begins one, until the window is full, nothing is left, `allows` says no, or `steps` are
   // spent. What is asked for is in `fetching` and given to `ask`. Returns the steps.
   std::uint64_t search(Instant now, Source& source, std::uint64_t steps, const std::function<bool()>& allows,
-                       const std::function<void(const RunFetch&)>& ask);
+                       const std::function<void(RunFetch&)>& ask);
   // A search would find nothing: none before something has changed.
   bool idle(const Source& source) const {
-    return source.nothing_found == revision_ && (source.nothing_in_endgame || !source.fetching.empty());
+    return source.nothing_found == revision_ && (source.nothing_in_endgame || source.busy() > 0);
   }
   // The partner has this, which was not known.
   void has(Source& source, content::ChunkRange range);
   // Is not under way on this channel any more: it came, or will not.
   void release(Source& source, content::Bin bin);
   void release_all(Source& source);
+  // With storage, until it is stored or refused.
+  void store(content::Bin bin) { storing_.insert(bin); }
+  void stored(content::Bin bin) { storing_.erase(bin); }
+  bool storing(content::Bin bin) const { return storing_.contains(bin); }
   void deny(Instant now, Source& source, content::ChunkRange range);
   void forgive(Instant now, Source& source);  // what was denied, when its time is over
   // Rule 4.
@@ -89,23 +98,24 @@ class Picker {
   // Something may be asked for that could not be: searches that found nothing are worth repeating.
   void changed() { ++revision_; }
   std::uint64_t revision() const { return revision_; }
-  bool nothing_asked() const { return asked_.empty(); }
+  bool nothing_asked() const { return asked_.empty() && storing_.empty(); }
 
   // What must hold between calls; ends the process if it does not. All channels of the swarm are `sources`. For tests
   // and fuzzing: O(runs under way).
   void check(std::span<const Source* const> sources) const;
 
  private:
-  std::uint64_t step(Instant now, Source& source, const std::function<void(const RunFetch&)>& ask);
-  bool ask_run(Instant now, Source& source, std::uint32_t run, const std::function<void(const RunFetch&)>& ask);
-  bool ask_for(Instant now, Source& source, content::ChunkRange range, const std::function<void(const RunFetch&)>& ask);
+  std::uint64_t step(Instant now, Source& source, const std::function<void(RunFetch&)>& ask);
+  bool ask_run(Instant now, Source& source, std::uint32_t run, const std::function<void(RunFetch&)>& ask);
+  bool ask_for(Instant now, Source& source, content::ChunkRange range, const std::function<void(RunFetch&)>& ask);
   void begin(Source& source, bool endgame) const;
 
   const Runs* runs_;
   const content::Bitmap* held_;
   Work* work_;
   std::unordered_map<content::Bin, int> asked_;  // runs under way -> on how many channels
-  std::vector<bool> by_chunk_;                   // of each whole run
+  std::unordered_set<content::Bin> storing_;
+  std::vector<bool> by_chunk_;  // of each whole run
   std::uint64_t revision_ = 0;
 };
 

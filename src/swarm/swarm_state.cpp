@@ -9,23 +9,6 @@ using content::ChunkRange;
 using content::Digest;
 namespace bin = content::bin;
 
-namespace {
-
-// Digests of the chunks of `data`, which begins with chunk `first`.
-std::vector<Digest> leaves_of(const content::Geometry& geometry, ChunkRange range, ByteView data) {
-  std::vector<ByteView> chunks;
-  for (std::uint64_t i = range.first; i <= range.last; ++i) {
-    auto size = geometry.size_of(static_cast<std::uint32_t>(i));
-    chunks.push_back(data.first(size));
-    data = data.subspan(size);
-  }
-  std::vector<Digest> out(chunks.size());
-  crypto::sha256_batch(chunks, out);
-  return out;
-}
-
-}  // namespace
-
 SwarmState::SwarmState(SwarmConfig c, Work& work)
     : config(std::move(c)),
       tree(config.nodes, config.geometry.chunks(), config.id),
@@ -44,7 +27,7 @@ std::optional<Bytes> SwarmState::read_checked(ChunkRange range, std::vector<std:
   } else if (sum_is_enough && config.storage->unchanged(offset, out) && leads_to_root(whole)) {
     return out;
   } else {
-    corrupt = damaged(*node, range, leaves_of(geometry(), range, out));
+    corrupt = damaged(*node, range, leaves_of(geometry().chunk_size(), out));
   }
   if (corrupt.empty()) {
     config.storage->verified(offset, out);
@@ -89,19 +72,6 @@ std::vector<std::uint32_t> SwarmState::damaged(Bin node, ChunkRange range, std::
   out.clear();
   for (auto chunk = range.first; chunk <= range.last; ++chunk) out.push_back(chunk);
   return out;
-}
-
-std::optional<Status> SwarmState::take_run(Bin node, ByteView data, std::span<const content::NodeHash> offered) {
-  auto range = runs.cut(node);
-  auto leaves = leaves_of(geometry(), range, data);
-  const content::Subtree subtree(leaves, bin::layer(node));
-  const auto& hash = subtree.root();
-  bool good = tree.known(node) ? tree.hash(node) == hash : tree.verify(node, hash, offered);
-  if (!good && !tree.mend(node, hash)) return std::nullopt;
-  if (auto written = config.storage->write(geometry().offset_of(range.first), data); !written) return written;
-  tree.store_subtree(node, subtree);
-  config.held.set(range);
-  return Status{};
 }
 
 }  // namespace sealcast::swarm

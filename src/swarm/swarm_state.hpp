@@ -27,9 +27,6 @@ class SwarmState {
   std::optional<Bytes> read_checked(content::ChunkRange range, std::vector<std::uint32_t>& corrupt,
                                     Check check = Check::by_sum);
 
-  // Checks a run against root and offered hashes; if good, stores it. nullopt: it did not verify.
-  std::optional<Status> take_run(content::Bin run, ByteView data, std::span<const content::NodeHash> offered);
-
   SwarmConfig config;
   content::MerkleTree tree;
   Runs runs;
@@ -38,7 +35,8 @@ class SwarmState {
   Traffic traffic;
   Instant last_verified{};
   bool completion_told = false;
-  bool freed = false;  // in EngineCore::freed_swarms
+  std::uint64_t generation = 0;  // of swarms in this engine: one that is removed and added again is another
+  bool freed = false;            // in EngineCore::freed_swarms
 
  private:
   std::vector<std::uint32_t> damaged(content::Bin run, content::ChunkRange range,

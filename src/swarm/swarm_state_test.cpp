@@ -20,13 +20,6 @@ class SwarmStateTest : public testing::Test {
   ByteView octets(ChunkRange range) const {
     return ByteView(c.octets).subspan(c.geometry.offset_of(range.first), c.geometry.size_of(range));
   }
-  // Hashes beside the way from `node` to the root.
-  std::vector<content::NodeHash> uncles(content::Bin node) const {
-    std::vector<content::NodeHash> out;
-    for (auto b = node; b != bin::at(7, 0); b = bin::parent(b))
-      out.push_back({bin::sibling(b), c.nodes[bin::sibling(b)]});
-    return out;
-  }
 
   Work work;
   Content c{100 * 1152 - 5, 4};  // 100 chunks: a tree of 128 leaves
@@ -49,38 +42,6 @@ TEST_F(SwarmStateTest, OnlyAlignedRangesOfAtMostARunHaveANode) {
   EXPECT_EQ(s.runs.node_of({99, 99}), bin::leaf(99));
   for (ChunkRange none : {ChunkRange{0, 63}, {1, 2}, {0, 2}, {2, 5}, {96, 100}, {100, 100}})
     EXPECT_FALSE(s.runs.node_of(none)) << none.first << ".." << none.last;
-}
-
-TEST_F(SwarmStateTest, AWholeRunIsTakenWithItsProof) {
-  auto s = make(false);
-  auto node = bin::at(5, 1);
-  auto taken = s.take_run(node, octets({32, 63}), uncles(node));
-  ASSERT_TRUE(taken && *taken);
-  EXPECT_TRUE(s.config.held.test(ChunkRange{32, 63}));
-  EXPECT_EQ(s.config.held.count(), 32u);
-  EXPECT_TRUE(equal(ByteView(storage.octets).subspan(32 * 1152, 32 * 1152), octets({32, 63})));
-  EXPECT_EQ(nodes[bin::leaf(40)], c.nodes[bin::leaf(40)]);
-}
-
-TEST_F(SwarmStateTest, WithoutProofOrWithAWrongOctetNothingIsTaken) {
-  auto s = make(false);
-  auto node = bin::at(5, 1);
-  EXPECT_FALSE(s.take_run(node, octets({32, 63}), {}));
-  auto data = bytes_of(octets({32, 63}));
-  data[5000] ^= 1;
-  EXPECT_FALSE(s.take_run(node, data, uncles(node)));
-  EXPECT_TRUE(s.config.held.empty());
-  EXPECT_EQ(storage.octets, Bytes(c.octets.size()));
-}
-
-TEST_F(SwarmStateTest, WhatStorageRefusesIsNotHeld) {
-  auto s = make(false);
-  storage.full = true;
-  auto node = bin::at(5, 1);
-  auto taken = s.take_run(node, octets({32, 63}), uncles(node));
-  ASSERT_TRUE(taken);
-  EXPECT_FALSE(*taken);
-  EXPECT_TRUE(s.config.held.empty());
 }
 
 TEST_F(SwarmStateTest, ADamagedChunkIsNamedAndMissingFromThenOn) {

@@ -60,6 +60,7 @@ class Table {
         flood(in, (op & 16) != 0 ? seed_ : leech_);
         break;
       case 10:
+        answer(in, op / 16);
         std::rotate(flights_.begin(), flights_.begin() + static_cast<std::ptrdiff_t>(in.below(flights_.size())),
                     flights_.end());
         break;
@@ -79,6 +80,7 @@ class Table {
     for (int i = 0; i < 200; ++i) {
       Input nothing(nullptr, 0);
       while (!flights_.empty()) deliver(nothing, 0), pump();
+      while (!storing_.empty()) answer(nothing, 0), pump();
       pass(50ms);
       pump();
     }
@@ -96,6 +98,7 @@ class Table {
     out.max_half_open = 4;
     if ((setup & 8) != 0) out.download_limit = 50000;
     if ((setup & 16) != 0) out.upload_limit = 50000;
+    if ((setup & 32) != 0) out.storage_jobs = swarm::StorageJobs::polled;
     return out;
   }
   void mark_missing() {
@@ -140,6 +143,8 @@ class Table {
           launch({node->address, batch->to,
                   bytes_of(batch->data.subspan(at, std::min(batch->segment, batch->data.size() - at)))});
       }
+      while (auto job = node->engine.poll_job()) storing_.emplace_back(node, std::move(*job));
+      SEALCAST_ASSERT(storing_.size() <= 4096);
       int events = 0;
       while (node->engine.poll_event()) SEALCAST_ASSERT(++events < 100000);
       node->engine.check();
@@ -179,6 +184,19 @@ class Table {
         flights_.pop_front();
       }
     arrive(next.from, next.to, std::move(next.octets), segment);
+  }
+  // What was with storage comes back, in any order; sometimes its swarm is gone by now.
+  void answer(Input& in, int how) {
+    if (storing_.empty()) return;
+    auto at = storing_.begin() + static_cast<std::ptrdiff_t>(in.below(storing_.size()));
+    auto [node, job] = std::move(*at);
+    storing_.erase(at);
+    auto id = job.id;
+    node->engine.job_done(now_, run(std::move(job)));
+    if (how % 4 != 0) return;
+    swarm::JobDone again;  // nobody waits for it
+    again.id = id;
+    node->engine.job_done(now_, std::move(again));
   }
   void lose(Input& in, int how) {
     if (flights_.empty()) return;
@@ -257,6 +275,7 @@ class Table {
   Node seed_, leech_;
   Stranger to_seed_{{IpAddress::v4(127, 0, 0, 1), 3}, 22}, to_leech_{{IpAddress::v4(127, 0, 0, 1), 4}, 32};
   std::deque<Datagram> flights_;
+  std::deque<std::pair<Node*, swarm::StorageJob>> storing_;
   content::Bitmap held_before_;
   Node* holder_ = nullptr;
 };
