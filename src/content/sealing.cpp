@@ -19,23 +19,6 @@ Bytes labelled(std::string_view label) {
   return out;
 }
 
-// RFC 8188 section 2.2 and 2.3: CEK and nonce base.
-SecretBytes record_key(ByteView salt, ByteView key) {
-  return crypto::hkdf_sha256(salt, key, labelled("Content-Encoding: aes128gcm"), 16);
-}
-std::array<std::uint8_t, 12> record_nonce(ByteView salt, ByteView key) {
-  auto base = crypto::hkdf_sha256(salt, key, labelled("Content-Encoding: nonce"), 12);
-  std::array<std::uint8_t, 12> out;
-  std::copy(base.expose().begin(), base.expose().end(), out.begin());
-  return out;
-}
-
-std::array<std::uint8_t, 12> nonce_of(const std::array<std::uint8_t, 12>& base, std::uint64_t index) {
-  auto out = base;
-  for (std::size_t i = 12; i-- > 4; index >>= 8) out[i] ^= static_cast<std::uint8_t>(index);
-  return out;
-}
-
 std::string commitment(ByteView salt, const ContentKey& key) {
   auto extracted = Secret<32>(crypto::hmac_sha256(salt, key.expose()));
   return base64url(crypto::hmac_sha256(extracted.expose(), view_of(k_commitment)));
@@ -91,31 +74,42 @@ bool commits_to(const SealedHeader& header, const ContentKey& key) {
   return equal_constant_time(view_of(commitment(salt_of(header), key)), ByteView(header).last(k_key_id));
 }
 
+RecordKeys::RecordKeys(const SealedHeader& header, const ContentKey& key) : RecordKeys(salt_of(header), key.expose()) {}
+RecordKeys::RecordKeys(ByteView salt, ByteView key)
+    : key_(crypto::hkdf_sha256(salt, key, labelled("Content-Encoding: aes128gcm"), 16)) {
+  auto base = crypto::hkdf_sha256(salt, key, labelled("Content-Encoding: nonce"), 12);
+  std::copy(base.expose().begin(), base.expose().end(), nonce_.begin());
+}
+
+std::array<std::uint8_t, 12> RecordKeys::nonce(std::uint64_t record) const {
+  auto out = nonce_;
+  for (std::size_t i = 12; i-- > 4; record >>= 8) out[i] ^= static_cast<std::uint8_t>(record);
+  return out;
+}
+
 RecordSealer::RecordSealer(const SealedHeader& header, const ContentKey& key)
     : RecordSealer(salt_of(header), key.expose()) {}
-RecordSealer::RecordSealer(ByteView salt, ByteView key)
-    : cipher_(record_key(salt, key).expose()), nonce_(record_nonce(salt, key)) {}
+RecordSealer::RecordSealer(ByteView salt, ByteView key) : keys_(salt, key), cipher_(keys_.key()) {}
 
 void RecordSealer::seal(ByteView plain, bool last, Bytes& out) {
   Bytes padded(plain.begin(), plain.end());
-  padded.push_back(last ? 2 : 1);  // RFC 8188 section 2: delimiter
+  padded.push_back(delimiter(last));
   auto at = out.size();
   out.resize(at + padded.size() + crypto::k_gcm_tag);
-  cipher_.seal(nonce_of(nonce_, next_++), {}, padded, MutableByteView(out).subspan(at));
+  cipher_.seal(keys_.nonce(next_++), {}, padded, MutableByteView(out).subspan(at));
   wipe(padded);
 }
 
 RecordOpener::RecordOpener(const SealedHeader& header, const ContentKey& key)
     : RecordOpener(salt_of(header), key.expose()) {}
-RecordOpener::RecordOpener(ByteView salt, ByteView key)
-    : cipher_(record_key(salt, key).expose()), nonce_(record_nonce(salt, key)) {}
+RecordOpener::RecordOpener(ByteView salt, ByteView key) : keys_(salt, key), cipher_(keys_.key()) {}
 
 bool RecordOpener::open(std::uint64_t index, ByteView record, bool last, Bytes& out) {
   if (record.size() < 17) return false;
   out.resize(record.size() - crypto::k_gcm_tag);
-  if (!cipher_.open(nonce_of(nonce_, index), {}, record, out)) return false;
+  if (!cipher_.open(keys_.nonce(index), {}, record, out)) return false;
   while (!out.empty() && out.back() == 0) out.pop_back();
-  if (out.empty() || out.back() != (last ? 2 : 1)) return false;
+  if (out.empty() || out.back() != delimiter(last)) return false;
   out.pop_back();
   return true;
 }

@@ -28,6 +28,24 @@ std::string key_id(const SealedHeader& header);
 // Does the header commit to this key? Constant time.
 bool commits_to(const SealedHeader& header, const ContentKey& key);
 
+// What RFC 8188 section 2.2 and 2.3 derive from salt and key: the key of all records, and a nonce for each.
+class RecordKeys {
+ public:
+  RecordKeys(ByteView salt, ByteView key);  // any RFC 8188 body
+  RecordKeys(const SealedHeader& header, const ContentKey& key);
+  ByteView key() const { return key_.expose(); }
+  std::array<std::uint8_t, 12> nonce(std::uint64_t record) const;
+
+ private:
+  SecretBytes key_;
+  std::array<std::uint8_t, 12> nonce_{};
+};
+
+// RFC 8188 section 2: what stands behind the data of a record.
+inline constexpr std::uint8_t delimiter(bool last) {
+  return last ? 2 : 1;
+}
+
 // One record after the other, given in order, plaintext complete: constant memory for any size.
 class RecordSealer {
  public:
@@ -37,8 +55,8 @@ class RecordSealer {
   void seal(ByteView plain, bool last, Bytes& out);
 
  private:
+  RecordKeys keys_;
   crypto::AesGcm cipher_;
-  std::array<std::uint8_t, 12> nonce_{};
   std::uint64_t next_ = 0;
 };
 
@@ -52,8 +70,8 @@ class RecordOpener {
   bool open(std::uint64_t index, ByteView record, bool last, Bytes& out);
 
  private:
+  RecordKeys keys_;
   crypto::AesGcm cipher_;
-  std::array<std::uint8_t, 12> nonce_{};
 };
 
 // File name and MIME type, sealed with the content (description member "meta").

@@ -61,6 +61,69 @@ bool AesGcm::open(ByteView nonce, ByteView aad, ByteView sealed, MutableByteView
   return good;
 }
 
+struct GcmStream::Impl {
+  Cipher cipher = make_cipher();
+};
+
+GcmStream::GcmStream(ByteView key) : impl_(std::make_unique<Impl>()) {
+  SEALCAST_ASSERT(key.size() == 16 || key.size() == 32);
+  auto* method = key.size() == 16 ? EVP_aes_128_gcm() : EVP_aes_256_gcm();
+  SEALCAST_ASSERT(EVP_DecryptInit_ex(impl_->cipher.get(), method, nullptr, key.data(), nullptr) == 1);
+}
+GcmStream::~GcmStream() = default;
+GcmStream::GcmStream(GcmStream&&) noexcept = default;
+GcmStream& GcmStream::operator=(GcmStream&&) noexcept = default;
+
+void GcmStream::begin(ByteView nonce) {
+  SEALCAST_ASSERT(nonce.size() == k_gcm_nonce &&
+                  EVP_DecryptInit_ex(impl_->cipher.get(), nullptr, nullptr, nullptr, nonce.data()) == 1);
+}
+
+void GcmStream::open(ByteView sealed, MutableByteView out) {
+  SEALCAST_ASSERT(out.size() == sealed.size());
+  int size = 0;
+  bool good = sealed.empty() || EVP_DecryptUpdate(impl_->cipher.get(), out.data(), &size, sealed.data(),
+                                                  static_cast<int>(sealed.size())) == 1;
+  SEALCAST_ASSERT(good);
+}
+
+bool GcmStream::finish(ByteView tag) {
+  SEALCAST_ASSERT(tag.size() == k_gcm_tag);
+  std::uint8_t expected[k_gcm_tag], last[k_gcm_tag];
+  std::copy(tag.begin(), tag.end(), expected);
+  int size = 0;
+  return EVP_CIPHER_CTX_ctrl(impl_->cipher.get(), EVP_CTRL_GCM_SET_TAG, k_gcm_tag, expected) == 1 &&
+         EVP_DecryptFinal_ex(impl_->cipher.get(), last, &size) == 1;
+}
+
+struct GcmKeystream::Impl {
+  Cipher cipher = make_cipher();
+};
+
+GcmKeystream::GcmKeystream(ByteView key) : impl_(std::make_unique<Impl>()) {
+  SEALCAST_ASSERT(key.size() == 16 || key.size() == 32);
+  auto* method = key.size() == 16 ? EVP_aes_128_ctr() : EVP_aes_256_ctr();
+  SEALCAST_ASSERT(EVP_EncryptInit_ex(impl_->cipher.get(), method, nullptr, key.data(), nullptr) == 1);
+}
+GcmKeystream::~GcmKeystream() = default;
+
+// SP 800-38D section 7.1: the text is encrypted from counter block 2 on; block 1 belongs to the tag.
+void GcmKeystream::apply(ByteView nonce, std::uint64_t position, MutableByteView text) {
+  constexpr std::uint64_t k_block = 16, k_first_counter = 2;
+  SEALCAST_ASSERT(nonce.size() == k_gcm_nonce && (position + text.size()) / k_block + k_first_counter < 0xffffffff);
+  if (text.empty()) return;
+  std::uint8_t iv[k_block], skipped[k_block] = {};
+  std::copy(nonce.begin(), nonce.end(), iv);
+  auto counter = static_cast<std::uint32_t>(position / k_block + k_first_counter);
+  for (std::size_t i = k_block; i-- > k_gcm_nonce; counter >>= 8) iv[i] = static_cast<std::uint8_t>(counter);
+  auto* c = impl_->cipher.get();
+  int size = 0;
+  bool good = EVP_EncryptInit_ex(c, nullptr, nullptr, nullptr, iv) == 1 &&
+              EVP_EncryptUpdate(c, skipped, &size, skipped, static_cast<int>(position % k_block)) == 1 &&
+              EVP_EncryptUpdate(c, text.data(), &size, text.data(), static_cast<int>(text.size())) == 1;
+  SEALCAST_ASSERT(good);
+}
+
 namespace {
 
 const EVP_CIPHER* wrap_method(std::size_t key_size) {

@@ -28,6 +28,35 @@ class AesGcm {
   std::unique_ptr<Impl> impl_;
 };
 
+// One sealed text after the other, opened as it comes.
+class GcmStream {
+ public:
+  explicit GcmStream(ByteView key);  // 16 or 32 octets (asserted)
+  ~GcmStream();
+  GcmStream(GcmStream&&) noexcept;
+  GcmStream& operator=(GcmStream&&) noexcept;
+  void begin(ByteView nonce);
+  void open(ByteView sealed, MutableByteView out);  // the next octets of it; nothing is known of them before finish()
+  bool finish(ByteView tag);                        // of 16 octets: does it fit all that was opened?
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// The cipher of AES-GCM alone: any octets of a text, both ways. Their integrity is the caller's.
+class GcmKeystream {
+ public:
+  explicit GcmKeystream(ByteView key);  // 16 or 32 octets (asserted)
+  ~GcmKeystream();
+  // Octets of the text from `position` on, transformed in place.
+  void apply(ByteView nonce, std::uint64_t position, MutableByteView text);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
 // RFC 3394; key 16 or 32 octets, plaintext a multiple of 8, at least 16.
 Bytes wrap_key(ByteView key, ByteView plaintext);
 std::optional<SecretBytes> unwrap_key(ByteView key, ByteView wrapped);

@@ -1,10 +1,12 @@
 // Sealed objects: foreign records, records that the right key sealed around a spoilt plaintext, headers, lengths,
-// metadata.
+// metadata; and objects that are opened and sealed again range by range.
 #include "content/sealing.hpp"
 
 #include "base/json.hpp"
+#include "content/sealed_view.hpp"
 #include "crypto/hash.hpp"
 #include "tests/fuzz/fuzz.hpp"
+#include "tests/support/memory_octets.hpp"
 
 using namespace sealcast;
 
@@ -56,13 +58,50 @@ void metadata(Fixture& f, ByteView text) {
   }
 }
 
+// Ranges of an object that the input chooses, some spoilt, some twice: what was written rightly is read again as it
+// was, and what was spoilt is never called good.
+void view(Fixture& f, fuzz::Input& in) {
+  const std::size_t size = in.u32() % (2 * content::k_record_plain + 2);
+  Bytes plain(size, in.u8()), sealed(f.header.begin(), f.header.end());
+  content::RecordSealer sealer(f.header, f.key);
+  for (std::size_t at = 0, next; at == 0 || at < size; at = next) {
+    next = std::max<std::size_t>(std::min<std::size_t>(at + content::k_record_plain, size), 1);
+    sealer.seal(ByteView(plain).subspan(at, std::min(next, size) - at), next >= size, sealed);
+  }
+  test::MemoryOctets file(size), tags(48);
+  content::SealedView view(f.header, f.key, sealed.size(), file, tags);
+  auto range = [&] {
+    auto from = in.u32() % sealed.size();
+    return std::pair(from, in.u32() % (sealed.size() - from + 1));
+  };
+  for (auto times = in.u8() % 8; times > 0; --times) {
+    auto [from, octets] = range();
+    Bytes part(sealed.begin() + from, sealed.begin() + static_cast<std::ptrdiff_t>(from + octets));
+    if (in.flag() && !part.empty()) part[in.u32() % part.size()] ^= in.u8();
+    (void)view.write(from, part);
+  }
+  view.forget_checks();
+  auto cut = in.u32() % sealed.size();
+  SEALCAST_ASSERT(view.write(cut, ByteView(sealed).subspan(cut)) && view.write(0, ByteView(sealed).first(cut)));
+  SEALCAST_ASSERT(file.octets == plain);
+  auto [from, octets] = range();
+  Bytes out(octets);
+  SEALCAST_ASSERT(view.read(from, out) && equal(out, ByteView(sealed).subspan(from, octets)));
+  if (size > 0 && in.flag()) {
+    file.octets[in.u32() % size] ^= 1;
+    bool good = true;
+    for (std::uint64_t i = 0; i < view.records(); ++i) good = view.check(i) && good;
+    SEALCAST_ASSERT(!good);
+  }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static Fixture f;
   fuzz::Input in(data, size);
   Bytes out;
-  switch (in.u8() % 6) {
+  switch (in.u8() % 7) {
     case 0: {
       auto index = in.u64();
       SEALCAST_ASSERT(!f.opener.open(index, in.rest(), true, out));
@@ -79,6 +118,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       break;
     case 4:
       SEALCAST_ASSERT(!content::open_metadata(in.rest(), f.header, f.key, f.salt));
+      break;
+    case 6:
+      view(f, in);
       break;
     default: {
       auto length = in.u64() >> in.u8() % 64;

@@ -158,7 +158,7 @@ void documents() {
   for (int kind : {0, 1, 2}) decide("jose", "spoilt_" + std::to_string(kind), kind, 200);
   for (int kind : {0, 1, 2, 3})
     decide("core_secrets", "kind_" + std::to_string(kind), kind, 80 + 10 * static_cast<std::size_t>(kind));
-  for (int kind : {0, 1, 2, 4, 5}) decide("sealing", "kind_" + std::to_string(kind), kind, 300);
+  for (int kind : {0, 1, 2, 4, 5, 6}) decide("sealing", "kind_" + std::to_string(kind), kind, 300);
   seed("sealing", "metadata", std::string("\x03") + R"({"name":"film.mp4","type":"video/mp4"})");
 }
 

@@ -12,6 +12,7 @@ class SeededRandom final : public RandomSource {
   void fill(MutableByteView out) override {
     for (auto& octet : out) octet = static_cast<std::uint8_t>(engine_());
   }
+  std::uint64_t below(std::uint64_t limit) { return engine_() % limit; }
 
  private:
   std::mt19937_64 engine_;
