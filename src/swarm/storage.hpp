@@ -1,18 +1,12 @@
 #pragma once
-#include "base/bytes.hpp"
-#include "base/result.hpp"
+#include "content/octet_store.hpp"
 
 namespace sealcast::swarm {
 
-// Where the octets of one object lie: a file in io, memory in tests. Ranges are inside the object. Calls may block as a
-// page cache does.
-class ChunkStorage {
+// Where the octets of one object lie: a file in io, memory in tests. Ranges are inside the object. Only verified
+// octets are written. Calls may block as a page cache does.
+class ChunkStorage : public content::OctetStore {
  public:
-  virtual ~ChunkStorage() = default;
-  // Fills all of `out` or fails.
-  virtual Status read(std::uint64_t offset, MutableByteView out) = 0;
-  // Only verified octets are written.
-  virtual Status write(std::uint64_t offset, ByteView data) = 0;
   // Are these octets, just read from here, a whole run that was verified when it was written, or since, and has not
   // been changed by accident? Whoever does not know says no.
   virtual bool unchanged(std::uint64_t /*offset*/, ByteView /*run*/) { return false; }
