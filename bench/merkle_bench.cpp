@@ -1,6 +1,8 @@
 // Hashing of chunks: one by one, side by side, and with the nodes of their run; octets are those of the chunks.
 #include <benchmark/benchmark.h>
 
+#include <memory>
+
 #include "content/merkle_tree.hpp"
 #include "crypto/backend.hpp"
 

@@ -48,6 +48,17 @@ TEST(Backend, one_that_answers_wrongly_is_named) {
   EXPECT_EQ(wrong_answers(broken), "AES-128-GCM gives wrong answers");
 }
 
+TEST(Backend, inputs_longer_than_a_lane_are_hashed_too) {
+  for (std::size_t size : {65472u, 65473u, 65534u, 65535u, 65536u, 70000u, 200000u}) {
+    const Bytes longest(size, 3), shorter(100, 4);
+    const ByteView inputs[] = {shorter, longest, shorter};
+    Digest digests[3];
+    sha256_batch(inputs, digests);
+    EXPECT_EQ(digests[1], sha256(longest)) << size;
+    EXPECT_EQ(digests[2], sha256(shorter)) << size;
+  }
+}
+
 TEST(Backend, many_inputs_of_any_size_hash_as_one_by_one) {
   test::SeededRandom random(7);
   for (std::size_t count : {1u, 2u, 63u, 64u, 65u, 200u}) {

@@ -172,7 +172,12 @@ class IpsecMbCtrHmac final : public PacketCipher {
   std::array<std::array<std::uint8_t, 20>, k_burst> tags_;
 };
 
+// Lanes have lengths of 16 bits.
+constexpr std::size_t k_longest_hashed = 65472;
+
 void sha256_of_each(std::span<const ByteView> inputs, std::span<Digest> out) {
+  if (std::any_of(inputs.begin(), inputs.end(), [](ByteView input) { return input.size() > k_longest_hashed; }))
+    return openssl_sha256(inputs, out);
   for (std::size_t at = 0; at < inputs.size(); at += k_burst) {
     run_burst(std::min(k_burst, inputs.size() - at), [&](IMB_JOB& job, std::size_t i) {
       job = {};
