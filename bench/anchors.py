@@ -32,9 +32,9 @@ class Nginx:
         os.makedirs(work)
         self.ports = {"http": 18080, "https": 18443}
         key, certificate = os.path.join(work, "key.pem"), os.path.join(work, "certificate.pem")
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-             "-subj", "/CN=localhost", "-keyout", key, "-out", certificate], check=True, capture_output=True)  # fmt: skip
+        subject = ["-subj", "/CN=localhost", "-keyout", key, "-out", certificate]
+        curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
+        subprocess.run(["openssl", "req", "-x509", *curve, *subject], check=True, capture_output=True)
         configuration = os.path.join(work, "nginx.conf")
         with open(configuration, "w", encoding="utf-8") as out:
             out.write(
