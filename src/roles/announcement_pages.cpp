@@ -125,8 +125,11 @@ void AnnouncementPages::send(std::size_t index) {
   if (!page.announcer) {
     auto expires =
         std::min<std::size_t>(static_cast<std::size_t>(limits_.least_expires) + pages_.size(), k_most_expires);
+    tracking::Announcement farewell;
+    farewell.instance = name_of_(index);
     page.announcer = std::make_unique<Announcer>(
         loop_, agent_, tracker_, static_cast<int>(expires), [this, index] { return body_of(index); },
+        tracking::write_announcement(farewell),
         [this, index](const sip::Response& response, Announcer::Sent sent) { answered(index, response, sent); });
     // The tracker came back empty: whatever else is announced is forgotten too.
     page.announcer->on_forgotten = [this] { put_all_again(); };

@@ -8,6 +8,7 @@
 namespace sealcast::roles {
 namespace {
 
+constexpr const char* k_body = "application/vnd.p2pcds.peer+json";
 constexpr Duration k_first_pause = 1s, k_longest_pause = 30s;
 
 int number(const std::vector<std::string>& values) {
@@ -19,12 +20,14 @@ int number(const std::vector<std::string>& values) {
 }  // namespace
 
 Announcer::Announcer(io::Loop& loop, sip::Agent& agent, std::string tracker, int expires,
-                     std::function<std::string()> body, std::function<void(const sip::Response&, Sent)> on_answer)
+                     std::function<std::string()> body, std::string farewell,
+                     std::function<void(const sip::Response&, Sent)> on_answer)
     : loop_(loop),
       agent_(agent),
       tracker_(std::move(tracker)),
       expires_(expires),
       body_(std::move(body)),
+      farewell_(std::move(farewell)),
       on_answer_(std::move(on_answer)) {}
 
 Announcer::~Announcer() {
@@ -38,32 +41,50 @@ void Announcer::update() {
   if (!under_way_) send(expires_);
 }
 
+// What is under way will be there under an ETag that nobody here hears of: by its name it goes all the same, behind it
+// on the same connection.
 void Announcer::withdraw() {
   withdrawn_ = true;
   loop_.cancel(timer_);
-  if (!etag_.empty()) send(0);
+  if (!under_way_) {
+    if (!etag_.empty()) send(0);
+    return;
+  }
+  auto request = this->request(0);
+  request.content_type = k_body;
+  request.body = farewell_;
+  deliver(std::move(request), Sent::body);
 }
 
 void Announcer::touch() {
   if (!under_way_ && !withdrawn_ && announced()) send(expires_);
 }
 
+sip::Request Announcer::request(int expires) const {
+  sip::Request out;
+  out.method = "PUBLISH";
+  out.uri = tracker_;
+  out.event = "p2pcds-peer";
+  out.expires = expires;
+  return out;
+}
+
 void Announcer::send(int expires) {
   loop_.cancel(timer_);
-  sip::Request request;
-  request.method = "PUBLISH";
-  request.uri = tracker_;
-  request.event = "p2pcds-peer";
-  request.expires = expires;
+  auto request = this->request(expires);
   if (!etag_.empty()) request.headers.push_back({"SIP-If-Match", etag_});
   // A refresh has no body (RFC 3903 section 4.1).
   auto sent = expires > 0 && (etag_.empty() || changed_) ? Sent::body : Sent::refresh;
   if (sent == Sent::body) {
-    request.content_type = "application/vnd.p2pcds.peer+json";
+    request.content_type = k_body;
     request.body = body_();
   }
-  under_way_ = true;
   changed_ = false;
+  deliver(std::move(request), sent);
+}
+
+void Announcer::deliver(sip::Request request, Sent sent) {
+  under_way_ = true;
   agent_.send(std::move(request), [this, alive = alive_, sent](const sip::Response& response) {
     if (*alive) answered(response, sent);
   });

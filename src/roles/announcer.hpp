@@ -11,10 +11,10 @@ namespace sealcast::roles {
 class Announcer {
  public:
   enum class Sent { body, refresh };
-  // tracker: "sip:tracker@<domain>". body: asked when it is sent. on_answer: told of every final answer. Agent and loop
-  // outlive it.
+  // tracker: "sip:tracker@<domain>". body: asked when it is sent. farewell: the announcement's name and nothing else.
+  // on_answer: told of every final answer. Agent and loop outlive it.
   Announcer(io::Loop& loop, sip::Agent& agent, std::string tracker, int expires, std::function<std::string()> body,
-            std::function<void(const sip::Response&, Sent)> on_answer);
+            std::string farewell, std::function<void(const sip::Response&, Sent)> on_answer);
   ~Announcer();
   // Announces what the body is now (or when the one under way is answered), and again until withdraw().
   void update();
@@ -26,7 +26,9 @@ class Announcer {
   std::function<void()> on_forgotten;
 
  private:
+  sip::Request request(int expires) const;
   void send(int expires);
+  void deliver(sip::Request request, Sent sent);
   void answered(const sip::Response& response, Sent sent);
   void again_after(Duration delay);
 
@@ -35,6 +37,7 @@ class Announcer {
   std::string tracker_, etag_;
   int expires_;
   std::function<std::string()> body_;
+  std::string farewell_;
   std::function<void(const sip::Response&, Sent)> on_answer_;
   bool under_way_ = false, changed_ = false, withdrawn_ = false;
   Duration pause_ = 1s;
