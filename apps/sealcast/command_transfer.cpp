@@ -20,6 +20,7 @@ struct Flags {
   std::string as, progress = "auto", key_order = "first", download_limit, upload_limit;
   std::filesystem::path config;
   int stall_timeout = 60;
+  bool sealed_only = false;
 };
 
 constexpr Duration k_progress_interval = 100ms;
@@ -139,7 +140,7 @@ Status seed(const Globals& globals, Flags& flags) {
   std::size_t announced = 0;
   {
     roles::Seeder seeder(
-        node, std::move(roots),
+        node, std::move(roots), flags.sealed_only,
         [&] {
           auto is = seeder.totals();
           ended = tell_ready("seeding " + std::to_string(is.contents) + " as " + name + ", " +
@@ -195,7 +196,11 @@ void add_transfer_commands(CLI::App& app, Globals& globals) {
                   "without -o: replace a file that has the content's name already");
   fetch->add_flag("-c,--continue", flags->options.resume,
                   "go on with the verified chunks of an interrupted get, or say why not (without: begin anew then)");
-  fetch->add_option("--key-order", flags->key_order, "first: no chunk before the key is there; parallel: both at once")
+  fetch->add_flag("--keep", flags->options.keep,
+                  "keep the content as it comes as well, to serve it without the key; takes its room twice");
+  fetch
+      ->add_option("--key-order", flags->key_order,
+                   "first: no chunk before the key is there; parallel: both at once, with --keep")
       ->check(CLI::IsMember({"first", "parallel"}));
   fetch
       ->add_option("--stall-timeout", flags->stall_timeout,
@@ -207,6 +212,7 @@ void add_transfer_commands(CLI::App& app, Globals& globals) {
   auto* stay = add_command(
       app, globals, "seed", "stay and serve what this subscriber holds",
       [&globals, flags] { return seed(globals, *flags); }, io::Interrupt::remembered);
+  stay->add_flag("--sealed", flags->sealed_only, "only what get --keep has kept as it came: no key is asked for");
   stay->add_option("URI", flags->uris, "contents (default: all that are kept)");
   common(stay);
 }

@@ -144,12 +144,17 @@ struct ChunkFile::Impl {
   Result<int> use_data();
   void put_away();
   Status check() const;
+  Status sync_octets();
+  Error no_octets() const;
 
   os::Descriptor data;
   dev_t device = 0;
   ino_t inode = 0;  // of the data: another file under its name is not ours
   std::optional<GuardedMapping> tree;
   content::Bitmap held;
+  bool nothing_saved = true;
+  bool own = true;                  // the data is ours
+  ObjectData* elsewhere = nullptr;  // where it is if not
   std::uint64_t run_octets;
   std::optional<RunSums> sums;
   std::optional<Error> trouble;
@@ -249,15 +254,17 @@ ChunkFile::ChunkFile() = default;
 ChunkFile::~ChunkFile() = default;
 
 Result<std::unique_ptr<ChunkFile>> ChunkFile::open(const fs::path& base, const content::Geometry& geometry,
-                                                   const Digest& root) {
+                                                   const Digest& root, Octets where) {
   std::unique_ptr<ChunkFile> out(new ChunkFile);
   out->impl_ = std::make_unique<Impl>(base, geometry, root);
   bool found = false;
-  SEALCAST_TRY(out->impl_->read_have(found));
-  SEALCAST_TRY(out->impl_->open_data(found));
-  SEALCAST_TRY(out->impl_->open_tree(found));
   auto& i = *out->impl_;
-  i.sums.emplace(with(base, ".sums"), (geometry.length() - 1) / i.run_octets + 1);
+  i.own = where == Octets::beside;
+  SEALCAST_TRY(i.read_have(found));
+  i.nothing_saved = i.held.empty();
+  if (i.own) SEALCAST_TRY(i.open_data(found));
+  SEALCAST_TRY(i.open_tree(found));
+  if (i.own) i.sums.emplace(with(base, ".sums"), (geometry.length() - 1) / i.run_octets + 1);
   return out;
 }
 
@@ -285,16 +292,16 @@ Status ChunkFile::read(std::uint64_t offset, MutableByteView out) {
 Status ChunkFile::write(std::uint64_t offset, ByteView data) {
   auto done = impl_->write(offset, data);
   if (!done) impl_->trouble = done.error();
-  impl_->sum_up(offset, data);
+  if (impl_->own) impl_->sum_up(offset, data);
   return done;
 }
 
 bool ChunkFile::unchanged(std::uint64_t offset, ByteView run) {
-  return impl_->whole_run(offset, run) && impl_->sums->matches(offset / impl_->run_octets, run);
+  return impl_->own && impl_->whole_run(offset, run) && impl_->sums->matches(offset / impl_->run_octets, run);
 }
 
 void ChunkFile::verified(std::uint64_t offset, ByteView data) {
-  if (impl_->whole_run(offset, data)) impl_->sums->set(offset / impl_->run_octets, data);
+  if (impl_->own && impl_->whole_run(offset, data)) impl_->sums->set(offset / impl_->run_octets, data);
 }
 
 bool ChunkFile::Impl::whole_run(std::uint64_t offset, ByteView octets) const {
@@ -314,30 +321,39 @@ void ChunkFile::Impl::sum_up(std::uint64_t offset, ByteView octets) {
 
 Status ChunkFile::Impl::read(std::uint64_t offset, MutableByteView out) {
   SEALCAST_TRY(check());
+  if (!own) return elsewhere ? elsewhere->read(offset, out) : fail(no_octets());
   SEALCAST_TRY_ASSIGN(auto descriptor, use_data());
-  while (!out.empty()) {
-    auto got = ::pread(descriptor, out.data(), out.size(), static_cast<off_t>(offset));
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return fail(system_error("cannot read", data_path, errno));
-    if (got == 0) return fail(damaged(data_path, "became shorter"));
-    out = out.subspan(static_cast<std::size_t>(got));
-    offset += static_cast<std::uint64_t>(got);
-  }
+  SEALCAST_TRY_ASSIGN(auto got, read_at(descriptor, data_path, offset, out));
+  if (got < out.size()) return fail(damaged(data_path, "became shorter"));
   return {};
 }
 
 Status ChunkFile::Impl::write(std::uint64_t offset, ByteView octets) {
   SEALCAST_ASSERT(offset <= geometry.length() && octets.size() <= geometry.length() - offset);
   SEALCAST_TRY(check());
+  if (!own) return elsewhere ? elsewhere->write(offset, octets) : fail(no_octets());
   SEALCAST_TRY_ASSIGN(auto descriptor, use_data());
-  while (!octets.empty()) {
-    auto put = ::pwrite(descriptor, octets.data(), octets.size(), static_cast<off_t>(offset));
-    if (put < 0 && errno == EINTR) continue;
-    if (put < 0) return fail(system_error("cannot write", data_path, errno));
-    octets = octets.subspan(static_cast<std::size_t>(put));
-    offset += static_cast<std::uint64_t>(put);
-  }
+  return write_at(descriptor, data_path, offset, octets);
+}
+
+Error ChunkFile::Impl::no_octets() const {
+  return {ErrorCode::failure, "the octets of " + printable(have_path.string(), 4096) + " are not open"};
+}
+
+Status ChunkFile::Impl::sync_octets() {
+  if (!own) return elsewhere->sync();
+  SEALCAST_TRY_ASSIGN(auto descriptor, use_data());
+  SEALCAST_TRY(sync_data(descriptor, data_path));
+  struct stat about {};
+  if (::fstat(descriptor, &about) == 0 && static_cast<std::uint64_t>(about.st_size) < geometry.length() &&
+      ::ftruncate(descriptor, static_cast<off_t>(geometry.length())) != 0)
+    return fail(system_error("cannot mend", data_path, errno));
   return {};
+}
+
+void ChunkFile::use(ObjectData& octets) {
+  SEALCAST_ASSERT(!impl_->own);
+  impl_->elsewhere = &octets;
 }
 
 std::optional<Error> ChunkFile::trouble() const {
@@ -354,26 +370,29 @@ std::span<Digest> ChunkFile::nodes() {
 const content::Bitmap& ChunkFile::held_at_open() const {
   return impl_->held;
 }
+const content::Geometry& ChunkFile::geometry() const {
+  return impl_->geometry;
+}
+bool ChunkFile::nothing_saved() const {
+  return impl_->nothing_saved;
+}
 const fs::path& ChunkFile::data_path() const {
-  return impl_->data_path;
+  return impl_->elsewhere ? impl_->elsewhere->path() : impl_->data_path;
 }
 
 Status ChunkFile::save(const content::Bitmap& held) {
   auto& i = *impl_;
   SEALCAST_ASSERT(held.size() == i.geometry.chunks());
+  if (!i.own && !i.elsewhere) return {};
   auto octets = have_octets(i.geometry, i.root, held);
   SEALCAST_TRY(i.check());
-  SEALCAST_TRY_ASSIGN(auto descriptor, i.use_data());
-  if (::fdatasync(descriptor) != 0) return fail(system_error("cannot sync", i.data_path, errno));
-  struct stat about {};
-  if (::fstat(descriptor, &about) == 0 && static_cast<std::uint64_t>(about.st_size) < i.geometry.length() &&
-      ::ftruncate(descriptor, static_cast<off_t>(i.geometry.length())) != 0)
-    return fail(system_error("cannot mend", i.data_path, errno));
+  SEALCAST_TRY(i.sync_octets());
   if (::msync(i.tree->data(), i.tree_octets(), MS_SYNC) != 0)
     return fail(system_error("cannot sync", i.tree_path, errno));
   SEALCAST_TRY(i.check());
   SEALCAST_TRY(write_file_atomically(i.have_path, octets, 0600));
   i.trouble.reset();
+  i.nothing_saved = held.empty();
   return {};
 }
 

@@ -14,14 +14,13 @@
 
 #include "base/encoding.hpp"
 #include "base/text.hpp"
+#include "io/file_names.hpp"
 #include "os/random.hpp"
 
 namespace sealcast::io {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::size_t k_longest_stem = 200;
 
 std::string shown(const fs::path& path) {
   return printable(path.string(), 4096);
@@ -34,7 +33,6 @@ fs::path directory_of(const fs::path& path) {
 fs::path temporary_name(const fs::path& path) {
   std::array<std::uint8_t, 8> octets{};
   os::SystemRandom().fill(octets);
-  // A name of 255 octets has no room for more.
   auto name = path.filename().string().substr(0, k_longest_stem) + ".part-" + hex(octets);
   return path.has_parent_path() ? path.parent_path() / name : fs::path(name);
 }
@@ -79,10 +77,7 @@ Status publish(int& descriptor, const fs::path& part, const fs::path& path, Repl
   if (::fsync(descriptor) != 0) return fail(system_error("cannot sync", part, errno));
   int reason = ::close(std::exchange(descriptor, -1)) == 0 ? 0 : errno;
   if (reason != 0) return fail(system_error("cannot close", part, reason));
-  reason = give_name(part, path, replace);
-  if (reason == EEXIST) return fail(ErrorCode::usage, "cannot write to " + shown(path) + ": it exists already");
-  if (reason != 0) return fail(system_error("cannot rename " + shown(part) + " to", path, reason));
-  return sync_directory(directory_of(path));
+  return rename_output(part, path, replace);
 }
 
 tl::unexpected<Error> unwritable(const fs::path& path, const std::string& why) {
@@ -105,8 +100,9 @@ Status check_renamable(const fs::path& path, const struct stat& about) {
   return {};
 }
 
-// What may be replaced by an output: nothing at all, or a regular file. mode: of that file, 0 when there is none.
-Status check_replaceable(const fs::path& path, Replace replace, unsigned* mode = nullptr) {
+}  // namespace
+
+Status check_replaceable(const fs::path& path, Replace replace, unsigned* mode) {
   struct stat about {};
   if (::lstat(path.c_str(), &about) != 0) {
     if (errno == ENOENT) return {};
@@ -124,7 +120,12 @@ Status check_replaceable(const fs::path& path, Replace replace, unsigned* mode =
   return check_renamable(path, about);
 }
 
-}  // namespace
+Status rename_output(const fs::path& part, const fs::path& path, Replace replace) {
+  int reason = give_name(part, path, replace);
+  if (reason == EEXIST) return fail(ErrorCode::usage, "cannot write to " + shown(path) + ": it exists already");
+  if (reason != 0) return fail(system_error("cannot rename " + shown(part) + " to", path, reason));
+  return sync_directory(directory_of(path));
+}
 
 Error system_error(std::string_view what, const fs::path& path, int error_number) {
   auto code = ErrorCode::failure;
@@ -269,16 +270,7 @@ Status OutputFile::commit() {
 }
 
 Result<bool> OutputFile::same_as(const fs::path& path) const {
-  SEALCAST_TRY_ASSIGN(auto ours, SourceFile::open(part_));
-  SEALCAST_TRY_ASSIGN(auto theirs, SourceFile::open(path));
-  if (ours.size() != theirs.size()) return false;
-  Bytes a(1 << 16), b(1 << 16);
-  for (;;) {
-    SEALCAST_TRY_ASSIGN(auto got, ours.read(a));
-    SEALCAST_TRY_ASSIGN(auto got_there, theirs.read(b));
-    if (got == 0) return true;
-    if (got != got_there || !equal(ByteView(a).first(got), ByteView(b).first(got))) return false;
-  }
+  return same_files(part_, path);
 }
 
 OutputFile::~OutputFile() {
@@ -374,6 +366,19 @@ Status SourceFile::check_unchanged() const {
   if (state_of(open_file) != state_ || state_of(named) != state_)
     return fail(shown(path_) + " changed while it was read: try again when nobody writes to it");
   return {};
+}
+
+Result<bool> same_files(const fs::path& one, const fs::path& other) {
+  SEALCAST_TRY_ASSIGN(auto ours, SourceFile::open(one));
+  SEALCAST_TRY_ASSIGN(auto theirs, SourceFile::open(other));
+  if (ours.size() != theirs.size()) return false;
+  Bytes a(1 << 16), b(1 << 16);
+  for (;;) {
+    SEALCAST_TRY_ASSIGN(auto got, ours.read(a));
+    SEALCAST_TRY_ASSIGN(auto got_there, theirs.read(b));
+    if (got == 0) return true;
+    if (got != got_there || !equal(ByteView(a).first(got), ByteView(b).first(got))) return false;
+  }
 }
 
 Result<std::uint64_t> free_space(const fs::path& path) {

@@ -82,6 +82,9 @@ class SourceFile {
   State state_;
 };
 
+// Octet for octet, regular files.
+Result<bool> same_files(const std::filesystem::path& one, const std::filesystem::path& other);
+
 // Free octets where `path` lies.
 Result<std::uint64_t> free_space(const std::filesystem::path& path);
 

@@ -15,7 +15,17 @@ constexpr const char* k_beside = "beside-";
 constexpr std::size_t k_piece = 1 << 20;  // octets copied at a time
 
 bool has_chunks(const fs::path& place) {
-  return fs::exists(place / "object.have");
+  std::error_code ignored;
+  return fs::exists(place / "object.have", ignored);
+}
+
+bool is_opened(const fs::path& place) {
+  return OpenedObject::is_at(place / "object");
+}
+
+void remove_object(const fs::path& place) {
+  OpenedObject::remove(place / "object");
+  io::ChunkFile::remove(place / "object");
 }
 
 Status copy_range(io::ChunkFile& from, io::ChunkFile& to, const content::Geometry& geometry,
@@ -28,6 +38,12 @@ Status copy_range(io::ChunkFile& from, io::ChunkFile& to, const content::Geometr
     SEALCAST_TRY(to.write(at, buffer));
   }
   return {};
+}
+
+void erase(const fs::path& place) {
+  remove_object(place);
+  std::error_code ignored;
+  fs::remove_all(place, ignored);
 }
 
 }  // namespace
@@ -71,8 +87,9 @@ Status ContentState::keep(const char* name, const std::string& text) {
 
 Status ContentState::open_in(const fs::path& place, const content::Geometry& geometry) {
   held_ = content::Bitmap(geometry.chunks());
-  SEALCAST_TRY_ASSIGN(object_, io::ChunkFile::open(place / "object", geometry, root_));
-  held_ = object_->held_at_open();
+  auto where = form_ == Form::opened ? io::ChunkFile::Octets::elsewhere : io::ChunkFile::Octets::beside;
+  SEALCAST_TRY_ASSIGN(object_, io::ChunkFile::open(place / "object", geometry, root_, where));
+  if (form_ == Form::kept) held_ = object_->held_at_open();
   return {};
 }
 
@@ -85,81 +102,160 @@ bool ContentState::looks_whole(const content::Geometry& geometry) {
 
 void ContentState::close_object() {
   object_.reset();
+  opened_.reset();
   lock_.reset();
   shared_ = false;
   place_.clear();
 }
 
+Form ContentState::form_at(const fs::path& place, Form wanted) const {
+  if (is_opened(place)) return Form::opened;
+  return has_chunks(place) || wanted == Form::found ? Form::kept : wanted;
+}
+
 // Which place it is to be, is decided in one turn; the copying is done outside of it.
-Result<bool> ContentState::open_object(const content::Geometry& geometry, const std::string& beside) {
-  std::vector<Left> left;
-  SEALCAST_TRY_ASSIGN(place_, take_place(beside, left));
+Result<bool> ContentState::open_object(const content::Geometry& geometry, const std::string& beside, Form form) {
+  SEALCAST_TRY_ASSIGN(place_, take_place(beside, form));
   if (place_.empty()) return false;
-  if (place_ != directory_) {
-    SEALCAST_TRY(open_in(place_, geometry));
-    if (auto absorbed = absorb(directory_, geometry); !absorbed)
-      log(LogLevel::warning, "content", "chunks of another process are not taken over: " + absorbed.error().message);
-    return true;
+  form_ = form_at(place_, form);
+  SEALCAST_TRY(open_in(place_, geometry));
+  if (shared_ && form_ == Form::kept && !held_.full()) {
+    object_.reset();
+    lock_.reset();
+    return false;
   }
-  if (!shared_) {
-    SEALCAST_TRY(open_own(geometry, left));
-    return true;
+  if (form_ == Form::kept) {
+    if (!shared_) take_over(nullptr);
+    if (held_.full()) share();
   }
-  SEALCAST_TRY(open_in(directory_, geometry));
-  if (held_.full()) return true;
-  object_.reset();
-  lock_.reset();
-  return false;
+  return true;
 }
 
 // Empty: it is in use.
-Result<fs::path> ContentState::take_place(const std::string& beside, std::vector<Left>& left) {
+Result<fs::path> ContentState::take_place(const std::string& beside, Form form) {
   SEALCAST_TRY_ASSIGN(auto turn, io::FileLock::wait_for(directory_));
   shared_ = false;
+  sources_.clear();
+  not_taken_.reset();
   SEALCAST_TRY_ASSIGN(lock_, io::FileLock::try_take(directory_ / "lock", io::LockKind::exclusive));
-  if (lock_) {  // with the content's own place go the places beside it that nobody uses
-    for (auto& place : places()) {
-      auto lock = io::FileLock::try_take(place / "lock", io::LockKind::exclusive);
-      if (lock && *lock) left.push_back({place, std::move(**lock)});
-    }
-    return directory_;
-  }
+  if (lock_) return take_own(form, beside);
   // Only what is whole is shared.
   SEALCAST_TRY_ASSIGN(lock_, io::FileLock::try_take(directory_ / "lock", io::LockKind::shared));
   shared_ = lock_.has_value();
-  if (shared_) return directory_;
+  if (shared_ && (form == Form::found || !is_opened(directory_))) return directory_;
   if (beside.empty()) return fs::path();
+  sources_.push_back({directory_, std::exchange(lock_, std::nullopt), false});
+  return take_beside(beside);
+}
+
+// The content's own place is free. What is whole there in a file of the user stays: who wants another file has it
+// beside, and it comes here when it is whole.
+Result<fs::path> ContentState::take_own(Form form, const std::string& beside) {
+  auto there = OpenedObject::mend_place(directory_ / "object");
+  const bool lost = there && there->whole && io::PlacedFile::id_of(there->file) != there->id;
+  if (lost && form != Form::found) remove_object(directory_);
+  const bool whole = there && there->whole && !lost;
+  if (is_opened(directory_) && form != Form::found && (whole || form == Form::kept)) {
+    sources_.push_back({directory_, std::exchange(lock_, std::nullopt), false});
+    if (whole) (void)sources_.back().lock->share();
+    gather_left(form, directory_ / (k_beside + beside));
+    return take_beside(beside);
+  }
+  gather_left(form, {});
+  there = OpenedObject::mend_place(directory_ / "object");
+  if (!there || !there->whole) return directory_;
+  shared_ = lock_->share();
+  return shared_ ? directory_ : fs::path();
+}
+
+Result<fs::path> ContentState::take_beside(const std::string& beside) {
+  shared_ = false;
   auto place = directory_ / (k_beside + beside);
   SEALCAST_TRY(io::make_directory(place, 0700));
   SEALCAST_TRY_ASSIGN(lock_, io::FileLock::try_take(place / "lock", io::LockKind::exclusive));
-  return lock_ ? place : fs::path();
+  if (!lock_) return fs::path();
+  // Whole, and could not come to its own place then: it is begun anew.
+  if (auto there = OpenedObject::mend_place(place / "object"); there && there->whole) remove_object(place);
+  return place;
 }
 
-Status ContentState::open_own(const content::Geometry& geometry, std::vector<Left>& left) {
-  for (auto& each : left)
-    if (!has_chunks(directory_) && has_chunks(each.place)) (void)move_here(each.place);
-  SEALCAST_TRY(open_in(directory_, geometry));
-  for (auto& each : left) {
-    auto absorbed = held_.full() ? Status{} : absorb(each.place, geometry);
-    if (!absorbed) log(LogLevel::warning, "content", "chunks beside are not taken over: " + absorbed.error().message);
-    if (absorbed || absorbed.error().code != ErrorCode::disk_full) remove_place(each.place);
+// With the content's own place go the places beside it that nobody uses.
+void ContentState::gather_left(Form form, const fs::path& but) {
+  for (auto& place : places()) {
+    if (place == but) continue;
+    auto lock = io::FileLock::try_take(place / "lock", io::LockKind::exclusive);
+    if (!lock || !*lock) continue;
+    auto there = OpenedObject::mend_place(place / "object");
+    const bool fits = !there || form == Form::found || (form == Form::opened && !there->whole);
+    if (fits && !has_chunks(directory_) && !is_opened(directory_) && has_chunks(place)) (void)move_here(place);
+    sources_.push_back({place, std::move(**lock), true});
   }
-  if (held_.full()) share();
+}
+
+void ContentState::take_over(const Opening* opening) {
+  for (auto& source : sources_) {
+    auto taken = held_.full() ? Status{} : absorb(source.place, opening);
+    if (!taken)
+      log(LogLevel::warning, "content", "chunks of another place are not taken over: " + taken.error().message);
+    if (!taken && source.place == directory_ && source.lock) not_taken_ = taken.error();
+    if (source.goes && (taken || taken.error().code != ErrorCode::disk_full)) remove_place(source.place);
+  }
+  sources_.clear();
+}
+
+Status ContentState::open_output(const fs::path& file, const std::string& tag, const Opening& opening) {
+  const auto base = place_ / "object";
+  const auto hidden = io::PlacedFile::hidden_name(file, tag);
+  bool found = false;
+  if (OpenedObject::is_at(base)) {
+    auto there = OpenedObject::find(base, opening);
+    found = there && !(*there)->place().whole;
+    if (found && ((*there)->place().file != file || (*there)->place().hidden != hidden))
+      found = (*there)->move(file, hidden).has_value();
+    if (found)
+      opened_ = std::move(*there);
+    else if (!there)
+      not_taken_ = there.error();
+    if (!found) OpenedObject::remove(base);
+  }
+  if (!found) {
+    SEALCAST_TRY_ASSIGN(opened_, OpenedObject::make(base, {file, hidden, {}, false}, opening));
+  }
+  object_->use(*opened_);
+  if (found) held_ = object_->held_at_open();
+  if (!found && !object_->held_at_open().empty()) SEALCAST_TRY(object_->save(held_));
+  take_over(&opening);
+  return {};
+}
+
+Status ContentState::open_output(const Opening& opening) {
+  SEALCAST_TRY_ASSIGN(opened_, OpenedObject::find(place_ / "object", opening));
+  object_->use(*opened_);
+  held_ = object_->held_at_open();
+  if (!opened_->place().whole) take_over(&opening);
   return {};
 }
 
 // Whoever looks for a place does so in a turn of his own: he finds it locked, or gone.
 void ContentState::remove_place(const fs::path& place) {
   auto turn = io::FileLock::wait_for(directory_);
-  std::error_code ignored;
-  fs::remove_all(place, ignored);
+  erase(place);
 }
 
 // Chunks that are held in `place` and not here, with what is known of their tree. They were verified when they came;
 // whoever uses them looks again. The bitmap there is written after the chunks, so what it names is there.
-Status ContentState::absorb(const fs::path& place, const content::Geometry& geometry) {
+Status ContentState::absorb(const fs::path& place, const Opening* opening) {
   if (!has_chunks(place)) return {};
-  SEALCAST_TRY_ASSIGN(auto from, io::ChunkFile::open(place / "object", geometry, root_));
+  std::unique_ptr<OpenedObject> file;
+  auto where = io::ChunkFile::Octets::beside;
+  if (is_opened(place)) {
+    if (!opening) return fail("they are opened there, and kept as they come here");
+    SEALCAST_TRY_ASSIGN(file, OpenedObject::find(place / "object", *opening));
+    where = io::ChunkFile::Octets::elsewhere;
+  }
+  const auto& geometry = object_->geometry();
+  SEALCAST_TRY_ASSIGN(auto from, io::ChunkFile::open(place / "object", geometry, root_, where));
+  if (file) from->use(*file);
   auto theirs = from->nodes();
   auto ours = object_->nodes();
   for (std::size_t i = 0; i < ours.size(); ++i)
@@ -172,15 +268,16 @@ Status ContentState::absorb(const fs::path& place, const content::Geometry& geom
       held_.set(missing);
     }
   }
+  if (opened_) opened_->unverified();
   return object_->save(held_);
 }
 
 // The bitmap last: without it the rest is an attempt that never saved.
 bool ContentState::move_here(const fs::path& place) {
-  io::ChunkFile::remove(directory_ / "object");
+  remove_object(directory_);
   std::error_code error;
-  for (auto* name : {"object.data", "object.tree", "object.have"})
-    if (!error) fs::rename(place / name, directory_ / name, error);
+  for (auto* name : {"object.data", "object.place", "object.tags", "object.tree", "object.have"})
+    if (!error && fs::exists(place / name, error)) fs::rename(place / name, directory_ / name, error);
   return !error;
 }
 
@@ -195,7 +292,8 @@ std::vector<fs::path> ContentState::places() const {
 bool ContentState::discard_object() {
   if (!lock_ || shared_) return false;
   object_.reset();
-  io::ChunkFile::remove(place_ / "object");
+  opened_.reset();
+  remove_object(place_);
   lock_.reset();
   return true;
 }
@@ -206,9 +304,26 @@ void ContentState::share() {
   if (!shared_) lock_.reset();
 }
 
+// Who becomes whole beside later finds this place free, or cleared its own.
+void ContentState::clear_beside() {
+  auto turn = io::FileLock::wait_for(directory_);
+  for (auto& place : places()) {
+    auto lock = io::FileLock::try_take(place / "lock", io::LockKind::exclusive);
+    if (lock && *lock) erase(place);
+  }
+  lock_.reset();
+}
+
 void ContentState::settle(bool whole) {
+  sources_.clear();
+  const bool nothing = opened_ && !opened_->place().whole && object_ && object_->nothing_saved();
   object_.reset();
-  if (!whole || place_.empty() || place_ == directory_) return;
+  opened_.reset();
+  if (place_.empty()) return;
+  if (nothing) remove_object(place_);
+  if (place_ == directory_) return whole ? clear_beside() : void();
+  if (!has_chunks(place_)) return remove_place(place_);
+  if (!whole) return;
   {
     auto turn = io::FileLock::wait_for(directory_);
     auto own = io::FileLock::try_take(directory_ / "lock", io::LockKind::exclusive);

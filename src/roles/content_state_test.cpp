@@ -147,5 +147,190 @@ TEST_F(Places, AStateThatCannotBeReadIsGivenUpOnlyByItsOnlyUser) {
   EXPECT_TRUE(state->held().empty());
 }
 
+// ---- opened in the output
+
+struct Outputs : Places {
+  const Opening opening{k_chunks * k_size, k_chunks* k_size, nullptr, nullptr};
+
+  fs::path out(const std::string& name) const { return directory.path() / name; }
+  fs::path hidden(const std::string& name) const { return io::PlacedFile::hidden_name(out(name), name); }
+  std::unique_ptr<ContentState> get(const std::string& name) {
+    auto state = ContentState::open(directory.path(), root).value();
+    EXPECT_TRUE(state->open_object(geometry, name, Form::opened).value());
+    EXPECT_EQ(state->form(), Form::opened);
+    auto opened = state->open_output(out(name), name, opening);
+    EXPECT_TRUE(opened) << opened.error().message;
+    return state;
+  }
+  std::unique_ptr<ContentState> seed() {
+    auto state = ContentState::open(directory.path(), root).value();
+    EXPECT_TRUE(state->open_object(geometry, "", Form::found).value());
+    return state;
+  }
+  void finish(ContentState& state) {
+    hold(state, {0, k_chunks - 1});
+    ASSERT_TRUE(state.opened()->commit(io::Replace::allowed));
+    state.share();
+    state.settle(true);
+  }
+  std::size_t files() const {
+    std::size_t count = 0;
+    for (auto& entry : fs::directory_iterator(directory.path())) count += entry.is_regular_file();
+    return count;
+  }
+};
+
+TEST_F(Outputs, TheOutputIsAllThereIs) {
+  auto state = get("a");
+  hold(*state, {3, 7});
+  EXPECT_TRUE(fs::exists(hidden("a")));
+  finish(*state);
+  EXPECT_FALSE(fs::exists(own() / "object.data"));
+  EXPECT_EQ(fs::file_size(out("a")), k_chunks * k_size);
+  EXPECT_EQ(files(), 1u);
+  auto served = seed();
+  EXPECT_TRUE(served->held().empty()) << "it cannot be read yet";
+  ASSERT_TRUE(served->open_output(opening));
+  expect_chunks(*served, {0, k_chunks - 1});
+  EXPECT_FALSE(served->object().write(0, Bytes(10))) << "the user's";
+}
+
+TEST_F(Outputs, FoundAgainUnderTheSameNameOrAnother) {
+  {
+    auto state = get("a");
+    hold(*state, {0, 9});
+    state->settle(false);
+  }
+  {
+    auto again = get("a");
+    expect_chunks(*again, {0, 9});
+    EXPECT_EQ(again->held().count(), 10u);
+  }
+  auto other = get("b");
+  expect_chunks(*other, {0, 9});
+  EXPECT_TRUE(fs::exists(hidden("b")));
+  EXPECT_EQ(files(), 1u);
+  // Gone: nothing is held, and why is known.
+  other.reset();
+  fs::remove(hidden("b"));
+  auto anew = get("b");
+  EXPECT_TRUE(anew->held().empty());
+  ASSERT_TRUE(anew->not_taken());
+  EXPECT_NE(anew->not_taken()->message.find(hidden("b").string()), std::string::npos);
+}
+
+TEST_F(Outputs, KilledBetweenTheNameAndItsRecord) {
+  {
+    auto state = get("a");
+    hold(*state, {0, k_chunks - 1});
+    fs::rename(hidden("a"), out("a"));
+  }
+  auto served = seed();
+  ASSERT_TRUE(served->open_output(opening));
+  expect_chunks(*served, {0, k_chunks - 1});
+  EXPECT_FALSE(served->object().write(0, Bytes(10)));
+}
+
+TEST_F(Outputs, NothingStaysOfWhatNeverHadAChunk) {
+  auto state = get("a");
+  state->settle(false);
+  EXPECT_EQ(files(), 0u);
+  EXPECT_FALSE(fs::exists(own() / "object.place"));
+}
+
+TEST_F(Outputs, SideBySideEachHasItsOwnAndTheLastOneIsServed) {
+  auto first = get("a");
+  hold(*first, {0, 9});
+  auto second = get("b");
+  expect_chunks(*second, {0, 9});
+  finish(*second);
+  EXPECT_EQ(beside(), 1u) << "the first one still writes";
+  second.reset();
+  finish(*first);
+  EXPECT_EQ(beside(), 0u);
+  first.reset();
+  auto third = get("c");
+  expect_chunks(*third, {0, k_chunks - 1});
+  EXPECT_EQ(beside(), 1u) << "what the first one has is the user's";
+  finish(*third);
+  EXPECT_EQ(beside(), 0u);
+  EXPECT_EQ(files(), 3u);
+  third.reset();
+  auto served = seed();
+  ASSERT_TRUE(served->open_output(opening));
+  EXPECT_EQ(served->opened()->path(), out("c"));
+}
+
+TEST_F(Outputs, AFileThatIsServedStaysTheContents) {
+  {
+    auto first = get("a");
+    finish(*first);
+  }
+  auto served = seed();
+  ASSERT_TRUE(served->open_output(opening));
+  auto second = get("b");
+  expect_chunks(*second, {0, k_chunks - 1});
+  finish(*second);
+  second.reset();
+  EXPECT_EQ(beside(), 0u);
+  EXPECT_EQ(seed()->form(), Form::opened);
+  expect_chunks(*served, {0, k_chunks - 1});
+}
+
+TEST_F(Outputs, AFileThatIsGoneIsForgotten) {
+  {
+    auto first = get("a");
+    finish(*first);
+  }
+  fs::remove(out("a"));
+  EXPECT_FALSE(seed()->open_output(opening));
+  auto second = get("a");
+  EXPECT_TRUE(second->held().empty());
+  EXPECT_FALSE(second->not_taken()) << "nothing that was begun is lost";
+  EXPECT_EQ(beside(), 0u);
+}
+
+TEST_F(Outputs, LeftByAKilledProcessItGoesWithItsFile) {
+  {
+    auto first = get("a");
+    hold(*first, {0, 9});
+    auto second = get("b");
+    hold(*second, {20, 29});
+  }
+  EXPECT_EQ(files(), 2u);
+  auto next = get("a");
+  expect_chunks(*next, {0, 9});
+  expect_chunks(*next, {20, 29});
+  EXPECT_EQ(beside(), 0u);
+  EXPECT_EQ(files(), 1u);
+}
+
+TEST_F(Outputs, WhatIsKeptStaysUsable) {
+  {
+    auto kept = open("a");
+    hold(*kept, {0, 9});
+  }
+  auto state = ContentState::open(directory.path(), root).value();
+  ASSERT_TRUE(state->open_object(geometry, "a", Form::opened).value());
+  EXPECT_EQ(state->form(), Form::kept);
+  expect_chunks(*state, {0, 9});
+}
+
+TEST_F(Outputs, KeptBesideWhatWasOpened) {
+  {
+    auto first = get("a");
+    finish(*first);
+  }
+  auto state = ContentState::open(directory.path(), root).value();
+  ASSERT_TRUE(state->open_object(geometry, "a", Form::kept).value());
+  EXPECT_EQ(state->form(), Form::kept);
+  hold(*state, {0, k_chunks - 1});
+  state->settle(true);
+  state.reset();
+  EXPECT_TRUE(fs::exists(own() / "object.data"));
+  EXPECT_FALSE(fs::exists(own() / "object.place"));
+  EXPECT_TRUE(fs::exists(out("a")));
+}
+
 }  // namespace
 }  // namespace sealcast::roles

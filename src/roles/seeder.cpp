@@ -13,9 +13,13 @@ constexpr std::size_t k_asked_at_once = 16, k_looked_at_at_once = 32;
 
 }  // namespace
 
-Seeder::Seeder(UeNode& node, std::vector<crypto::Digest> roots, std::function<void()> on_ready,
+Seeder::Seeder(UeNode& node, std::vector<crypto::Digest> roots, bool kept_only, std::function<void()> on_ready,
                std::function<void(const Error&)> on_end)
-    : node_(node), roots_(std::move(roots)), on_ready_(std::move(on_ready)), on_end_(std::move(on_end)) {}
+    : node_(node),
+      roots_(std::move(roots)),
+      kept_only_(kept_only),
+      on_ready_(std::move(on_ready)),
+      on_end_(std::move(on_end)) {}
 
 Seeder::~Seeder() {
   *alive_ = false;
@@ -70,25 +74,29 @@ bool Seeder::join_asleep(const crypto::Digest& root) {
   auto& content = contents_.at(root);
   auto description = content::verify_description(content.state->description(), node_.trust().providers, os::unix_now());
   if (!description || description->root != root || !content.state->looks_whole(description->geometry())) return false;
-  sleep_in_swarm(root, *description);
+  content.description = std::move(*description);
+  sleep_in_swarm(root);
   return true;
 }
 
-void Seeder::sleep_in_swarm(const crypto::Digest& root, const content::Description& description) {
+void Seeder::sleep_in_swarm(const crypto::Digest& root) {
   auto& content = contents_.at(root);
   content.swarm =
-      std::make_unique<UeSwarm>(node_, *content.state, description, swarm::Appetite::all, events_of(root, description));
+      std::make_unique<UeSwarm>(node_, *content.state, *content.description, swarm::Appetite::all, events_of(root));
   content.swarm->start_asleep();
   look_whether_ready();
 }
 
-UeSwarmEvents Seeder::events_of(const crypto::Digest& root, const content::Description& description) {
+UeSwarmEvents Seeder::events_of(const crypto::Digest& root) {
   UeSwarmEvents events;
+  events.open_output = [this, root] { return open_output(root); };
   events.on_failed = [this, root](const Error& error) { give_up(root, error); };
-  events.on_keyinfo = [this, root, description](const std::string& keyinfo) {
+  events.on_keyinfo = [this, root](const std::string& keyinfo) {
+    auto& its = contents_.at(root);
+    if (its.quest) return its.quest->take_keyinfo(keyinfo);
     // Handed on with our bitmap, if it verifies.
-    if (!keys::verify_keyinfo(keyinfo, description, os::unix_now())) return;
-    (void)contents_.at(root).state->keep_keyinfo(keyinfo);
+    if (!keys::verify_keyinfo(keyinfo, *its.description, os::unix_now())) return;
+    (void)its.state->keep_keyinfo(keyinfo);
     node_.media().engine().set_keyinfo(root, keyinfo);
   };
   return events;
@@ -107,17 +115,17 @@ void Seeder::join(const crypto::Digest& root, const Result<std::string>& from_tr
 
 Status Seeder::join_checked(const crypto::Digest& root, const std::string& jws) {
   auto& content = contents_.at(root);
-  SEALCAST_TRY_ASSIGN(auto description,
+  SEALCAST_TRY_ASSIGN(content.description,
                       content.state->accept_description(jws, node_.trust().providers, os::unix_now()));
-  if (content.state->looks_whole(description.geometry())) {
+  if (content.state->looks_whole(content.description->geometry())) {
     content.waiting.clear();
-    sleep_in_swarm(root, description);
+    sleep_in_swarm(root);
     return {};
   }
-  // Of what lacks something so many are fetched at a time as may be open; the others wait.
+  // Of what has to be open so much is at a time as may be; the others wait.
   bool opened = false;
   if (node_.has_room()) {
-    SEALCAST_TRY_ASSIGN(opened, content.state->open_object(description.geometry(), {}));
+    SEALCAST_TRY_ASSIGN(opened, content.state->open_object(content.description->geometry(), {}, Form::found));
   }
   if (!opened) {
     content.waiting = jws;
@@ -126,8 +134,46 @@ Status Seeder::join_checked(const crypto::Digest& root, const std::string& jws) 
     return {};
   }
   content.waiting.clear();
-  content.swarm =
-      std::make_unique<UeSwarm>(node_, *content.state, description, swarm::Appetite::all, events_of(root, description));
+  if (content.state->form() == Form::kept) return start_swarm(root, swarm::Appetite::all);
+  if (kept_only_)
+    return fail(ErrorCode::not_found, "the content was opened when it was fetched: get --keep keeps it as it comes");
+  if (!content::is_sealed(content.description->protection)) return open_and_start(root);
+  seek_key(root);
+  // Who holds the key may have to be learnt from peers.
+  return content.quest->under_way() ? Status{} : start_swarm(root, swarm::Appetite::none);
+}
+
+Status Seeder::open_and_start(const crypto::Digest& root) {
+  auto& content = contents_.at(root);
+  SEALCAST_TRY(open_output(root));
+  if (!content.swarm) return start_swarm(root, swarm::Appetite::all);
+  content.swarm->begin();
+  return {};
+}
+
+Status Seeder::open_output(const crypto::Digest& root) {
+  auto& content = contents_.at(root);
+  return content.state->open_output(opening_of(*content.description, content.quest ? content.quest->key() : nullptr));
+}
+
+void Seeder::seek_key(const crypto::Digest& root) {
+  auto& content = contents_.at(root);
+  KeyQuestEvents events;
+  events.on_keyinfo = [this, root](const std::string& keyinfo) {
+    (void)contents_.at(root).state->keep_keyinfo(keyinfo);
+    node_.media().engine().set_keyinfo(root, keyinfo);
+  };
+  events.on_key = [this, root] {
+    if (auto started = open_and_start(root); !started) give_up(root, started.error());
+  };
+  events.on_refused = [this, root](const Error& error) { give_up(root, error); };
+  content.quest = std::make_unique<KeyQuest>(node_, *content.description, "seed", std::move(events));
+  if (auto known = content.state->keyinfo(); !known.empty()) content.quest->take_keyinfo(known);
+}
+
+Status Seeder::start_swarm(const crypto::Digest& root, swarm::Appetite appetite) {
+  auto& content = contents_.at(root);
+  content.swarm = std::make_unique<UeSwarm>(node_, *content.state, *content.description, appetite, events_of(root));
   content.swarm->allow_sleep();
   return content.swarm->start();
 }
@@ -165,7 +211,8 @@ void Seeder::tell_whether_ready() {
   bool ready = next_ >= roots_.size(), holds_something = false;
   for (auto& [root, content] : contents_) {
     if (!ready) break;
-    ready = !content.waiting.empty() || (content.swarm && content.swarm->settled());
+    const bool asks = content.quest && content.quest->under_way();
+    ready = !content.waiting.empty() || (!asks && content.swarm && content.swarm->settled());
     holds_something = holds_something || (content.swarm && !content.swarm->held().empty());
   }
   if (ready && (!holds_something || node_.announced())) return std::exchange(on_ready_, nullptr)();

@@ -12,9 +12,7 @@ namespace sealcast::roles {
 namespace {
 
 constexpr Duration k_watch = 1s;
-constexpr int k_runs_a_step = 128;                         // of 32 chunks
-constexpr int k_shortest_retry = 1, k_longest_retry = 30;  // seconds, of 429
-constexpr Duration k_ask_again = 2s;
+constexpr int k_runs_a_step = 128;  // of 32 chunks
 // A holder that says "later" (429: many requests of one subscriber) is waited for longer than one that says nothing.
 constexpr Duration k_busy_patience = 600s;
 // Under a limit so many chunks may have to come before the first of them can be verified.
@@ -41,7 +39,6 @@ Transfer::Transfer(UeNode& node, content::ContentUri uri, TransferOptions option
 Transfer::~Transfer() {
   *alive_ = false;
   node_.loop().cancel(watch_timer_);
-  node_.loop().cancel(key_timer_);
   node_.forget_key_requests();
 }
 
@@ -128,25 +125,46 @@ void Transfer::take_description(const std::string& jws) {
   if (auto ready = prepare_object(); !ready) return fail_with(ready.error());
   bool sealed = content::is_sealed(description_->protection);
   phase_ = sealed ? "key" : "chunks";
+  if (sealed) seek_key();
   UeSwarmEvents events;
-  events.on_keyinfo = [this](const std::string& keyinfo) { take_keyinfo(keyinfo); };
+  events.on_keyinfo = [this](const std::string& keyinfo) {
+    if (quest_) quest_->take_keyinfo(keyinfo);
+  };
   events.on_complete = [this] { complete(); };
-  events.on_failed = [this](const Error& error) { fail_with(error); };
-  auto appetite = sealed && options_.key_first ? swarm::Appetite::none : swarm::Appetite::all;
+  events.on_failed = [this](const Error& error) {
+    if (done_) discard_ = error.code == ErrorCode::integrity;  // what was signed is not what it says
+    fail_with(error);
+  };
+  bool key_first = sealed && (options_.key_first || state_->form() == Form::opened);
+  auto appetite = key_first ? swarm::Appetite::none : swarm::Appetite::all;
   swarm_ = std::make_unique<UeSwarm>(node_, *state_, *description_, appetite, std::move(events));
   if (auto started = swarm_->start(); !started) return fail_with(started.error());
-  if (sealed && !state_->keyinfo().empty()) take_keyinfo(state_->keyinfo());
+  if (sealed && !state_->keyinfo().empty()) quest_->take_keyinfo(state_->keyinfo());
   if (!sealed && swarm_->complete()) complete();
 }
 
+// Chunks that may come before the key have to be kept as they are.
 Status Transfer::prepare_object() {
-  auto opened = state_->open_object(description_->geometry(), output_key_);
+  bool sealed = content::is_sealed(description_->protection);
+  auto form = options_.keep || (sealed && !options_.key_first) ? Form::kept : Form::opened;
+  auto opened = state_->open_object(description_->geometry(), output_key_, form);
   if (!opened && !options_.resume && opened.error().code == ErrorCode::failure) {
     log(LogLevel::warning, "get", "begun anew: " + opened.error().message);
-    if (state_->discard_object()) opened = state_->open_object(description_->geometry(), output_key_);
+    if (state_->discard_object()) opened = state_->open_object(description_->geometry(), output_key_, form);
   }
   if (!opened) return fail(opened.error());
   if (!*opened) return fail("this content is in use by another process of this subscriber: wait for it");
+  return sealed && state_->form() == Form::opened ? Status{} : open_output();
+}
+
+// From here on octets can be read and written.
+Status Transfer::open_output() {
+  if (state_->form() == Form::opened) {
+    auto tag = short_hash(node_.config().state.string() + "\n" + content::root_text(uri_.root) + "\n" + output_key_);
+    SEALCAST_TRY(state_->open_output(canonical_text(output_path_), tag.substr(0, 16),
+                                     opening_of(*description_, quest_ ? quest_->key() : nullptr)));
+  }
+  if (options_.resume && state_->not_taken()) return fail(*state_->not_taken());
   auto& held = state_->held();
   if (!held.full() && !held.empty())
     log(LogLevel::info, "get",
@@ -160,122 +178,102 @@ Status Transfer::check_space() const {
   auto missing = std::uint64_t{description_->geometry().chunks() - held.count()} * description_->chunk_size;
   auto free = io::free_space(state_->object().data_path());
   if (free && *free < missing)
-    return fail(ErrorCode::disk_full, "the disk of " + node_.config().state.string() + " has " +
-                                          human_size(static_cast<double>(*free)) + " free, and " +
+    return fail(ErrorCode::disk_full, "the disk of " + printable(state_->object().data_path().string(), 4096) +
+                                          " has " + human_size(static_cast<double>(*free)) + " free, and " +
                                           human_size(static_cast<double>(missing)) + " are missing");
   return {};
 }
 
 // ---- key
 
-void Transfer::take_keyinfo(const std::string& keyinfo) {
-  if (key_ || !content::is_sealed(description_->protection)) return;
-  auto holder = keys::verify_keyinfo(keyinfo, *description_, os::unix_now());
-  if (!holder) {  // costs us nothing; another peer may say better
-    key_trouble_ = holder.error();
-    return log(LogLevel::warning, "get", holder.error().message);
-  }
-  if (std::any_of(holders_.begin(), holders_.end(),
-                  [&](auto& known) { return known.uri == holder->uri && known.key == holder->key; }))
-    return;
-  holders_.push_back(*holder);
-  if (auto kept = state_->keep_keyinfo(keyinfo); !kept) log(LogLevel::warning, "get", kept.error().message);
-  node_.media().engine().set_keyinfo(description_->root, keyinfo);  // for those who get their bitmap from us
-  ask_for_key();
+void Transfer::seek_key() {
+  KeyQuestEvents events;
+  events.on_keyinfo = [this](const std::string& keyinfo) {
+    if (auto kept = state_->keep_keyinfo(keyinfo); !kept) log(LogLevel::warning, "get", kept.error().message);
+    node_.media().engine().set_keyinfo(description_->root, keyinfo);  // for those who get their bitmap from us
+  };
+  events.on_key = [this] { key_released(); };
+  events.on_refused = [this](const Error& error) { fail_with(error); };
+  quest_ = std::make_unique<KeyQuest>(node_, *description_, "get", std::move(events));
 }
 
-void Transfer::ask_for_key() {
-  if (!done_ || asking_ || key_ || next_holder_ >= holders_.size()) return;
-  asking_ = true;
-  auto& holder = holders_[next_holder_];
-  key_holder_ = holder.uri;
-  node_.request_key(*description_, holder, [this](Result<keys::KeyAnswer> answer) { take_key(std::move(answer)); });
-}
-
-void Transfer::take_key(Result<keys::KeyAnswer> answer) {
+void Transfer::key_released() {
   if (!done_) return;
-  asking_ = false;
-  if (answer && answer->status == 200) {
-    key_.emplace(std::move(answer->key));
-    busy_since_.reset();
-    log(LogLevel::info, "get", "key released by " + key_holder_);
-    if (auto named = name_output(); !named) return fail_with(named.error());
-    phase_ = "chunks";
-    phase_since_ = os::monotonic_now();
-    swarm_->set_appetite(swarm::Appetite::all);
-    if (swarm_->complete()) complete();
-    return;
-  }
-  if (answer && answer->status == 429) {
-    auto wait = std::chrono::seconds(std::clamp(answer->retry_after, k_shortest_retry, k_longest_retry));
-    if (!busy_since_) busy_since_ = os::monotonic_now();
-    log(LogLevel::warning, "get",
-        "the key holder has many requests of this subscriber: asking again in " + std::to_string(wait.count()) + " s");
-    key_timer_ = node_.loop().after(wait, [this] { ask_for_key(); });
-    return;
-  }
-  busy_since_.reset();
-  Error trouble = answer ? Error{} : answer.error();
-  if (answer) {
-    auto from = " (" + key_holder_ + ")";
-    switch (answer->status) {
-      case 403:
-        trouble = {ErrorCode::not_entitled, "not entitled to the key of this content" + from};
-        break;
-      case 404:
-        trouble = {ErrorCode::not_found, "the key holder does not know this content" + from};
-        break;
-      case 410:
-        trouble = {ErrorCode::not_entitled, "the content's validity has ended" + from};
-        break;
-      case 425:
-        trouble = {ErrorCode::key_not_released, "the key is not released yet" + from};
-        break;
-      default:
-        trouble = {ErrorCode::failure, "the key holder answers " + std::to_string(answer->status) + from};
-        break;
-    }
-  }
-  log(LogLevel::info, "get", trouble.message);
-  // Another holder may know better. A verdict of the last one is the end; silence is not.
-  if (trouble.code != ErrorCode::network) key_verdict_ = trouble;
-  key_trouble_ = trouble;
-  if (++next_holder_ < holders_.size()) return ask_for_key();
-  if (key_verdict_) return fail_with(*key_verdict_);
-  next_holder_ = 0;
-  key_timer_ = node_.loop().after(k_ask_again, [this] { ask_for_key(); });
+  if (auto named = name_output(); !named) return fail_with(named.error());
+  phase_ = "chunks";
+  if (state_->form() == Form::opened)
+    if (auto ready = open_output(); !ready) return fail_with(ready.error());
+  phase_since_ = os::monotonic_now();
+  swarm_->begin();
+  if (swarm_->complete()) complete();
 }
 
 // ---- opening
 
 Result<content::Metadata> Transfer::metadata() const {
   if (!content::is_sealed(description_->protection)) return content::Metadata{description_->name, description_->type};
-  auto opened = content::open_metadata(description_->metadata, *description_->header, *key_, description_->root);
+  auto opened =
+      content::open_metadata(description_->metadata, *description_->header, *quest_->key(), description_->root);
   if (!opened) return fail(ErrorCode::integrity, "the description's sealed name does not open with the content's key");
   return std::move(*opened);
 }
 
 void Transfer::complete() {
-  if (opener_ || phase_ == "checking" || !done_ || !swarm_->complete()) return;
-  if (content::is_sealed(description_->protection) && !key_)
-    return;  // --key-order parallel: the key is still on its way
+  if (opener_ || phase_ == "checking" || phase_ == "opening" || !done_ || !swarm_->complete()) return;
+  if (quest_ && !quest_->key()) return;  // --key-order parallel: the key is still on its way
   if (next_check_ < description_->geometry().chunks()) {
     phase_ = "checking";
     return check_some();
   }
-  state_->share();
   if (auto named = name_output(); !named) return fail_with(named.error());
-  bool keep = compare_ || (options_.output.empty() && !options_.overwrite);
+  phase_ = "opening";
+  if (state_->form() == Form::opened) return check_tags();
+  open_kept();
+}
+
+void Transfer::open_kept() {
+  state_->share();
   auto part = output_path_;
   if (compare_) part += ".sealcast";  // of its own name; it never becomes a file
-  auto output = io::OutputFile::create(part, keep ? io::Replace::never : io::Replace::allowed);
+  auto output = io::OutputFile::create(part, compare_ ? io::Replace::never : replace());
   if (!output) return fail_with(output.error());
   output_.emplace(std::move(*output));
-  phase_ = "opening";
-  opener_ = std::make_unique<ObjectOpener>(state_->object(), *description_, key_ ? &*key_ : nullptr);
+  opener_ = std::make_unique<ObjectOpener>(state_->object(), *description_, quest_ ? quest_->key() : nullptr);
   node_.loop().post([this, alive = alive_] {
     if (*alive) open_some();
   });
+}
+
+// Whoever chose the name may replace what has it.
+io::Replace Transfer::replace() const {
+  return options_.output.empty() && !options_.overwrite ? io::Replace::never : io::Replace::allowed;
+}
+
+// Records that did not come in order, or in an earlier run.
+void Transfer::check_tags() {
+  if (!done_) return;
+  auto more = state_->opened()->check_some();
+  if (!more) {
+    discard_ = more.error().code == ErrorCode::integrity;
+    return fail_with(more.error());
+  }
+  if (*more)
+    return node_.loop().post([this, alive = alive_] {
+      if (*alive) check_tags();
+    });
+  if (auto named = name_opened(); !named) return fail_with(named.error());
+  report(description_->plain_length);
+}
+
+Status Transfer::name_opened() {
+  if (!compare_) {
+    SEALCAST_TRY(state_->opened()->commit(replace()));
+    state_->share();
+    return {};
+  }
+  SEALCAST_TRY_ASSIGN(auto same, state_->opened()->adopt());
+  discard_ = !same;
+  return same ? Status{} : fail(another_file());
 }
 
 // Chunks of an earlier run may have been damaged on the disk since: once through all of them, then what was is fetched
@@ -283,8 +281,12 @@ void Transfer::complete() {
 void Transfer::check_some() {
   if (!done_) return;
   auto chunks = description_->geometry().chunks();
-  for (int i = 0; i < k_runs_a_step && next_check_ < chunks; ++i, next_check_ += 32)
+  const auto& earlier = state_->held();
+  for (int i = 0; i < k_runs_a_step && next_check_ < chunks; next_check_ += 32) {
+    if (!earlier.test_any({next_check_, std::min(next_check_ + 31, chunks - 1)})) continue;
+    ++i;
     (void)node_.media().engine().check_run(os::monotonic_now(), description_->root, next_check_);
+  }
   node_.media().pump();
   node_.loop().post([this, alive = alive_, more = next_check_ < chunks] {
     if (!*alive) return;
@@ -307,25 +309,32 @@ void Transfer::open_some() {
   if (opener_->written() != description_->plain_length)
     return fail_with({ErrorCode::integrity, "the opened content has another length than its description says"});
   if (auto written = write_output(); !written) return fail_with(written.error());
+  report(opener_->written());
+}
+
+void Transfer::report(std::uint64_t octets) {
   TransferReport report;
   report.file = output_path_;
   report.protection = content::name(description_->protection);
   report.suite = swarm_->suite();
-  if (key_) report.key_id = content::key_id(*description_->header), report.key_holder = key_holder_;
+  if (quest_) report.key_id = content::key_id(*description_->header), report.key_holder = quest_->holder();
   report.title = description_->title;
-  report.octets = opener_->written();
+  report.octets = octets;
   report.traffic = swarm_->traffic();
   report.elapsed = os::monotonic_now() - started_;
   finish(std::move(report));
 }
 
+Error Transfer::another_file() const {
+  return {ErrorCode::usage, "cannot write to " + output_path_.string() +
+                                ": it exists already and is another file (-o FILE names another, --overwrite "
+                                "replaces it)"};
+}
+
 Status Transfer::write_output() {
   if (!compare_) return output_->commit();
   SEALCAST_TRY_ASSIGN(auto same, output_->same_as(output_path_));
-  if (same) return {};
-  return fail(ErrorCode::usage, "cannot write to " + output_path_.string() +
-                                    ": it exists already and is another file (-o FILE names another, --overwrite "
-                                    "replaces it)");
+  return same ? Status{} : fail(another_file());
 }
 
 // ---- time, interruption, end
@@ -341,7 +350,7 @@ TransferProgress Transfer::progress() const {
 
 // At a limit of r octets a second the first verified chunk may take its time: that is no stall.
 Duration Transfer::patience() const {
-  if (busy_since_) return std::max(options_.patience, k_busy_patience);
+  if (quest_ && quest_->busy()) return std::max(options_.patience, k_busy_patience);
   auto limit = node_.config().download_limit;
   if (limit == 0 || !description_) return options_.patience;
   return options_.patience + std::chrono::seconds(k_chunks_under_limit * description_->chunk_size / limit);
@@ -355,11 +364,11 @@ Error Transfer::waiting_for() const {
     return Error{code, what + " for " + seconds + " s" + gone + "; get -c goes on with the chunks that are verified"};
   };
   if (!swarm_) return give_up(ErrorCode::network, "no answer (" + phase_ + ")");
-  if (phase_ == "key" && busy_since_)
+  if (phase_ == "key" && quest_->busy())
     return give_up(ErrorCode::key_not_released, "the key holder has been too busy to release the key");
-  if (phase_ == "key" && key_trouble_)
-    return give_up(key_trouble_->code,
-                   "no peer gives the key or says credibly who holds it (" + key_trouble_->message + ")");
+  if (phase_ == "key" && quest_->trouble())
+    return give_up(quest_->trouble()->code,
+                   "no peer gives the key or says credibly who holds it (" + quest_->trouble()->message + ")");
   if (phase_ == "key" && swarm_->connected() > 0)
     return give_up(ErrorCode::key_not_released, "no peer says who holds the key");
   if (swarm_->listed() == 0) return give_up(ErrorCode::network, "the tracker names no peer that has this content");
@@ -385,7 +394,7 @@ void Transfer::interrupt() {
 void Transfer::finish(Result<TransferReport> result) {
   if (!done_) return;
   node_.loop().cancel(watch_timer_);
-  node_.loop().cancel(key_timer_);
+  if (quest_) quest_->end();
   node_.forget_key_requests();
   auto done = std::exchange(done_, nullptr);
   output_.reset();
@@ -394,7 +403,8 @@ void Transfer::finish(Result<TransferReport> result) {
     if (!*alive) return;
     bool whole = swarm_ && swarm_->complete();
     swarm_.reset();
-    if (state_) state_->settle(whole);
+    if (discard_) (void)state_->discard_object();
+    if (state_) state_->settle(whole && !discard_);
     outputs_.clear();
     done(std::move(result));
   });

@@ -5,6 +5,7 @@
 #include <functional>
 
 #include "content/uri.hpp"
+#include "roles/key_quest.hpp"
 #include "roles/object_opener.hpp"
 #include "roles/ue_swarm.hpp"
 
@@ -14,6 +15,7 @@ struct TransferOptions {
   std::filesystem::path output;  // empty: the content's own name, made safe, in the current directory
   bool overwrite = false;        // a file of the content's own name may be replaced
   bool resume = false;           // -c: a state of an earlier run that cannot be read is an error
+  bool keep = false;             // the object is kept as it came, beside the output
   bool key_first = true;         // no chunk is asked for before a verified key is there
   Duration patience = 60s;       // while no octet of content is verified
 };
@@ -49,19 +51,25 @@ class Transfer {
   void registered();
   void take_description(const std::string& jws);
   Status prepare_object();
+  Status open_output();
   Status check_space() const;
   Status prepare_output();
   Status name_output();
   Status lock_output(const std::string& key, const std::string& shown);
   Result<bool> output_is_there() const;
+  io::Replace replace() const;
   Status write_output();
-  void take_keyinfo(const std::string& keyinfo);
-  void ask_for_key();
-  void take_key(Result<keys::KeyAnswer> answer);
+  Status name_opened();
+  Error another_file() const;
+  void seek_key();
+  void key_released();
   Result<content::Metadata> metadata() const;
   void complete();
   void check_some();
+  void check_tags();
+  void open_kept();
   void open_some();
+  void report(std::uint64_t octets);
   void watch();
   Duration patience() const;
   Error waiting_for() const;
@@ -77,22 +85,16 @@ class Transfer {
   std::unique_ptr<ContentState> state_;
   std::optional<content::Description> description_;
   std::unique_ptr<UeSwarm> swarm_;
-  std::vector<keys::KeyHolder> holders_;
-  std::size_t next_holder_ = 0;
-  bool asking_ = false;
-  std::optional<content::ContentKey> key_;
-  std::string key_holder_;
-  std::optional<Error> key_trouble_;   // why a KEYINFO was not believed, or a holder did not answer
-  std::optional<Error> key_verdict_;   // of a holder, while there is another one to ask
-  std::optional<Instant> busy_since_;  // the key holder says "later" (429)
-  std::uint32_t next_check_ = 0;       // chunks below were checked, or came in this run
+  std::unique_ptr<KeyQuest> quest_;  // sealed only
+  std::uint32_t next_check_ = 0;     // chunks below were checked, or came in this run
   std::optional<io::OutputFile> output_;
   std::unique_ptr<ObjectOpener> opener_;
   std::filesystem::path output_path_;
   std::string output_key_;             // names the output among those of this subscriber
   std::vector<io::FileLock> outputs_;  // that no other process of this subscriber may write now
   bool compare_ = false;               // there is a file of this name and length: it stays, and must be the same
-  io::Loop::TimerId watch_timer_ = 0, key_timer_ = 0;
+  bool discard_ = false;               // what has come is of no use
+  io::Loop::TimerId watch_timer_ = 0;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // owners: this, and posted tasks
 };
 

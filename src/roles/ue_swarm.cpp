@@ -69,12 +69,16 @@ void UeSwarm::start_asleep() {
   node_.announce(*this);
 }
 
-// What was whole may have been damaged meanwhile: it is fetched again then.
+// What was whole may have been damaged meanwhile: it is fetched again then. A file of the user's that is not what it
+// was is served no more.
 Status UeSwarm::wake() {
   if (in_engine_) return {};
-  SEALCAST_TRY_ASSIGN(bool opened, state_.open_object(description_.geometry(), {}));
+  SEALCAST_TRY_ASSIGN(bool opened, state_.open_object(description_.geometry(), {}, Form::found));
   if (!opened) return fail(ErrorCode::unavailable, "another process has the content open");
-  if (auto entered = enter_engine(); !entered) {
+  auto entered = state_.form() == Form::opened ? events_.open_output() : Status{};
+  if (!entered && events_.on_failed) events_.on_failed(entered.error());
+  if (entered) entered = enter_engine();
+  if (!entered) {
     state_.close_object();
     return entered;
   }
@@ -152,9 +156,14 @@ void UeSwarm::refused(const sip::Response& response) {
                                       printable(response.reason, 120)});
 }
 
-void UeSwarm::set_appetite(swarm::Appetite appetite) {
-  appetite_ = appetite;
-  node_.media().engine().set_appetite(os::monotonic_now(), description_.root, appetite);
+void UeSwarm::begin() {
+  auto& engine = node_.media().engine();
+  auto now = os::monotonic_now();
+  for (auto& range : state_.held().ranges())
+    if (!held().test(range)) engine.add_chunks(now, description_.root, range);
+  appetite_ = swarm::Appetite::all;
+  engine.set_appetite(now, description_.root, appetite_);
+  if (!held().empty()) node_.announce(*this);
   node_.media().pump();
 }
 
@@ -180,8 +189,9 @@ std::string UeSwarm::suite() const {
   return newest.empty() ? last_suite_ : newest;
 }
 
+// What the user changed in his file says nothing about what was fetched.
 Status UeSwarm::save() {
-  if (!in_engine_ || !unsaved_) return {};
+  if (!in_engine_ || !unsaved_ || (state_.opened() && state_.opened()->place().whole)) return {};
   SEALCAST_TRY(state_.object().save(held()));
   unsaved_ = false;
   return {};
@@ -223,11 +233,7 @@ void UeSwarm::on_event(const swarm::Event& event) {
       if (events_.on_failed) events_.on_failed(event.error);
       break;
     case swarm::EventKind::storage_corrupt:
-      log(LogLevel::warning, "content",
-          "chunks " + std::to_string(event.range.first) + ".." + std::to_string(event.range.last) +
-              " are damaged on disk: not served, fetched again");
-      unsaved_ = true;
-      follow_peers();
+      lost(event.range);
       break;
     case swarm::EventKind::integrity_failure:
       log(LogLevel::warning, "content", "a partner sent octets that do not verify: asked for again");
@@ -235,6 +241,21 @@ void UeSwarm::on_event(const swarm::Event& event) {
     default:
       break;
   }
+}
+
+// A file that is the user's is not mended.
+void UeSwarm::lost(content::ChunkRange range) {
+  if (auto* file = state_.opened(); file && file->place().whole) {
+    auto trouble = state_.object().trouble();
+    auto what = trouble ? trouble->message : printable(file->path().string(), 4096) + " is not what was fetched";
+    if (events_.on_failed) events_.on_failed({ErrorCode::failure, what + ": it is served no more"});
+    return;
+  }
+  log(LogLevel::warning, "content",
+      "chunks " + std::to_string(range.first) + ".." + std::to_string(range.last) +
+          " are damaged on disk: not served, fetched again");
+  unsaved_ = true;
+  follow_peers();
 }
 
 void UeSwarm::on_call_ended(sip::CallId id, const std::string& reason) {

@@ -10,6 +10,7 @@
 namespace sealcast::roles {
 
 struct UeSwarmEvents {
+  std::function<Status()> open_output;                         // of a content that wakes up, and lies opened in a file
   std::function<void(const std::string& keyinfo)> on_keyinfo;  // not verified
   std::function<void()> on_complete;
   std::function<void(const Error&)> on_failed;  // storage, entitlement, hopeless negotiation
@@ -31,7 +32,8 @@ class UeSwarm {
   void allow_sleep() { sleeper_ = true; }  // when it is whole and nobody needs it
   bool may_sleep() const;
   bool awake() const { return in_engine_; }
-  void set_appetite(swarm::Appetite appetite);
+  // What `state` holds can be read from now on, and what is missing is wanted.
+  void begin();
   Status save();
 
   // From the node.
@@ -61,6 +63,7 @@ class UeSwarm {
   bool secured() const;
   Status enter_engine();
   void follow_peers();
+  void lost(content::ChunkRange range);
   void refused(const sip::Response& response);
   void schedule_save();
 

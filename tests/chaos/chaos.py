@@ -118,7 +118,8 @@ class Chaos:
     def get(self, who, number, name, patience, *options):
         uri = self.contents[number][0]
         out = os.path.join(self.work, f"{who}-{name}")
-        return out, self.lab.get(uri, who, out, "--stall-timeout", "10", *options, patience=patience, env=self.env)
+        words = ("--stall-timeout", "10", *(("--keep",) if number % 2 else ()), *options)  # both forms on the disk
+        return out, self.lab.get(uri, who, out, *words, patience=patience, env=self.env)
 
     def want(self, who, number, name, until=None, options=()):
         """Tries until it has the content; a verdict that is no passing trouble is a fault."""

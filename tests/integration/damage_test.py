@@ -108,9 +108,10 @@ class Damage(LabTest):
         self.assertLessEqual(changed, {100, 165})
 
     def test_bits_at_seed(self):
-        """Alice's copy is damaged while she seeds: bob gets good chunks, and alice mends hers from the cache."""
+        """The copy that alice keeps is damaged while she seeds: bob gets good chunks, and alice mends hers from the
+        cache."""
         lab = self.begun()
-        self.got(lab, "alice")
+        self.got(lab, "alice", "--keep")
         base = lab.kept(self.uri, "alice")
         for offset in range(1000, SIZE, SIZE // 16):
             flip(base + ".data", offset)
@@ -120,9 +121,9 @@ class Damage(LabTest):
         self.assertTrue(seed.running(), seed.errors())
 
     def resumed_over_damage(self, *options):
-        """Chunks of an earlier run, damaged meanwhile: the file is right all the same."""
+        """Chunks of an earlier run that are kept, damaged meanwhile: the file is right all the same."""
         lab = self.begun(*options)
-        self.got(lab, "alice")
+        self.got(lab, "alice", "--keep")
         base = lab.kept(self.uri, "alice")
         for offset in (10, SIZE // 2, SIZE - 1):
             flip(base + ".data", offset)
@@ -170,21 +171,26 @@ class Damage(LabTest):
         self.assertEqual(sha256(self.path("x")), sha256(source))
 
     def test_files_at_ue(self):
+        self.files_at_ue(".data", ".tree", ".have", options=("--keep",))
+
+    def test_files_at_ue_opened(self):
+        self.files_at_ue(".tree", ".have")
+
+    def files_at_ue(self, *extensions, options=()):
         lab = self.begun()
-        self.got(lab, "alice")
+        self.got(lab, "alice", *options)
         base = lab.kept(self.uri, "alice")
-        for extension in (".data", ".tree", ".have"):
+        for extension in extensions:
             os.truncate(base + extension, os.path.getsize(base + extension) // 2)
-            os.remove(self.path("alice"))
-            kept = lab.get(self.uri, "alice", self.path("alice"), "-c")
+            kept = lab.get(self.uri, "alice", self.path("alice2"), "-c", *options)
             self.assertEqual(kept.code, 1, kept.err)
             self.assertIn(base + extension, kept.err)
-            self.assertFalse(os.path.exists(self.path("alice")))
+            self.assertFalse(os.path.exists(self.path("alice2")))
             seed = lab.run("seed", self.uri, "--as", "alice")
             self.assertEqual(seed.code, 1, seed.err)
             self.assertIn(base + extension, seed.err)
             # Without -c it begins anew.
-            report = self.got(lab, "alice")
+            report = self.got(lab, "alice", *options)
             self.assertGreaterEqual(report["from"]["cache"], SIZE)
 
     def test_files_at_seed(self):
