@@ -130,7 +130,10 @@ Status PlacedFile::commit(const fs::path& file, Replace replace) {
   SEALCAST_TRY(check_replaceable(file, replace, &mode));
   if (::fchmod(descriptor_.get(), mode) != 0) return fail(system_error("cannot set the mode of", path_, errno));
   if (::fsync(descriptor_.get()) != 0) return fail(system_error("cannot sync", path_, errno));
-  SEALCAST_TRY(rename_output(path_, file, replace));
+  if (auto renamed = rename_output(path_, file, replace); !renamed) {
+    if (id_of(path_) == id()) (void)::fchmod(descriptor_.get(), 0600);  // still hidden
+    return renamed;
+  }
   path_ = file;
   owner_ = Owner::user;
   return look();

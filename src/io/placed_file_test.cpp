@@ -111,6 +111,7 @@ TEST_F(Placed, ReplacesWhatMayBeReplaced) {
   ::chmod(at("film").c_str(), 0640);
   auto refused = made("film");
   EXPECT_EQ(refused.commit(at("film"), Replace::never).error().code, ErrorCode::usage);
+  EXPECT_EQ(mode(hidden("film")), 0600u);
   EXPECT_EQ(text(at("film")), "old");
   ASSERT_TRUE(refused.commit(at("film"), Replace::allowed));
   EXPECT_EQ(text(at("film")), "content");

@@ -1,6 +1,8 @@
 """Signatures, versions and seals, which keys, tracking and swarm build on: src/crypto/jose, src/content."""
 JOSE, DESCRIPTION, SEALING = "src/crypto/jose.cpp", "src/content/description.cpp", "src/content/sealing.cpp"
+VIEW, PLACED = "src/content/sealed_view.cpp", "src/io/placed_file.cpp"
 CRYPTO, CONTENT = "crypto_test", "content_test"
+VIEWS, PLACES = "content_test:SealedView.*", "io_test:Placed.*"
 MUTANTS = [
     (
         "any signature",
@@ -57,22 +59,22 @@ MUTANTS = [
     (
         "a record cut off the end",
         SEALING,
-        "if (out.empty() || out.back() != (last ? 2 : 1)) return false;",
+        "if (out.empty() || out.back() != delimiter(last)) return false;",
         "if (out.empty()) return false;",
         CONTENT,
     ),
     (
         "records in another order",
         SEALING,
-        "out[i] ^= static_cast<std::uint8_t>(index);",
-        "out[i] ^= static_cast<std::uint8_t>(index & 0);",
+        "out[i] ^= static_cast<std::uint8_t>(record);",
+        "out[i] ^= static_cast<std::uint8_t>(record & 0);",
         CONTENT,
     ),
     (
         "records that do not authenticate",
         SEALING,
-        "if (!cipher_.open(nonce_of(nonce_, index), {}, record, out)) return false;",
-        "(void)cipher_.open(nonce_of(nonce_, index), {}, record, out);",
+        "if (!cipher_.open(keys_.nonce(index), {}, record, out)) return false;",
+        "(void)cipher_.open(keys_.nonce(index), {}, record, out);",
         CONTENT,
     ),
     (
@@ -82,4 +84,30 @@ MUTANTS = [
         ".open(sealed.first(12), {}, sealed.subspan(12), text) && root.empty())",
         CONTENT,
     ),
+    (
+        "an object with another header than its description",
+        VIEW,
+        "if (equal(data, ByteView(header_).subspan(offset, data.size()))) return {};",
+        "if (offset < k_sealed_header || data.empty()) return {};",
+        VIEWS,
+    ),
+    ("padded records", VIEW, "if (plain_.back() != delimiter(at.record + 1 == records_))", "if (false)", VIEWS),
+    ("a tag that does not fit, in order", VIEW, "if (stream->cipher.finish(stream->tag)) checked_", "checked_", VIEWS),
+    (
+        "a tag that does not fit, read again",
+        VIEW,
+        "if (!equal_constant_time(ByteView(sealed).last(crypto::k_gcm_tag), tag)) return fail(wrong(record));",
+        "",
+        VIEWS,
+    ),
+    ("records checked before they were verified", VIEW, "  checked_.assign(records_, false);\n", "", VIEWS),
+    (
+        "writing into the user's file",
+        PLACED,
+        "  if (owner_ == Owner::user) return fail(",
+        "  if (false) return fail(",
+        PLACES,
+    ),
+    ("an edited file", PLACED, "return owner_ == Owner::user ? unchanged() : Status{};", "return Status{};", PLACES),
+    ("another file of that name", PLACED, " || out.id() != id)", ")", PLACES),
 ]
