@@ -31,7 +31,8 @@ AnsweredCalls::~AnsweredCalls() {
 void AnsweredCalls::answer(sip::CallId id, const sip::Request& invite, const Terms& terms) {
   const decltype(calls_)::Owners owners{{terms.caller}, terms.service};
   if (calls_.would_refuse(owners)) return agent_.answer(id, {486, "Too many calls", {}, {}, {{"Retry-After", "10"}}});
-  auto agreed = media_.answer_offer(invite.body, terms.policy, terms.partner);
+  auto agreed = media_.answer_offer(invite.body, terms.policy, terms.partner,
+                                    [this](const swarm::Event& event) { on_event(event); });
   if (!agreed) {
     log(LogLevel::info, "media", "offer refused: " + agreed.error().sentence + " (" + agreed.error().rule + ")");
     return agent_.answer(id, {488, "Not Acceptable Here", {}, {}, {{"Warning", agreed.error().warning(host_)}}});

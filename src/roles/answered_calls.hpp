@@ -30,7 +30,6 @@ class AnsweredCalls {
   void refuse_reinvite(sip::CallId call);
 
   void on_call_ended(sip::CallId call);
-  void on_event(const swarm::Event& event);
   void hang_up(const swarm::SwarmId& swarm, const std::string& reason);
   void hang_up_caller(const std::string& caller, const std::string& reason);
   // Of the calls that this swarm is part of, those whose caller may no longer have it.
@@ -44,6 +43,7 @@ class AnsweredCalls {
   json::Object status() const { return calls_.status(); }
 
  private:
+  void on_event(const swarm::Event& event);  // of its associations
   struct Call {
     swarm::AssociationId association = 0;
     std::string caller;

@@ -350,9 +350,6 @@ void CacheRole::beat() {
 // ---- damage and repair
 
 void CacheRole::on_event(const swarm::Event& event) {
-  if (calls_) calls_->on_event(event);
-  for (auto& [root, repair] : repairs_)
-    if (repair.peers) repair.peers->on_event(event);
   switch (event.kind) {
     case swarm::EventKind::storage_corrupt:
       log(LogLevel::error, "cache",

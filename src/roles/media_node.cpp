@@ -20,9 +20,19 @@ Error negotiation_error(const sdp::Refusal& refusal, std::string side) {
           side};
 }
 
-MediaNode::MediaNode(io::Loop& loop, RandomSource& random, swarm::EngineOptions options,
-                     std::function<void(const swarm::Event&)> on_event)
-    : random_(random), engine_(random, options), driver_(loop, engine_, std::move(on_event)) {}
+MediaNode::MediaNode(io::Loop& loop, RandomSource& random, swarm::EngineOptions options, OnEvent on_event)
+    : random_(random),
+      on_event_(std::move(on_event)),
+      engine_(random, std::move(options)),
+      driver_(loop, engine_, [this](const swarm::Event& event) { deliver(event); }) {}
+
+void MediaNode::deliver(const swarm::Event& event) {
+  if (auto at = makers_.find(event.association); at != makers_.end()) {
+    auto maker = at->second;  // it may drop the association
+    maker(event);
+  }
+  if (event.swarm != swarm::SwarmId{}) on_event_(event);
+}
 
 Status MediaNode::open(const std::string& listen) {
   auto endpoint = parse_endpoint(listen);
@@ -43,30 +53,32 @@ PendingOffer MediaNode::offer(bool secured) {
 }
 
 Result<NegotiatedAssociation> MediaNode::accept_answer(const PendingOffer& pending, std::string_view answer,
-                                                       bool secured_required, swarm::PartnerKind partner) {
+                                                       bool secured_required, swarm::PartnerKind partner,
+                                                       OnEvent on_event) {
   auto parsed = sdp::parse(answer);
   if (!parsed) return fail(negotiation_error(parsed.error(), "answerer"));
   sdp::Policy policy;
   policy.secured_required = secured_required;
   auto agreed = sdp::check_answer(pending.offer, *parsed, policy);
   if (!agreed) return fail(negotiation_error(agreed.error(), "answerer"));
-  return add(std::move(*agreed), true, partner);
+  return add(std::move(*agreed), true, partner, std::move(on_event));
 }
 
 Expected<NegotiatedAssociation, sdp::Refusal> MediaNode::answer_offer(std::string_view offer, const sdp::Policy& policy,
-                                                                      swarm::PartnerKind partner) {
+                                                                      swarm::PartnerKind partner, OnEvent on_event) {
   auto parsed = sdp::parse(offer);
   if (!parsed) return unexpected(parsed.error());
   auto agreed = sdp::answer(*parsed, policy, driver_.local(), k_max_datagram, random_);
   if (!agreed) return unexpected(agreed.error());
   auto text = sdp::write(agreed->answer, random_.u32());
-  auto added = add(std::move(*agreed), false, partner);
+  auto added = add(std::move(*agreed), false, partner, std::move(on_event));
   if (!added) return unexpected(sdp::Refusal{"no-media-line", added.error().message});
   added->answer = std::move(text);
   return std::move(*added);
 }
 
-Result<NegotiatedAssociation> MediaNode::add(sdp::Agreement agreement, bool initiator, swarm::PartnerKind partner) {
+Result<NegotiatedAssociation> MediaNode::add(sdp::Agreement agreement, bool initiator, swarm::PartnerKind partner,
+                                             OnEvent on_event) {
   NegotiatedAssociation out;
   out.secured = agreement.transport == sdp::Transport::savpf;
   if (agreement.send_key) out.suite = rtp::name(agreement.send_key->suite);
@@ -83,10 +95,12 @@ Result<NegotiatedAssociation> MediaNode::add(sdp::Agreement agreement, bool init
   config.initiator = initiator;
   config.partner = partner;
   SEALCAST_TRY_ASSIGN(out.id, engine_.add_association(os::monotonic_now(), std::move(config)));
+  makers_[out.id] = std::move(on_event);
   return out;
 }
 
 void MediaNode::drop(swarm::AssociationId id) {
+  makers_.erase(id);
   engine_.remove_association(os::monotonic_now(), id);
   pump();
 }

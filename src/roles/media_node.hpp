@@ -28,8 +28,9 @@ struct NegotiatedAssociation {
 
 class MediaNode {
  public:
-  MediaNode(io::Loop& loop, RandomSource& random, swarm::EngineOptions options,
-            std::function<void(const swarm::Event&)> on_event);
+  using OnEvent = std::function<void(const swarm::Event&)>;
+  // on_event: events of swarms. Those of an association go to whoever made it, before the swarm's owner gets them.
+  MediaNode(io::Loop& loop, RandomSource& random, swarm::EngineOptions options, OnEvent on_event);
   Status open(const std::string& listen);  // "127.0.0.1:0"
   void close();
 
@@ -40,16 +41,20 @@ class MediaNode {
   PendingOffer offer(bool secured);
   // Offerer: the answer is checked, the association made. Errors carry rule and side.
   Result<NegotiatedAssociation> accept_answer(const PendingOffer& pending, std::string_view answer,
-                                              bool secured_required, swarm::PartnerKind partner);
+                                              bool secured_required, swarm::PartnerKind partner, OnEvent on_event);
   // Answerer. Refusal: answer 488 with its warning().
   Expected<NegotiatedAssociation, sdp::Refusal> answer_offer(std::string_view offer, const sdp::Policy& policy,
-                                                             swarm::PartnerKind partner);
-  void drop(swarm::AssociationId id);
+                                                             swarm::PartnerKind partner, OnEvent on_event);
+  void drop(swarm::AssociationId id);  // of its events none comes any more
 
  private:
-  Result<NegotiatedAssociation> add(sdp::Agreement agreement, bool initiator, swarm::PartnerKind partner);
+  Result<NegotiatedAssociation> add(sdp::Agreement agreement, bool initiator, swarm::PartnerKind partner,
+                                    OnEvent on_event);
+  void deliver(const swarm::Event& event);
 
   RandomSource& random_;
+  OnEvent on_event_;
+  std::map<swarm::AssociationId, OnEvent> makers_;  // of associations
   swarm::Engine engine_;
   io::MediaDriver driver_;
 };

@@ -32,7 +32,7 @@ SwarmPeers::~SwarmPeers() {
   *alive_ = false;
   loop_.cancel(timer_);
   for (auto& [uri, peer] : peers_)
-    if (peer.call != 0) drop(peer, "done");
+    if (peer.call != 0 || peer.association != 0) drop(peer, "done");
 }
 
 std::size_t SwarmPeers::connected() const {
@@ -141,7 +141,8 @@ void SwarmPeers::answered(const std::string& uri, const std::shared_ptr<PendingO
 
 void SwarmPeers::agree(Peer& peer, const PendingOffer& offer, const sip::Response& response) {
   auto kind = peer.listed.cache ? swarm::PartnerKind::cache : swarm::PartnerKind::ue;
-  auto agreed = media_.accept_answer(offer, response.body, peer.secured, kind);
+  auto agreed = media_.accept_answer(offer, response.body, peer.secured, kind,
+                                     [this](const swarm::Event& event) { on_event(event); });
   if (!agreed) {
     log(LogLevel::warning, "peers", agreed.error().message);
     peer.failed = agreed.error();

@@ -39,9 +39,7 @@ class SwarmPeers {
   void seek();                             // from now on peers are invited
   void rest();                             // nothing is missing any more: the list is not followed, nobody invited
   void refresh() { watch_->refresh(); }    // the list, now
-  // Both are told of everything and take what is theirs.
-  void on_call_ended(sip::CallId call, const std::string& reason);
-  void on_event(const swarm::Event& event);
+  void on_call_ended(sip::CallId call, const std::string& reason);  // of any call: takes what is its own
 
   std::string suite() const { return suite_; }  // of the newest association; empty: none, or plain
   std::size_t connected() const;                // whose channel is open
@@ -52,6 +50,7 @@ class SwarmPeers {
   std::size_t listed() const { return peers_.size(); }
 
  private:
+  void on_event(const swarm::Event& event);  // of its associations
   struct Peer {
     tracking::ListedPeer listed;
     bool present = true;  // in the newest list

@@ -424,14 +424,7 @@ void UeNode::on_call_ended(sip::CallId id, const std::string& reason) {
 }
 
 void UeNode::on_event(const swarm::Event& event) {
-  if (calls_) calls_->on_event(event);
-  // By association or by swarm: each takes what is its own.
-  if (event.swarm != crypto::Digest{}) {
-    if (auto at = swarms_.find(event.swarm); at != swarms_.end()) at->second->on_event(event);
-    return;
-  }
-  auto swarms = awake_;
-  for (auto& [root, swarm] : swarms) swarm->on_event(event);
+  if (auto at = swarms_.find(event.swarm); at != swarms_.end()) at->second->on_event(event);
 }
 
 void UeNode::on_subscribe(sip::SubscriptionId id, const sip::Request&) {

@@ -209,8 +209,6 @@ void UeSwarm::schedule_save() {
 }
 
 void UeSwarm::on_event(const swarm::Event& event) {
-  if (peers_) peers_->on_event(event);
-  if (event.swarm != description_.root) return;
   switch (event.kind) {
     case swarm::EventKind::chunks_verified:
       refusals_ = 0;
