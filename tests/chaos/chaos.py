@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Real processes under faults, round after round: scripts/chaos MINUTES [SEED].
 
-A laboratory of separate roles, reached by its subscribers through a proxy. In each round some of them want contents,
-several processes of one subscriber among them, while faults happen: roles are killed or stopped, databases locked, the
-disk of the cache filled, clocks stepped, connections cut, copies spoilt. Then all is healed, and must hold:
+A laboratory of separate roles, reached by its subscribers through a proxy; so is the media of cache and relay. In each
+round some of them want contents, several processes of one subscriber among them, while faults happen: roles are killed
+or stopped, databases locked, the disk of the cache filled, clocks stepped, connections cut, datagrams lost, doubled and
+turned around, copies spoilt, partners lie. Then all is healed, and must hold:
   everybody entitled has his content, octet for octet; nobody else has, and is told so with exit code 4;
   nobody entitled was ever told that he is not, and nobody was locked out;
   the audit log has a release for each who got a key, and none for anybody who is not entitled;
@@ -16,6 +17,7 @@ import os
 import pathlib
 import random
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -25,9 +27,12 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
 import harness  # noqa: E402
+import media_path  # noqa: E402
+import partner  # noqa: E402
+import phone  # noqa: E402
 import proxy  # noqa: E402
 
-ENTITLED, STRANGER = ("alice", "bob", "carol"), "mallory"
+ENTITLED, STRANGER, LIAR = ("alice", "bob", "carol"), "mallory", "dave"  # the liar is entitled
 PROTECTIONS = ("sealed+session", "sealed", "session")
 PATIENCE = 180  # seconds until everybody has his content after all is healed
 # What `get` may say while things are broken; to be told "not entitled" or "other octets" is never among them.
@@ -77,13 +82,14 @@ class Chaos:
     def begin(self):
         self.lab.good("init")
         self.small_disk()
+        self.media_proxies()
         for name in ("core", "tracker", "cache"):
             self.start_role(name)
-        self.lab.subscribers(*ENTITLED, STRANGER)
+        self.lab.subscribers(*ENTITLED, STRANGER, LIAR)
         self.through_proxy()
         for number, protection in enumerate(PROTECTIONS):
             source = harness.make_file(os.path.join(self.work, f"film{number}"), (1 + number) << 20, seed=number + 1)
-            options = [word for who in ENTITLED for word in ("--entitle", who)]
+            options = [word for who in (*ENTITLED, LIAR) for word in ("--entitle", who)]
             uri = self.lab.publish(source, "--protect", protection, "--socket", self.lab.socket(), *options)
             self.contents.append((uri, harness.sha256(source), protection))
         for who in ENTITLED:  # the first one of each makes his device key: from then on there is a state at rest
@@ -103,6 +109,20 @@ class Chaos:
         else:
             say("mounting is not permitted: no full disks")
         subprocess.run(["cp", "-a", kept + "/.", place], check=True)
+
+    def media_proxies(self):
+        """The services listen elsewhere than where the core looks for them: in between is what rewrites their SDP."""
+        self.datagrams = media_path.Datagrams()
+        for name in ("tracker", "cache"):
+            path = os.path.join(self.lab.dir, name + ".toml")
+            with open(path, encoding="utf-8") as handle:
+                text = handle.read()
+            line = next(each for each in text.splitlines() if each.startswith("listen = "))
+            with socket.create_server(("127.0.0.1", 0)) as free:
+                target = f"127.0.0.1:{free.getsockname()[1]}"
+            with open(path, "w", encoding="utf-8") as handle:
+                handle.write(text.replace(line, f'listen = "{target}"'))
+            media_path.MediaPath(self.lab, name, line.split('"')[1], target, self.datagrams)
 
     def through_proxy(self):
         path = os.path.join(self.lab.dir, "ue.toml")
@@ -217,6 +237,48 @@ class Chaos:
         time.sleep(length)
         return lambda: setattr(self.proxy, "delay", 0.0)
 
+    def media(self, source):
+        """Between caches, UEs and UEs: loss, doubles, another order."""
+        kinds = ((0.02, 0, 0), (0.15, 0, 0), (0.4, 0, 0), (0, 0.3, 0), (0, 0, 0.3), (0.05, 0.1, 0.2), (1, 0, 0))
+        loss, double, late = source.choice(kinds)
+        say(f"  media: {loss:.0%} lost, {double:.0%} twice, {late:.0%} late")
+        before = (self.datagrams.passed, self.datagrams.lost)
+        self.datagrams.loss, self.datagrams.double, self.datagrams.late = loss, double, late
+
+        def heal():
+            self.datagrams.quiet()
+            passed, lost = self.datagrams.passed - before[0], self.datagrams.lost - before[1]
+            say(f"  media: {passed} datagrams passed, {lost} were lost")
+
+        return heal
+
+    def lying_partner(self, source):
+        """Somebody entitled who says that he has all of the content whose association anybody may read and write."""
+        number, how = PROTECTIONS.index("sealed"), source.choice(("garbage", "garbage", "silence", "choke"))
+        root, lines = harness.root_of(self.contents[number][0]), []
+        say(f"  {LIAR} lies about content {number}: {how}")
+        with contextlib.suppress(AssertionError, OSError, KeyError):  # what he needs may be broken, too
+            with open(os.path.join(self.lab.dir, "core.toml"), encoding="utf-8") as handle:
+                address = next(each for each in handle if each.startswith("ue_tcp = ")).split('"')[1]
+            with open(os.path.join(self.lab.dir, "subscribers", LIAR, "password"), encoding="utf-8") as handle:
+                password = handle.read().strip()
+            caller = phone.Phone(address, LIAR)
+            lines.append(caller)
+            if caller.register(password)[0] == 200:
+                description = partner.payload_of(self.lab.content(self.contents[number][0])["description"])
+                chunks = -(-description["len"] // description["chunk"])
+                liar = partner.Liar(partner.Line(caller), root, chunks, description["chunk"], how)
+                lines.append(liar)
+                liar.announce("seed")
+                liar.peers()
+
+        def heal():
+            for each in lines:
+                each.close()
+            say(f"  {LIAR} was asked {sum(getattr(each, 'asked', 0) for each in lines)} times")
+
+        return heal
+
     def lie(self, source):
         """A seed whose copy is spoilt under its hands."""
         number, who = source.randrange(len(self.contents)), source.choice(ENTITLED)
@@ -248,6 +310,7 @@ class Chaos:
         slowly = [source.random() < 0.6 for _ in wishes]  # so that faults meet transfers under way
         kinds = (self.kill, self.kill, self.stop, self.lock_database, self.fill_disk, self.step_clock, self.cut)
         faults = [source.choice((*kinds, self.slow, self.lie)) for _ in range(source.randint(1, 3))]
+        lasting = [each for each in (self.media, self.lying_partner) if source.random() < 0.5]
         say(f"round {number}: " + ", ".join(f"{who} wants {content}" for who, content in wishes))
         for who, content in set(wishes):
             self.forget(who, content)
@@ -260,12 +323,17 @@ class Chaos:
             except (Fault, AssertionError) as trouble:
                 troubles.append(str(trouble))
 
+        heals = [trouble(source) for trouble in lasting]
         threads = [threading.Thread(target=wish, args=(at, *each)) for at, each in enumerate(wishes)]
         for thread in threads:
             thread.start()
         for fault in faults:
             time.sleep(source.uniform(0, 1.5))
             fault(source)()
+        if lasting:
+            time.sleep(source.uniform(1, 5))
+        for heal in heals:
+            heal()
         say("  healed")
         healed.append(time.monotonic())
         for thread in threads:

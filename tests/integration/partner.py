@@ -46,6 +46,25 @@ def ranges(kind, pairs):
     return b"".join(struct.pack(">BII", kind, first, last) for first, last in pairs)
 
 
+def handshake(channel, chunk_size, swarm=None):
+    """With the swarm it is the initiator's."""
+    supported = bytes([0b11111000, 0b11110000, *[0] * 23, 0b10000000])
+    begin = b"\0\1\1\1\2\0\x20" + swarm if swarm else b"\0\1"
+    return (struct.pack(">BI", HANDSHAKE, channel) + begin + b"\3\1\4\2\6\2\x08\x1a" + supported + b"\x09" +
+            struct.pack(">I", chunk_size) + b"\xff")
+
+
+def requests_in(messages):
+    """The ranges that are asked for in the messages of a datagram."""
+    sizes = {ACK: 17, HAVE: 9, INTEGRITY: 41, REQUEST: 9, CANCEL: 9, CHOKE: 1, UNCHOKE: 1}
+    out = []
+    while messages and messages[0] in sizes:
+        if messages[0] == REQUEST and len(messages) >= 9:
+            out.append(struct.unpack(">II", messages[1:9]))
+        messages = messages[sizes[messages[0]]:]
+    return out
+
+
 class Line:
     """What comes over a phone's connection, read by one thread: requests are answered 200 and kept, answers go to who
     waits for them. TCP only: a TLS socket of Python is not for two threads."""
@@ -53,6 +72,7 @@ class Line:
     def __init__(self, phone):
         self.phone, self.answers, self.came, self.changed = phone, {}, [], threading.Condition()
         self.ringing = False  # INVITEs are left at 180 then
+        self.play = None  # header, body -> (status, more lines, body) of the answer to an INVITE; None: 200 to all
         self.count = itertools.count()
         self.lock = threading.Lock()
         phone.socket.settimeout(None)
@@ -67,10 +87,14 @@ class Line:
                 self.came.append((head, self.phone.body))
                 self.changed.notify_all()
             if not head.startswith("ACK "):
-                ring = self.ringing and head.startswith("INVITE ")
+                status, more, body = "200 OK", "", ""
+                if head.startswith("INVITE "):
+                    status = "180 Ringing" if self.ringing else status
+                    if self.play:
+                        status, more, body = self.play(head, self.phone.body.decode())
                 try:
                     with self.lock:
-                        self.phone.answer(head, "180 Ringing" if ring else "200 OK")
+                        self.phone.answer(head, status, more=more, body=body)
                 except OSError:
                     return
 
@@ -132,9 +156,8 @@ class Partner:
 
     def call(self, peer, tokens=None, more=""):
         """An INVITE with the peer's token; status and header. After a 2xx the association is there."""
-        offer = OFFER.format(host=self.host, port=self.media.getsockname()[1], ssrc=self.ssrc).replace("\n", "\r\n")
         lines = "".join(f"P2PCDS-Token: {token}\r\n" for token in tokens or [peer["tok"]])
-        status, head, body = self.line.ask("INVITE", peer["u"], body=offer,
+        status, head, body = self.line.ask("INVITE", peer["u"], body=self.sdp(),
                                            more=lines + more + "Content-Type: application/sdp\r\n")
         if status < 300:
             self.acknowledge(head)
@@ -151,6 +174,15 @@ class Partner:
         text = re.sub(r"(?m)^Call-ID: .*$", f"Call-ID: {call}\r", text)
         self.line.send(re.sub(r"(?m)^To: .*$", f"To: {to}\r", text))
 
+    def sdp(self):
+        return OFFER.format(host=self.host, port=self.media.getsockname()[1], ssrc=self.ssrc).replace("\n", "\r\n")
+
+    def announce(self, state):
+        """To the tracker; its status."""
+        body = json.dumps({"v": 1, "sw": [{"id": self.root, "st": state}]})
+        return self.line.ask("PUBLISH", f"sip:tracker@{self.line.phone.domain}", body=body, more=(
+            "Event: p2pcds-peer\r\nExpires: 300\r\nContent-Type: application/vnd.p2pcds.peer+json\r\n"))[0]
+
     def send(self, messages, channel=None):
         """One RTP packet with a datagram of the peer protocol."""
         self.sequence = (self.sequence + 1) & 0xFFFF
@@ -160,9 +192,7 @@ class Partner:
 
     def greet(self, chunk_size):
         """HANDSHAKE for the content; waits for the partner's, whose channel is used from then on."""
-        supported = bytes([0b11111000, 0b11110000, *[0] * 23, 0b10000000])
-        text = (struct.pack(">BI", HANDSHAKE, self.channel) + b"\0\1\1\1\2\0\x20" + from_b64u(self.root) +
-                b"\3\1\4\2\6\2\x08\x1a" + supported + b"\x09" + struct.pack(">I", chunk_size) + b"\xff")
+        text = handshake(self.channel, chunk_size, from_b64u(self.root))
         for _ in range(20):
             self.send(text, 0)
             self.media.settimeout(0.5)
@@ -177,3 +207,49 @@ class Partner:
             except TimeoutError:
                 continue
         raise AssertionError("no HANDSHAKE came")
+
+
+class Liar(Partner):
+    """Says that it has all of a content, and what it sends is wrong. `how`: "garbage", "silence", "choke"."""
+
+    def __init__(self, line, root, chunks, chunk_size, how):
+        super().__init__(line, root)
+        self.chunks, self.chunk_size, self.how, self.asked = chunks, chunk_size, how, 0
+        line.play = self.answer
+        self.media.settimeout(None)
+        threading.Thread(target=self.lie, daemon=True).start()
+
+    def answer(self, _head, body):
+        found = re.search(r"(?m)^c=IN IP4 (\S+)", body), re.search(r"(?m)^m=application (\d+) (\S+)", body)
+        if not all(found) or found[1].group(2) != "RTP/AVPF":
+            return "488 Not Acceptable Here", "", ""
+        self.remote = (found[0].group(1), int(found[1].group(1)))
+        contact = f"Contact: <sip:x@127.0.0.1:5061>\r\nContent-Type: application/sdp"
+        return "200 OK", contact, self.sdp()
+
+    def lie(self):
+        source = random.Random(self.root)
+        try:
+            while True:
+                packet, self.remote = self.media.recvfrom(65536)
+                if len(packet) < 17 or 192 <= packet[1] <= 223:
+                    continue  # feedback
+                channel, messages = struct.unpack(">I", packet[12:16])[0], packet[16:]
+                if channel == 0 and messages[0] == HANDSHAKE:
+                    self.theirs = struct.unpack(">I", messages[1:5])[0]
+                    self.send(handshake(self.channel, self.chunk_size) + ranges(HAVE, [(0, self.chunks - 1)]))
+                    continue
+                for first, last in requests_in(messages):
+                    self.asked += 1
+                    self.tell(source, first, min(last, first + 31))
+        except OSError:
+            pass
+
+    def tell(self, source, first, last):
+        if self.how == "choke":
+            self.send(bytes([CHOKE]))
+        if self.how != "garbage":
+            return
+        for chunk in range(first, last + 1):
+            self.send(struct.pack(">BII", INTEGRITY, chunk, chunk) + source.randbytes(32))
+            self.send(struct.pack(">BIIQ", DATA, chunk, chunk, 1) + source.randbytes(self.chunk_size))

@@ -1,4 +1,5 @@
 """A SIP user agent that says what it is told to, over one connection: TLS or TCP."""
+import contextlib
 import hashlib
 import os
 import re
@@ -41,6 +42,8 @@ class Phone:
         self.name, self.rest, self.body = name, b"", b""
 
     def close(self):
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)  # whoever reads in another thread ends
         self.socket.close()
 
     def send(self, text):
@@ -108,10 +111,11 @@ class Phone:
                                more=self.credentials(nonce, password)))
         return self.final()
 
-    def answer(self, head, status="200 OK", tag=";tag=callee"):
+    def answer(self, head, status="200 OK", tag=";tag=callee", more="", body=""):
         lines = [line for line in head.split("\r\n")[1:] if TAKEN_OVER.match(line)]
         lines = [line + tag if re.match(r"(?i)to?[ \t]*:", line) and ";tag=" not in line else line for line in lines]
-        self.send("".join(line + "\r\n" for line in [f"SIP/2.0 {status}", *lines, "Content-Length: 0"]) + "\r\n")
+        lines = [f"SIP/2.0 {status}", *lines, *more.splitlines(), f"Content-Length: {len(body.encode())}"]
+        self.send("".join(line + "\r\n" for line in lines) + "\r\n" + body)
 
     def answer_everything(self, status="200 OK"):
         """From now on a thread answers each request; returns what came, as (header, body)."""
