@@ -110,7 +110,7 @@ class LostCore(LabTest):
         state = {"cut": 0, "swallow": False}
 
         def watch(octets, to_target):
-            if to_target and octets.startswith(b"PUBLISH ") and state["cut"] < 2:
+            if to_target and b"PUBLISH sip:" in octets and state["cut"] < 2:
                 state["swallow"] = True
                 state["cut"] += 1
                 threading.Timer(1, cut).start()

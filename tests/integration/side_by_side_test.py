@@ -1,5 +1,6 @@
 """Processes of one subscriber side by side: one device key, nobody displaced, nothing lost, whatever is killed."""
 import os
+import signal
 
 from harness import LabTest, chunks_kept, main, make_file, sha256, wait_until
 
@@ -78,6 +79,9 @@ class SideBySide(LabTest):
         slow.wait_progress(SIZE // 3)
         beside = self.start_get(lab, "b", "--max-download-limit", "600K")
         beside.wait_progress(SIZE // 2)
+        for each in (slow, beside):  # neither comes to its end before the seed is there
+            each.process.send_signal(signal.SIGSTOP)
+            self.assertTrue(each.running(), each.errors())
         self.whole(self.start_get(lab, "c", uri=other_uri), "c", other)
         # Seeding while it is fetched: it follows when that has ended.
         seed = lab.seed("alice", other_uri, self.uri)
