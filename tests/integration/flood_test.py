@@ -236,6 +236,31 @@ class Flood(Callers, LabTest):
         self.assertLessEqual(self.status()["core"]["tables"]["transactions"]["peak"], 256 + 64)
         self.nothing_grew()
 
+    def test_requests_to_a_subscriber_who_fetches(self):
+        """What anybody may send to anybody: answers to keys that nobody asked for, calls without tokens, events."""
+        self.begin(4 << 20)
+        line = self.mallory()
+        kinds = ("MESSAGE", "INVITE", "SUBSCRIBE", "NOTIFY", "OPTIONS", "PUBLISH", "REFER", "INFO")
+        big = json.dumps({"jws": "a.b." + "c" * 30_000})
+        statuses = set()
+
+        def flood():
+            calls = [line.begin(method, "sip:alice@sealcast.test", body=big, more=(
+                "Content-Type: application/vnd.p2pcds.key+json\r\nEvent: p2pcds-peers\r\n")) for method in kinds * 4]
+            line.wait(lambda: all(call in line.answers for call in calls))
+            for call, method in zip(calls, kinds * 4):
+                statuses.add((method, line.answers.pop(call)[0].split(" ")[1]))
+
+        running = self.laboratory.start_get(self.uri, "alice", self.path("slow"), "--max-download-limit", "500k")
+        running.wait_progress(100_000)
+        for _ in range(100):
+            flood()
+        self.while_others_are_served(flood)
+        self.assertEqual(running.wait(), 0, running.errors()[-2000:])
+        taken = {method for method, status in statuses if status.startswith("2")}
+        self.assertLessEqual(taken, {"OPTIONS"}, statuses)
+        self.nothing_grew()
+
     def test_registrations_without_end(self):
         self.begin()
         owner = self.registered("mallory", contact="owner")
