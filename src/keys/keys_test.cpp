@@ -94,6 +94,9 @@ TEST_F(Keys, IdentityKeyFreshnessAndReplay) {
           .audit.status,
       498);
   EXPECT_TRUE(none(k_now + 300, k_alice, thumbprint, r.body));
+  const Instant then{std::chrono::seconds(k_now + 300)};
+  EXPECT_TRUE(service.decide(then, k_now + 300, k_alice, thumbprint, r.body, *this).not_fresh);
+  EXPECT_FALSE(service.decide(then, k_now + 300, "sip:mallory@sealcast.test", thumbprint, r.body, *this).not_fresh);
   EXPECT_TRUE(none(k_now, k_alice, thumbprint, "{\"jws\":\"a.b.c\"}"));
   EXPECT_TRUE(none(k_now, k_alice, thumbprint, std::string(100000, 'x')));
   auto first = decide(r);

@@ -14,6 +14,7 @@ constexpr std::size_t k_most_cid = 64;  // octets that a refusal gives back of w
 constexpr Duration k_seen_life = 600s, k_answer_life = 60s;
 constexpr UnixSeconds k_answer_validity = 86400;
 constexpr RateBudget::Limits k_rate{20, 5.0 / 60};
+constexpr std::string_view k_not_fresh = "the request is not fresh (are the clocks right?)";
 
 KeyDecision silent(AuditRecord audit, int status, std::string reason) {
   audit.status = status;
@@ -58,8 +59,7 @@ std::string KeyService::check_before_signature(UnixSeconds wall, const std::stri
     return "the request is not from the asserted identity";
   if (payload.string_or("aud") != uri_) return "the request is for another holder";
   auto iat = payload.int_or("iat");
-  if (iat > wall + content::k_clock_leeway || iat < wall - content::k_clock_leeway)
-    return "the request is not fresh (are the clocks right?)";
+  if (iat > wall + content::k_clock_leeway || iat < wall - content::k_clock_leeway) return std::string(k_not_fresh);
   auto rid = parse_base64url(payload.string_or("rid"));
   if (!rid || rid->size() != 16) return "the request has no id";
   return {};
@@ -97,8 +97,11 @@ KeyDecision KeyService::decide_at_rate(Instant now, UnixSeconds wall, bool limit
   if (!peeked || peeked->header.typ != "sealcast-kreq+jwt") return silent(std::move(audit), 400, "malformed request");
   audit.root = peeked->payload.string_or("root").substr(0, 43);
   audit.request = peeked->payload.string_or("rid").substr(0, 22);
-  if (auto why = check_before_signature(wall, asserted, peeked->payload); !why.empty())
-    return silent(std::move(audit), 403, why);
+  if (auto why = check_before_signature(wall, asserted, peeked->payload); !why.empty()) {
+    auto out = silent(std::move(audit), 403, why);
+    out.not_fresh = why == k_not_fresh;
+    return out;
+  }
   forget(now, wall);
   auto name = asserted + " " + audit.request;
   auto digest = crypto::sha256(view_of(*jws));

@@ -38,6 +38,7 @@ struct KeyDecision {
   // false: a repetition that the log has already, or beyond the subscriber's rate with nothing released: the log must
   // not grow at an attacker's speed.
   bool for_the_log = true;
+  bool not_fresh = false;  // it is the clocks: nothing was said of who may have the key
   bool undecided = false;  // status 503: the store is not there for the moment, the same request again is welcome
 };
 

@@ -617,8 +617,12 @@ void CacheRole::answer_key_request(sip::RequestId id, const sip::Request& reques
   }
   log(LogLevel::info, "keys",
       printable(a.subscriber) + " asks for " + printable(a.root) + ": " + std::to_string(a.status) + " " + a.reason);
-  if (decision.answer.empty())
-    return agent_->reply(id, {a.status == 400 ? 400 : 403, printable(a.reason, 120), {}, {}, {}});
+  if (decision.answer.empty()) {
+    sip::Response refusal{a.status == 400 ? 400 : 403, printable(a.reason, 120), {}, {}, {}};
+    if (decision.not_fresh)
+      refusal.headers.push_back({"Warning", sdp::Refusal{k_not_fresh_rule, a.reason}.warning(config_.domain)});
+    return agent_->reply(id, std::move(refusal));
+  }
   agent_->reply(id, {202, "Accepted", {}, {}, {}});
   sip::Request answer;
   answer.method = "MESSAGE";

@@ -10,6 +10,7 @@ inline constexpr const char* k_peer_event = "p2pcds-peer";        // PUBLISH
 inline constexpr const char* k_peers_event = "p2pcds-peers";      // SUBSCRIBE: who is in a swarm
 inline constexpr const char* k_content_event = "p2pcds-content";  // SUBSCRIBE: descriptions
 inline constexpr const char* k_token_header = "P2PCDS-Token";
+inline constexpr const char* k_not_fresh_rule = "not-fresh";  // in the Warning of a 403: it is the clocks
 inline constexpr const char* k_enrolment_header = "P2PCDS-Device-Key";
 
 inline std::string service_uri(const std::string& user, const std::string& domain) {

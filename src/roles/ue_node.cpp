@@ -281,7 +281,11 @@ void UeNode::key_request_answered(const std::string& rid, const sip::Response& r
       send_key_request(rid);
     });
   }
-  if (response.status == 403) return finish_key_request(rid, fail(ErrorCode::not_entitled, reason));
+  if (response.status == 403) {
+    auto warnings = response.values("Warning");
+    bool clocks = !warnings.empty() && sdp::parse_warning(warnings.front()).rule == k_not_fresh_rule;
+    return finish_key_request(rid, fail(clocks ? ErrorCode::authentication : ErrorCode::not_entitled, reason));
+  }
   if (response.status == 404 || response.status == 400)
     return finish_key_request(rid, fail(ErrorCode::key_not_released, reason));
   log(LogLevel::info, "keys", reason + "; asking again");

@@ -42,6 +42,20 @@ class Clock(LabTest):
         lab.get_good(uri, "bob", self.path("bob"))
         self.assertEqual(sha256(self.path("bob")), sha256(self.source))
 
+    def test_a_clock_that_is_wrong(self):
+        """A key request that is too old or too early: it is the clock, and not that somebody is not entitled."""
+        library = faketime()
+        lab = self.lab()
+        lab.up()
+        lab.subscribers("alice")
+        uri = lab.publish(make_file(self.path("film.mp4"), 50_000), "--entitle", "alice")
+        fake = {"LD_PRELOAD": library, "FAKETIME": "+200s", "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+                "DONT_FAKE_MONOTONIC": "1"}
+        done = lab.get(uri, "alice", self.path("alice"), env=fake)
+        self.assertEqual(done.code, 11, done.err)
+        self.assertIn("are the clocks right?", done.json["error"])
+        lab.get_good(uri, "alice", self.path("alice"))
+
     def test_wall_clock_steps(self):
         """An hour to and fro under a whole laboratory: timers of SIP and ours go by the monotonic clock."""
         library = faketime()
