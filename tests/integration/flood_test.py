@@ -1,12 +1,9 @@
 #!/usr/bin/env python3
 """Subscribers who ask for more than there is, on real processes: they are refused, the others are served, nothing grows
 without end, and the counters say what was refused."""
-import contextlib
 import hashlib
 import json
 import os
-import socket
-import ssl
 import threading
 import time
 
@@ -282,27 +279,6 @@ class Flood(Callers, LabTest):
         self.assertEqual(owner.ask("OPTIONS", "sip:sealcast.test")[0], 200)
         for rate in ("new_bindings_rate", "refreshes_rate"):  # as they were a moment ago
             wait_until(rate, lambda rate=rate: self.status()["core"]["tables"][rate]["refused"] > 0)
-        self.nothing_grew()
-
-
-    def test_strangers_at_the_services(self):
-        """Who is silent, and who has no certificate, at the SIP listeners of tracker and cache."""
-        self.begin()
-        context = ssl.create_default_context(cafile=self.ca)
-        for address in (self.tracker, self.cache):
-            host, port = address.rsplit(":", 1)
-            held = [socket.create_connection((host, int(port)), 20) for _ in range(700)]
-            self.served()
-            self.assertLess(self.descriptors(), self.rest[1] + 400)  # 256 for one address, and what is just coming
-            for wire in held:
-                wire.close()
-            for _ in range(200):
-                with contextlib.suppress(OSError):
-                    wire = socket.create_connection((host, int(port)), 20)
-                    with context.wrap_socket(wire, server_hostname=host) as tls:
-                        tls.sendall(b"OPTIONS sip:x SIP/2.0\r\n")
-                        tls.recv(100)
-            self.served()
         self.nothing_grew()
 
 

@@ -217,13 +217,6 @@ class Torture(Callers, Tormentor, LabTest):
         self.torture(self.as_service, 0, lambda name, wanted: re.sub("^401", "405", wanted))
         self.everybody_is_served(self.registered("alice"))
 
-    def test_at_tracker_and_cache(self):
-        """From the core's certificate: what reaches a service has passed the core, and is looked at all the same."""
-        for address in (self.tracker, self.cache):
-            bystander = self.registered("alice")
-            self.torture(lambda address=address: self.as_core(address), 1)
-            self.everybody_is_served(bystander)
-
     def test_octets_at_tracker_and_cache(self):
         """As the RFC has them, with Vias of other transports: each ends with an answer or without, and nothing else."""
         bystander = self.registered("alice")
