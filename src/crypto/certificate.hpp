@@ -13,8 +13,8 @@ struct Certificate {
 };
 struct CertificateRequest {
   std::string common_name;
-  // SubjectAltName entries: "DNS:…", "IP:…", "URI:…". An IP address should be given as DNS too: sofia-sip does not
-  // match IP SANs.
+  // SubjectAltName entries: "DNS:…", "IP:…", "URI:…". Some SIP stacks look for an IP address among the DNS
+  // names only.
   std::vector<std::string> alternative_names;
   UnixSeconds not_before = 0;
   UnixSeconds not_after = 0;

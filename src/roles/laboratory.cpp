@@ -51,7 +51,7 @@ struct Maker {
     return write(lab.directory / "ca" / "ca-key.pem", ca.key_pem, 0600);
   }
 
-  // sofia-sip does not match IP SANs: the address goes in as a DNS name too.
+  // The address goes in as a DNS name too: some SIP stacks do not look at IP SANs.
   Status make_tls(const fs::path& directory, const std::string& name) {
     std::vector<std::string> names = {"DNS:" + name, "DNS:" + options.address, "IP:" + options.address};
     SEALCAST_TRY_ASSIGN(auto certificate, crypto::issue({name, names, now - k_day, now + 825 * k_day}, ca, random));
