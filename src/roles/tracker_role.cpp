@@ -29,9 +29,14 @@ sip::Response response_of(int status, const std::string& reason, int retry_after
   return out;
 }
 
+// A process of a subscriber: the user part of its Contact. The address is that of its connection, and changes with it.
 std::string binding_of(const sip::Request& request) {
   auto contacts = request.values("Contact");
-  return contacts.empty() ? std::string() : contacts.front().substr(0, 512);
+  if (contacts.empty()) return {};
+  auto contact = contacts.front().substr(0, 512);
+  auto scheme = contact.find("sip:"), at = contact.find('@');
+  return scheme == contact.npos || at == contact.npos || at < scheme ? contact
+                                                                     : contact.substr(scheme + 4, at - scheme - 4);
 }
 
 }  // namespace

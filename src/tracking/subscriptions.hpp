@@ -17,7 +17,7 @@ using SubscriptionKey = std::uint64_t;
 struct PeerSubscription {
   crypto::Digest root{};
   std::string subscriber;
-  std::string binding;  // Contact
+  std::string binding;  // user part of Contact
 };
 
 struct SubscriptionLimits {

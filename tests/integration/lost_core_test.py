@@ -103,6 +103,24 @@ class LostCore(LabTest):
         self.assertNotIn("certificate", get.errors())
         self.assertRegex(get.errors(), VANISHED)
 
+    def test_one_that_comes_back(self):
+        """Who registers over a new connection is who he was: his subscription takes the place of the earlier one."""
+        lab = self.begun()
+        get = lab.start_get(self.uri, "alice", self.path("a"), *SLOW)
+        get.wait_progress(200_000)
+
+        def table():
+            status, _, document = lab.api("GET", "status", "tracker")
+            return document["tracker"]["subscription_table"] if status == 200 else {}
+
+        self.assertEqual(table()["size"], 1)
+        self.core.kill()
+        wait_until("the loss", lambda: "was lost" in get.errors() or not get.running())
+        self.core = lab.role("core")
+        self.assertEqual(get.wait(), 0, get.errors())
+        self.assertIn("registered as", get.errors().split("was lost")[-1])
+        self.assertEqual((table()["size"], table()["peak"]), (0, 1))
+
     def test_an_announcement_whose_answer_is_lost(self):
         """It is made again under its name, and there is one of it at the tracker."""
         lab = self.begun("--protect", "none")
