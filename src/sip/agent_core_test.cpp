@@ -123,6 +123,7 @@ TEST_F(UserAgentTest, OneFinalAnswerCountsAndOnlyFromThere) {
   bench_.feed(link_, AgentBench::reply(message, 500));
   EXPECT_EQ(bench_.told(), "response 1 202 X");
   EXPECT_EQ(bench_.told(), "");
+  EXPECT_EQ(agent().clients().unmatched(), 3u);
 }
 
 TEST_F(UserAgentTest, NothingIsSentTwiceAndPatienceEnds) {

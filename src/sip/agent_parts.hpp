@@ -38,7 +38,6 @@ class Registration {
   void withdraw();
   void tick(std::uint64_t stops);  // how often nobody ran, so far
   void connection_closed(ConnectionId connection, const std::string& sentence);
-  bool registered() const { return state_.registered; }
   const std::vector<std::string>& service_route() const { return service_route_; }
 
  private:

@@ -81,12 +81,12 @@ class Table {
     check();
     bench_.pass(60s);
     check();
-    for (const auto& [id, address] : bench_.wire.dialled) bench_.close(id);
+    for (sip::ConnectionId id = 1; id <= bench_.wire.last; ++id) bench_.close(id);
     bench_.pass(60s);
     check();
     SEALCAST_ASSERT(closed && agent().clients().size() == 0 && agent().servers().size() == 0);
     SEALCAST_ASSERT(agent().calls().size() == 0 && agent().subscribers().size() == 0);
-    SEALCAST_ASSERT(open_.empty());
+    SEALCAST_ASSERT(open_.empty() && agent().dialogs().empty() && agent().connections() == 0);
   }
 
  private:
