@@ -14,7 +14,7 @@ constexpr Duration k_gather = 10ms;  // changes that come together make one body
 
 }  // namespace
 
-AnnouncementPages::AnnouncementPages(io::Loop& loop, sip::Agent& agent, std::string tracker,
+AnnouncementPages::AnnouncementPages(io::Loop& loop, sip::Signalling& agent, std::string tracker,
                                      std::function<std::string(std::size_t page)> name_of, Limits limits, Events events)
     : loop_(loop),
       agent_(agent),

@@ -32,7 +32,7 @@ class AnnouncementPages {
     std::function<void(const tracking::PublishAnswer&)> on_taken;
   };
   // name_of: the instance of page i. A service has the same ones in each run: what was left behind is replaced.
-  AnnouncementPages(io::Loop& loop, sip::Agent& agent, std::string tracker,
+  AnnouncementPages(io::Loop& loop, sip::Signalling& agent, std::string tracker,
                     std::function<std::string(std::size_t page)> name_of, Limits limits, Events events);
   ~AnnouncementPages();
 
@@ -76,7 +76,7 @@ class AnnouncementPages {
   void answered(std::size_t index, const sip::Response& response, Announcer::Sent sent);
 
   io::Loop& loop_;
-  sip::Agent& agent_;
+  sip::Signalling& agent_;
   std::string tracker_;
   std::function<std::string(std::size_t)> name_of_;
   Limits limits_;

@@ -19,7 +19,7 @@ int number(const std::vector<std::string>& values) {
 
 }  // namespace
 
-Announcer::Announcer(io::Loop& loop, sip::Agent& agent, std::string tracker, int expires,
+Announcer::Announcer(io::Loop& loop, sip::Signalling& agent, std::string tracker, int expires,
                      std::function<std::string()> body, std::string farewell,
                      std::function<void(const sip::Response&, Sent)> on_answer)
     : loop_(loop),

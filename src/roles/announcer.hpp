@@ -4,7 +4,7 @@
 #include <string>
 
 #include "io/loop.hpp"
-#include "sip/agent.hpp"
+#include "sip/signalling.hpp"
 
 namespace sealcast::roles {
 
@@ -13,7 +13,7 @@ class Announcer {
   enum class Sent { body, refresh };
   // tracker: "sip:tracker@<domain>". body: asked when it is sent. farewell: the announcement's name and nothing else.
   // on_answer: told of every final answer. Agent and loop outlive it.
-  Announcer(io::Loop& loop, sip::Agent& agent, std::string tracker, int expires, std::function<std::string()> body,
+  Announcer(io::Loop& loop, sip::Signalling& agent, std::string tracker, int expires, std::function<std::string()> body,
             std::string farewell, std::function<void(const sip::Response&, Sent)> on_answer);
   ~Announcer();
   // Announces what the body is now (or when the one under way is answered), and again until withdraw().
@@ -33,7 +33,7 @@ class Announcer {
   void again_after(Duration delay);
 
   io::Loop& loop_;
-  sip::Agent& agent_;
+  sip::Signalling& agent_;
   std::string tracker_, etag_;
   int expires_;
   std::function<std::string()> body_;

@@ -13,7 +13,7 @@ constexpr Duration k_patience = 30s;
 
 }  // namespace
 
-AnsweredCalls::AnsweredCalls(io::Loop& loop, sip::Agent& agent, MediaNode& media, std::string host)
+AnsweredCalls::AnsweredCalls(io::Loop& loop, sip::Signalling& agent, MediaNode& media, std::string host)
     : loop_(loop),
       agent_(agent),
       media_(media),

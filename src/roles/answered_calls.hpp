@@ -6,13 +6,13 @@
 
 #include "base/bounded_table.hpp"
 #include "roles/media_node.hpp"
-#include "sip/agent.hpp"
+#include "sip/signalling.hpp"
 
 namespace sealcast::roles {
 
 class AnsweredCalls {
  public:
-  AnsweredCalls(io::Loop& loop, sip::Agent& agent, MediaNode& media, std::string host);
+  AnsweredCalls(io::Loop& loop, sip::Signalling& agent, MediaNode& media, std::string host);
   ~AnsweredCalls();
 
   struct Terms {
@@ -56,7 +56,7 @@ class AnsweredCalls {
   void forget(const Call& call);
 
   io::Loop& loop_;
-  sip::Agent& agent_;
+  sip::Signalling& agent_;
   MediaNode& media_;
   std::string host_;  // warn-agent of Warning headers
   BoundedTable<sip::CallId, Call> calls_;

@@ -11,6 +11,7 @@
 #include "roles/cache_library.hpp"
 #include "roles/open_pool.hpp"
 #include "roles/swarm_peers.hpp"
+#include "sip/agent.hpp"
 #include "tracking/admission.hpp"
 
 namespace sealcast::roles {

@@ -14,7 +14,7 @@ constexpr Duration k_longest_pause = 15s;
 
 }  // namespace
 
-PeerWatch::PeerWatch(io::Loop& loop, sip::Agent& agent, std::string tracker, std::string root,
+PeerWatch::PeerWatch(io::Loop& loop, sip::Signalling& agent, std::string tracker, std::string root,
                      std::function<void(const std::string&)> on_list,
                      std::function<void(const sip::Response&)> on_refused, WatchKind kind)
     : loop_(loop),

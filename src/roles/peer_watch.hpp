@@ -2,7 +2,7 @@
 // Follows the peer list of one swarm at the tracker (SUBSCRIBE p2pcds-peers), anew after a restart of the tracker (481)
 // or a lost dialog.
 #include "io/loop.hpp"
-#include "sip/agent.hpp"
+#include "sip/signalling.hpp"
 
 namespace sealcast::roles {
 
@@ -13,7 +13,7 @@ class PeerWatch {
  public:
   // root: base64url. on_list gets each NOTIFY body; on_refused an answer that will not change by asking again (403,
   // 404).
-  PeerWatch(io::Loop& loop, sip::Agent& agent, std::string tracker, std::string root,
+  PeerWatch(io::Loop& loop, sip::Signalling& agent, std::string tracker, std::string root,
             std::function<void(const std::string& body)> on_list, std::function<void(const sip::Response&)> on_refused,
             WatchKind kind = WatchKind::standing);
   ~PeerWatch();
@@ -26,7 +26,7 @@ class PeerWatch {
   void ended(const sip::Response& response);
 
   io::Loop& loop_;
-  sip::Agent& agent_;
+  sip::Signalling& agent_;
   std::string tracker_, root_;
   std::function<void(const std::string&)> on_list_;
   std::function<void(const sip::Response&)> on_refused_;

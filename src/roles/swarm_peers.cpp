@@ -16,7 +16,7 @@ constexpr Duration k_longest_pause = 10s;
 
 }  // namespace
 
-SwarmPeers::SwarmPeers(io::Loop& loop, sip::Agent& agent, MediaNode& media, SwarmPeersConfig config,
+SwarmPeers::SwarmPeers(io::Loop& loop, sip::Signalling& agent, MediaNode& media, SwarmPeersConfig config,
                        SwarmPeersEvents events)
     : loop_(loop), agent_(agent), media_(media), config_(std::move(config)), events_(std::move(events)) {
   watch_ = std::make_unique<PeerWatch>(

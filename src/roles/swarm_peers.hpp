@@ -32,7 +32,8 @@ struct SwarmPeersEvents {
 
 class SwarmPeers {
  public:
-  SwarmPeers(io::Loop& loop, sip::Agent& agent, MediaNode& media, SwarmPeersConfig config, SwarmPeersEvents events);
+  SwarmPeers(io::Loop& loop, sip::Signalling& agent, MediaNode& media, SwarmPeersConfig config,
+             SwarmPeersEvents events);
   ~SwarmPeers();  // hangs up
 
   void ask_again() { watch_->refresh(); }  // for the list, after a refusal that is not believed
@@ -75,7 +76,7 @@ class SwarmPeers {
   std::string address_of(const Peer& peer) const;  // of its media; empty when there is no association
 
   io::Loop& loop_;
-  sip::Agent& agent_;
+  sip::Signalling& agent_;
   MediaNode& media_;
   SwarmPeersConfig config_;
   SwarmPeersEvents events_;

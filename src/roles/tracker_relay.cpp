@@ -12,7 +12,7 @@ constexpr Duration k_beat = 5s;
 
 }  // namespace
 
-TrackerRelay::TrackerRelay(io::Loop& loop, sip::Agent& agent, tracking::Registry& registry,
+TrackerRelay::TrackerRelay(io::Loop& loop, sip::Signalling& agent, tracking::Registry& registry,
                            const crypto::PrivateKey& key, Questions questions, OnRefused on_refused)
     : loop_(loop),
       agent_(agent),

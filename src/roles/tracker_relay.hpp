@@ -5,7 +5,7 @@
 #include <functional>
 
 #include "io/loop.hpp"
-#include "sip/agent.hpp"
+#include "sip/signalling.hpp"
 #include "tracking/admission.hpp"
 #include "tracking/registry.hpp"
 #include "tracking/relayed_calls.hpp"
@@ -23,7 +23,7 @@ class TrackerRelay {
   // A refusal, for the audit log.
   using OnRefused = std::function<void(const sip::Request& request, const crypto::Digest& root, const std::string& whom,
                                        int status, const std::string& reason)>;
-  TrackerRelay(io::Loop& loop, sip::Agent& agent, tracking::Registry& registry, const crypto::PrivateKey& key,
+  TrackerRelay(io::Loop& loop, sip::Signalling& agent, tracking::Registry& registry, const crypto::PrivateKey& key,
                Questions questions, OnRefused on_refused);
   ~TrackerRelay();
   void invite(sip::CallId id, const sip::Request& request);
@@ -54,7 +54,7 @@ class TrackerRelay {
   static sip::Response passed_on(const sip::Response& response);
 
   io::Loop& loop_;
-  sip::Agent& agent_;
+  sip::Signalling& agent_;
   tracking::Registry& registry_;
   const crypto::PrivateKey& key_;
   const crypto::PublicKey public_key_;

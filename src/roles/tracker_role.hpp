@@ -10,6 +10,7 @@
 #include "roles/tracker_catalogue.hpp"
 #include "roles/tracker_relay.hpp"
 #include "roles/trust.hpp"
+#include "sip/agent.hpp"
 #include "tracking/registry.hpp"
 #include "tracking/subscriptions.hpp"
 

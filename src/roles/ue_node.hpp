@@ -57,7 +57,7 @@ class UeNode final : private sip::Handler {
   std::size_t swarms_announced() const { return pages_ ? pages_->taken() : 0; }
 
   io::Loop& loop() { return loop_; }
-  sip::Agent& agent() { return *agent_; }
+  sip::Signalling& agent() { return *agent_; }
   MediaNode& media() { return *media_; }
   RandomSource& random() { return random_; }
   const UeConfig& config() const { return config_; }
