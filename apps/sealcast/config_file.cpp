@@ -215,6 +215,7 @@ Result<roles::TrackerConfig> read_tracker_config(const fs::path& file) {
   top.address("core", out.core);
   top.text("core_name", out.core_name);
   top.path("trust", out.trust);
+  top.number("token_life", out.token_life, 10, 300);
   SEALCAST_TRY(top.done());
   out.identity = "sip:tracker@" + out.domain;
   return out;

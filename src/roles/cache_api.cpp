@@ -111,15 +111,18 @@ class CacheApi::Upload final : public io::BodySink {
     request_.who = request.who;
     api_.uploading_.insert(root_);
   }
-  ~Upload() override { api_.uploading_.erase(root_); }
+  // Cut off, or a part of more to come: what is here stays open for a while.
+  ~Upload() override {
+    api_.uploading_.erase(root_);
+    if (import_ && import_->end_part()) api_.cache_.library().put_aside(root_, std::move(import_), os::monotonic_now());
+  }
 
   Status write(ByteView piece) override { return import_->write(piece); }
   io::HttpResponse finish() override {
     auto have = import_->have();
     if (!import_->complete()) {
-      auto kept = import_->keep();
-      import_.reset();
-      if (!kept) return error(kept.error());
+      auto kept = import_->end_part();
+      if (!kept) return import_.reset(), error(kept.error());
       return {202, json::Value(json::Object{{"have", *kept}}).text(), {{"Sealcast-Have", std::to_string(*kept)}}};
     }
     auto finished = api_.logged(request_, "object", root_, std::to_string(have) + " octets are complete",

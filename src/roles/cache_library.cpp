@@ -12,6 +12,9 @@ namespace sealcast::roles {
 namespace {
 
 constexpr std::size_t k_master_key = 32;
+// Uploads that wait for their next part, and for how long.
+constexpr std::size_t k_most_aside = 16;
+constexpr Duration k_aside = 60s;
 
 ObjectState state_of(std::string_view text) {
   for (auto state : {ObjectState::importing, ObjectState::offered, ObjectState::damaged})
@@ -236,6 +239,11 @@ Result<std::unique_ptr<ObjectImport>> CacheLibrary::begin_import(const crypto::D
   auto* content = find(root);
   if (!content) return unknown(root);
   if (content->state == ObjectState::offered) return fail("the object is complete already");
+  if (auto at = aside_.find(root); at != aside_.end() && content->state == ObjectState::importing) {
+    auto import = std::move(at->second.import);
+    aside_.erase(at);
+    return import;
+  }
   if (content->state == ObjectState::damaged) {
     content->file.reset();
     io::ChunkFile::remove(base(root));
@@ -250,8 +258,21 @@ Result<std::uint64_t> CacheLibrary::import_progress(const crypto::Digest& root) 
   if (!content) return unknown(root);
   if (content->state == ObjectState::offered) return content->description.length;
   if (content->state != ObjectState::importing) return std::uint64_t{0};
+  if (auto at = aside_.find(root); at != aside_.end()) return at->second.import->have();
   SEALCAST_TRY_ASSIGN(auto import, ObjectImport::open(base(root), content->description));
   return import->have();
+}
+
+void CacheLibrary::put_aside(const crypto::Digest& root, std::unique_ptr<ObjectImport> import, Instant now) {
+  if (aside_.size() >= k_most_aside)
+    aside_.erase(std::min_element(aside_.begin(), aside_.end(),
+                                  [](auto& a, auto& b) { return a.second.since < b.second.since; }));
+  aside_[root] = {std::move(import), now};
+}
+
+// Whoever comes back later finds what was saved.
+void CacheLibrary::close_old_imports(Instant now) {
+  std::erase_if(aside_, [&](auto& each) { return now - each.second.since >= k_aside; });
 }
 
 Status CacheLibrary::finish_import(const crypto::Digest& root, std::unique_ptr<ObjectImport> import) {

@@ -48,8 +48,11 @@ class CacheLibrary {
   // Of what has an object; one that cannot be opened is damaged from now on. Closing saves nothing.
   Status open_object(const crypto::Digest& root);
   void close_object(const crypto::Digest& root);
+  // One that was put aside goes on; beginning another time means reading the tree again.
   Result<std::unique_ptr<ObjectImport>> begin_import(const crypto::Digest& root);
   Result<std::uint64_t> import_progress(const crypto::Digest& root);  // octets that need not be sent again
+  void put_aside(const crypto::Digest& root, std::unique_ptr<ObjectImport> import, Instant now);
+  void close_old_imports(Instant now);
   Status finish_import(const crypto::Digest& root, std::unique_ptr<ObjectImport> import);
   Status mark(const crypto::Digest& root, ObjectState state);
 
@@ -76,6 +79,11 @@ class CacheLibrary {
   SecretBytes master_key_;
   std::optional<store::Contents> store_;
   std::map<crypto::Digest, CachedContent> contents_;
+  struct Aside {
+    std::unique_ptr<ObjectImport> import;
+    Instant since{};
+  };
+  std::map<crypto::Digest, Aside> aside_;             // between two parts of an upload
   std::multimap<std::string, crypto::Digest> by_id_;  // content id: where a newer version may conflict
 };
 

@@ -343,6 +343,7 @@ void CacheRole::renew_keyinfo() {
 void CacheRole::beat() {
   beat_timer_ = loop_.after(k_beat, [this] { beat(); });
   put_unused_away();
+  library_.close_old_imports(os::monotonic_now());
   repair_others();
   pages_->touch();
 }

@@ -17,11 +17,12 @@ struct CoreConfig {
 struct TrackerConfig {
   std::filesystem::path state;  // catalogue.db, tracker.pem, tls/
   std::string domain;
-  std::string identity;         // "sip:tracker@<domain>"
-  std::string listen;           // TLS, for the core
-  std::string core;             // the core's service listener
-  std::string core_name;        // subject of the core's certificate
-  std::filesystem::path trust;  // trust.json
+  std::string identity;           // "sip:tracker@<domain>"
+  std::string listen;             // TLS, for the core
+  std::string core;               // the core's service listener
+  std::string core_name;          // subject of the core's certificate
+  std::filesystem::path trust;    // trust.json
+  std::int64_t token_life = 300;  // seconds: who may no longer have a content is cut off within it
 };
 
 struct CacheConfig {

@@ -7,7 +7,11 @@
 namespace sealcast::roles {
 namespace {
 
-constexpr std::uint64_t k_checkpoint = 64 << 20;  // octets between two saves
+// Octets between two saves. A save costs what has come since, and the bitmap: of large objects there are not more
+// saves.
+constexpr std::uint64_t k_least_save = 64 << 20;
+constexpr std::uint64_t k_saves = 64;
+constexpr std::size_t k_run = 128;  // chunks that are hashed side by side and written together
 
 }  // namespace
 
@@ -17,12 +21,14 @@ ObjectImport::ObjectImport(std::filesystem::path base, const content::Descriptio
       geometry_(d.geometry()),
       root_(d.root),
       file_(std::move(file)),
-      builder_(file_->nodes(), geometry_.chunks()) {
+      builder_(file_->nodes(), geometry_.chunks()),
+      save_after_(std::max(k_least_save, geometry_.length() / k_saves)) {
   take_leaves_again();
 }
 
 ObjectImport::~ObjectImport() {
   if (!file_) return;
+  if (flushed_ == saved_) return;
   if (auto saved = checkpoint(); !saved) log(LogLevel::warning, "import", saved.error().message);
 }
 
@@ -48,7 +54,7 @@ void ObjectImport::take_leaves_again() {
 
 Status ObjectImport::write(ByteView piece) {
   if (piece.size() > geometry_.length() - have_) return fail(ErrorCode::usage, "more octets than the object has");
-  std::size_t run = std::size_t{geometry_.chunk_size()} * 32;
+  std::size_t run = std::size_t{geometry_.chunk_size()} * k_run;
   while (!piece.empty()) {
     auto part = piece.first(std::min(piece.size(), run - pending_.size()));
     pending_.insert(pending_.end(), part.begin(), part.end());
@@ -58,7 +64,7 @@ Status ObjectImport::write(ByteView piece) {
     SEALCAST_TRY(flush(pending_));
     pending_.clear();
   }
-  return flushed_ - saved_ >= k_checkpoint ? checkpoint() : Status{};
+  return flushed_ - saved_ >= save_after_ ? checkpoint() : Status{};
 }
 
 Status ObjectImport::flush(ByteView run) {
@@ -77,12 +83,12 @@ Status ObjectImport::flush(ByteView run) {
   return {};
 }
 
-Result<std::uint64_t> ObjectImport::keep() {
+Result<std::uint64_t> ObjectImport::end_part() {
   auto whole = pending_.size() / geometry_.chunk_size() * geometry_.chunk_size();
   SEALCAST_TRY(flush(ByteView(pending_).first(whole)));
-  pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(whole));
-  SEALCAST_TRY(checkpoint());
-  return flushed_;
+  pending_.clear();
+  have_ = flushed_;
+  return have_;
 }
 
 // A run that is not full yet is not kept: it will be sent again.

@@ -13,14 +13,16 @@ constexpr Duration k_beat = 5s;
 }  // namespace
 
 TrackerRelay::TrackerRelay(io::Loop& loop, sip::Signalling& agent, tracking::Registry& registry,
-                           const crypto::PrivateKey& key, Questions questions, OnRefused on_refused)
+                           const crypto::PrivateKey& key, Questions questions, OnRefused on_refused,
+                           UnixSeconds token_life)
     : loop_(loop),
       agent_(agent),
       registry_(registry),
       key_(key),
       public_key_(key.public_key()),
       questions_(std::move(questions)),
-      on_refused_(std::move(on_refused)) {
+      on_refused_(std::move(on_refused)),
+      token_life_(token_life) {
   beat_timer_ = loop_.after(k_beat, [this] { beat(); });
 }
 
@@ -69,8 +71,7 @@ Expected<TrackerRelay::Onward, TrackerRelay::Refusal> TrackerRelay::forwarded(co
   out.request.body = request.body;
   out.request.secure = request.secure;
   out.request.headers.push_back(
-      {k_token_header,
-       tracking::make_token({behind->root, inviter, request.uri, wall, wall + tracking::k_token_life}, key_)});
+      {k_token_header, tracking::make_token({behind->root, inviter, request.uri, wall, wall + token_life_}, key_)});
   return out;
 }
 

@@ -24,7 +24,7 @@ class TrackerRelay {
   using OnRefused = std::function<void(const sip::Request& request, const crypto::Digest& root, const std::string& whom,
                                        int status, const std::string& reason)>;
   TrackerRelay(io::Loop& loop, sip::Signalling& agent, tracking::Registry& registry, const crypto::PrivateKey& key,
-               Questions questions, OnRefused on_refused);
+               Questions questions, OnRefused on_refused, UnixSeconds token_life);
   ~TrackerRelay();
   void invite(sip::CallId id, const sip::Request& request);
   void reinvite(sip::CallId id, const sip::Request& request);
@@ -60,6 +60,7 @@ class TrackerRelay {
   const crypto::PublicKey public_key_;
   Questions questions_;
   OnRefused on_refused_;
+  UnixSeconds token_life_;
   tracking::TokenGate gate_;
   tracking::RelayedCalls calls_;
   io::Loop::TimerId beat_timer_ = 0;

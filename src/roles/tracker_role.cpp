@@ -58,7 +58,9 @@ Status TrackerRole::start() {
   catalogue_.emplace(std::move(store), trust.providers, config_.domain);
   SEALCAST_TRY(catalogue_->take_over());
   catalogue_->set_patience(store::k_serving_patience);
-  registry_ = std::make_unique<tracking::Registry>(tracking::RegistryOptions{"peers." + config_.domain}, random_);
+  tracking::RegistryOptions options{"peers." + config_.domain};
+  options.token_life = config_.token_life;
+  registry_ = std::make_unique<tracking::Registry>(std::move(options), random_);
   return start_agent();
 }
 
@@ -84,7 +86,8 @@ Status TrackerRole::start_agent() {
   relay_ = std::make_unique<TrackerRelay>(
       loop_, *agent_, *registry_, *key_, std::move(questions),
       [this](const sip::Request& request, const crypto::Digest& root, const std::string& whom, int status,
-             const std::string& reason) { audit("relay", request.asserted_identity, whom, root, status, reason); });
+             const std::string& reason) { audit("relay", request.asserted_identity, whom, root, status, reason); },
+      config_.token_life);
   expire();
   return agent_->start();
 }

@@ -11,8 +11,9 @@ namespace sealcast::tracking {
 namespace {
 
 constexpr Duration k_pseudonym_life = 1h;  // after the last use
-// Subscriptions are refreshed after 120 s, tokens live 300 s: one that is this old when it is handed out still lasts.
-constexpr std::chrono::seconds k_token_kept = 60s;
+// Subscriptions are refreshed after 120 s, tokens live 300 s: one that is a fifth of that old when it is handed out
+// still lasts.
+constexpr UnixSeconds k_kept_part = 5;
 constexpr std::size_t k_shuffled = 64;  // of a larger swarm, a sample
 
 }  // namespace
@@ -207,13 +208,14 @@ std::string Registry::token(Instant now, UnixSeconds wall, const crypto::Digest&
   TokenKey which{{root, subscriber}, peer};
   if (auto* kept = tokens_.find(which)) {
     // The wall clock may have been set meanwhile.
-    if (wall >= kept->issued_at && wall - kept->issued_at <= k_token_kept.count()) return kept->jws;
+    if (wall >= kept->issued_at && wall - kept->issued_at <= options_.token_life / k_kept_part) return kept->jws;
     tokens_.erase(which);
   }
-  Signed fresh{make_token({root, inviter_hash(subscriber), peer, wall, wall + k_token_life}, key), wall};
+  Signed fresh{make_token({root, inviter_hash(subscriber), peer, wall, wall + options_.token_life}, key), wall};
   auto jws = fresh.jws;
   // No room: it is signed anew the next time.
-  (void)tokens_.add(std::move(which), {{subscriber}, is_cache}, now + k_token_kept, std::move(fresh));
+  (void)tokens_.add(std::move(which), {{subscriber}, is_cache},
+                    now + std::chrono::seconds(options_.token_life / k_kept_part), std::move(fresh));
   return jws;
 }
 

@@ -20,6 +20,7 @@ struct RegistryOptions {
   std::size_t pseudonyms = 1000000, pseudonyms_of_one = 32768;
   std::size_t tokens = 100000, tokens_of_one = 1024, tokens_reserved = 10000;
   std::size_t list_length = 20;
+  UnixSeconds token_life = k_token_life;
 };
 
 class Registry {
