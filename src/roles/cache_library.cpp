@@ -160,6 +160,26 @@ CachedContent* CacheLibrary::find(const crypto::Digest& root) {
   return at == contents_.end() ? nullptr : &at->second;
 }
 
+void CacheLibrary::will_change(const crypto::Digest& root) {
+  if (!in_transaction_ || undo_.contains(root)) return;
+  auto* content = find(root);
+  undo_[root] = content ? std::optional<KeptContent>(*content) : std::nullopt;
+}
+
+void CacheLibrary::undo() {
+  for (auto& [root, before] : undo_) {
+    auto at = contents_.find(root);
+    if (at == contents_.end()) continue;
+    if (before) {
+      static_cast<KeptContent&>(at->second) = std::move(*before);
+      continue;
+    }
+    std::erase_if(by_id_, [&](auto& each) { return each.second == root; });
+    contents_.erase(at);
+  }
+  undo_.clear();
+}
+
 // One root has one geometry; versions only go up; protection is never lowered.
 Status CacheLibrary::check_conflicts(const content::Description& incoming) {
   if (auto* same = find(incoming.root)) SEALCAST_TRY(content::check_against(same->description, incoming));
@@ -174,6 +194,7 @@ Result<crypto::Digest> CacheLibrary::put_description(std::string_view jws, UnixS
   if (!description) return fail(ErrorCode::usage, description.error().message);
   if (auto fits = check_conflicts(*description); !fits) return fail(ErrorCode::failure, fits.error().message);
   SEALCAST_TRY(store_->put_description(description->root, jws));
+  will_change(description->root);
   auto& content = contents_[description->root];
   if (content.description.content_id != description->content_id)
     by_id_.emplace(description->content_id, description->root);
@@ -186,6 +207,7 @@ Status CacheLibrary::put_access(const crypto::Digest& root, const tracking::Acce
   auto* content = find(root);
   if (!content) return unknown(root);
   SEALCAST_TRY(store_->put_access(root, tracking::write_access(access)));
+  will_change(root);
   content->access = access;
   return {};
 }
@@ -197,6 +219,7 @@ Status CacheLibrary::put_key(const crypto::Digest& root, const content::ContentK
   if (!content::commits_to(*content->description.header, key))
     return fail(ErrorCode::integrity, "the key does not fit the content's commitment");
   SEALCAST_TRY(store_->put_key(root, crypto::wrap_key(master_key_.expose(), key.expose()), not_before));
+  will_change(root);
   content->key_held = true;
   content->not_before = not_before;
   return {};
@@ -206,6 +229,7 @@ Status CacheLibrary::revoke_key(const crypto::Digest& root) {
   auto* content = find(root);
   if (!content || !content->key_held) return fail(ErrorCode::not_found, "no key of this content is held here");
   SEALCAST_TRY(store_->put_key(root, {}, 0));
+  will_change(root);
   content->key_held = false;
   return {};
 }
@@ -290,6 +314,7 @@ Status CacheLibrary::finish_import(const crypto::Digest& root, std::unique_ptr<O
 Status CacheLibrary::mark(const crypto::Digest& root, ObjectState state) {
   auto* content = find(root);
   if (!content) return unknown(root);
+  will_change(root);
   content->state = state;
   return store_->put_state(root, name(state));
 }

@@ -17,16 +17,20 @@ namespace sealcast::roles {
 enum class ObjectState { described, importing, offered, damaged };
 std::string_view name(ObjectState state);
 
-struct CachedContent {
+// What the database holds of one content.
+struct KeptContent {
   content::Description description;
   std::string jws;
   tracking::AccessList access;
   ObjectState state = ObjectState::described;
+  bool key_held = false;
+  UnixSeconds not_before = 0;
+};
+
+struct CachedContent : KeptContent {
   std::unique_ptr<io::ChunkFile> file;  // while it is open: offered, damaged
   bool unusable = false;                // could not be opened, or was lost: until it is sent anew
   bool has_object() const { return !unusable && (state == ObjectState::offered || state == ObjectState::damaged); }
-  bool key_held = false;
-  UnixSeconds not_before = 0;
   std::string trouble;  // why damaged
 };
 
@@ -59,9 +63,15 @@ class CacheLibrary {
   CachedContent* find(const crypto::Digest& root);
   const std::map<crypto::Digest, CachedContent>& contents() const { return contents_; }
   store::AuditLog audit_log() { return store_->audit_log(); }
+  // All of `work` or nothing, here as in the database: also when it is the commit that fails.
   template <class Work>
   Status transaction(Work work) {
-    return store_->transaction(std::move(work));
+    undo_.clear();
+    in_transaction_ = true;
+    auto done = store_->transaction(std::move(work));
+    in_transaction_ = false;
+    if (!done) undo();
+    return done;
   }
 
  private:
@@ -69,6 +79,8 @@ class CacheLibrary {
   Status check_master_key();
   void load(store::ContentRow row, UnixSeconds now);
   void look_at_object(CachedContent& content);
+  void will_change(const crypto::Digest& root);
+  void undo();
   Status check_space(const crypto::Digest& root, const CachedContent& content);
   std::filesystem::path base(const crypto::Digest& root) const;
   Status check_conflicts(const content::Description& incoming);
@@ -79,6 +91,8 @@ class CacheLibrary {
   SecretBytes master_key_;
   std::optional<store::Contents> store_;
   std::map<crypto::Digest, CachedContent> contents_;
+  bool in_transaction_ = false;
+  std::map<crypto::Digest, std::optional<KeptContent>> undo_;  // as it was before; nothing: it was not there
   struct Aside {
     std::unique_ptr<ObjectImport> import;
     Instant since{};

@@ -230,6 +230,37 @@ TEST(CacheLibrary, KeepsKeysWrappedAndChecksThem) {
   EXPECT_FALSE(*library.key(root));
 }
 
+// As when the disk is full at the commit: memory must not say what the database does not hold.
+TEST(CacheLibrary, WhatIsNotCommittedIsNotBelieved) {
+  test::TemporaryDirectory directory;
+  Object object(directory.path(), random_bytes(3000, 10), content::Protection::sealed_session);
+  os::SystemRandom random;
+  const auto root = object.description.root;
+  CacheLibrary library(directory.path() / "cache", directory.path() / "cache" / "master.key", random);
+  ASSERT_TRUE(library.open({object.provider.public_key()}, 2000));
+  auto failing = [&](auto change) {
+    EXPECT_FALSE(library.transaction([&]() -> Status {
+      EXPECT_TRUE(change());
+      return fail(ErrorCode::disk_full, "full");
+    }));
+  };
+  failing([&] { return library.put_description(object.jws, 2000); });
+  EXPECT_EQ(library.find(root), nullptr);
+  EXPECT_FALSE(library.put_access(root, {true, {}})) << "a row that is not there takes nothing";
+  ASSERT_TRUE(library.put_description(object.jws, 2000));
+  failing([&] { return library.put_key(root, *object.key, 7); });
+  failing([&] { return library.put_access(root, {true, {}}); });
+  failing([&] { return library.mark(root, ObjectState::offered); });
+  auto& content = *library.find(root);
+  EXPECT_FALSE(content.key_held || content.access.everybody);
+  EXPECT_EQ(content.not_before, 0);
+  EXPECT_EQ(content.state, ObjectState::described);
+  ASSERT_TRUE(library.transaction([&] { return library.put_key(root, *object.key, 0); }));
+  failing([&] { return library.revoke_key(root); });
+  EXPECT_TRUE(content.key_held);
+  EXPECT_TRUE(*library.key(root));
+}
+
 TEST(CacheLibrary, DoesNotReplaceALostMasterKey) {
   test::TemporaryDirectory directory;
   Object object(directory.path(), random_bytes(3000, 10), content::Protection::sealed_session);

@@ -45,20 +45,25 @@ Status Contents::put_description(const crypto::Digest& root, std::string_view de
       .bind(description)
       .run();
 }
+// A row that is not there takes nothing: that must not look like success.
+Status Contents::update(Query&& query) {
+  SEALCAST_TRY(query.run());
+  if (database_->changes() == 1) return {};
+  return fail(ErrorCode::not_found, "the database does not know this content");
+}
 Status Contents::put_access(const crypto::Digest& root, std::string_view access) {
-  return database_->query("UPDATE content SET access = ? WHERE root = ?").bind(access).bind(ByteView(root)).run();
+  auto query = database_->query("UPDATE content SET access = ? WHERE root = ?");
+  return update(std::move(query.bind(access).bind(ByteView(root))));
 }
 Status Contents::put_state(const crypto::Digest& root, std::string_view state) {
-  return database_->query("UPDATE content SET state = ? WHERE root = ?").bind(state).bind(ByteView(root)).run();
+  auto query = database_->query("UPDATE content SET state = ? WHERE root = ?");
+  return update(std::move(query.bind(state).bind(ByteView(root))));
 }
 Status Contents::put_key(const crypto::Digest& root, ByteView wrapped, std::int64_t not_before) {
   static const std::uint8_t none = 0;
   ByteView blob = wrapped.empty() ? ByteView(&none, 0) : wrapped;
-  return database_->query("UPDATE content SET wrapped_key = ?, not_before = ? WHERE root = ?")
-      .bind(blob)
-      .bind(not_before)
-      .bind(ByteView(root))
-      .run();
+  auto query = database_->query("UPDATE content SET wrapped_key = ?, not_before = ? WHERE root = ?");
+  return update(std::move(query.bind(blob).bind(not_before).bind(ByteView(root))));
 }
 
 Result<std::optional<ContentRow>> Contents::find(const crypto::Digest& root) {

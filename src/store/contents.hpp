@@ -41,6 +41,7 @@ class Contents {
   void set_patience(Duration patience) { database_->set_patience(patience); }
 
  private:
+  Status update(Query&& query);
   explicit Contents(Database database) : database_(std::make_unique<Database>(std::move(database))) {}
   std::unique_ptr<Database> database_;
 };
