@@ -28,6 +28,7 @@ ObjectImport::ObjectImport(std::filesystem::path base, const content::Descriptio
 
 ObjectImport::~ObjectImport() {
   if (!file_) return;
+  if (auto ended = end_part(); !ended) log(LogLevel::warning, "import", ended.error().message);
   if (flushed_ == saved_) return;
   if (auto saved = checkpoint(); !saved) log(LogLevel::warning, "import", saved.error().message);
 }
