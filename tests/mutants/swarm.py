@@ -247,13 +247,6 @@ MUTANTS = [
     ),
     ("whole runs that failed as a whole", PICKER, "!by_chunk_[run] && !doubtful", "!doubtful", TEST),
     (
-        "what a partner denied, at once again",
-        PICKER,
-        "(!source.denied.empty() && source.denied.contains(range))",
-        "false",
-        TEST,
-    ),
-    (
         "searches that are repeated for nothing",
         "src/swarm/picker.hpp",
         "return source.nothing_found == revision_ &&",
@@ -267,5 +260,4 @@ MUTANTS = [
         "",
         TEST,
     ),
-    ("freed runs that nobody looks for", ENGINE, "core.for_each_channel(*s, [](Channel&) {});", "", TEST),
 ]
