@@ -175,7 +175,9 @@ Status Seeder::start_swarm(const crypto::Digest& root, swarm::Appetite appetite)
   auto& content = contents_.at(root);
   content.swarm = std::make_unique<UeSwarm>(node_, *content.state, *content.description, appetite, events_of(root));
   content.swarm->allow_sleep();
-  return content.swarm->start();
+  SEALCAST_TRY(content.swarm->start());
+  node_.look_for_unused();
+  return {};
 }
 
 // The other process has ended, or has all of it, by and by.
