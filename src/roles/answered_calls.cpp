@@ -120,14 +120,6 @@ void AnsweredCalls::hang_up(const swarm::SwarmId& swarm, const std::string& reas
       swarm, [](const std::string&) { return false; }, reason);
 }
 
-void AnsweredCalls::hang_up_caller(const std::string& caller, const std::string& reason) {
-  std::vector<sip::CallId> over;
-  calls_.each([&](sip::CallId id, const Call& call) {
-    if (call.caller == caller) over.push_back(id);
-  });
-  for (auto id : over) end(id, reason);
-}
-
 void AnsweredCalls::hang_up_unless(const swarm::SwarmId& swarm,
                                    const std::function<bool(const std::string& caller)>& allowed,
                                    const std::string& reason) {

@@ -31,7 +31,6 @@ class AnsweredCalls {
 
   void on_call_ended(sip::CallId call);
   void hang_up(const swarm::SwarmId& swarm, const std::string& reason);
-  void hang_up_caller(const std::string& caller, const std::string& reason);
   // Of the calls that this swarm is part of, those whose caller may no longer have it.
   void hang_up_unless(const swarm::SwarmId& swarm, const std::function<bool(const std::string& caller)>& allowed,
                       const std::string& reason);

@@ -233,12 +233,6 @@ void CacheRole::end_calls(const crypto::Digest& root, const std::string& reason)
   media_->pump();
 }
 
-void CacheRole::end_calls_of(const std::string& caller, const std::string& reason) {
-  if (!calls_) return;
-  calls_->hang_up_caller(caller, reason);
-  media_->pump();
-}
-
 void CacheRole::hang_up_all(const crypto::Digest& root, const std::string& reason) {
   if (!calls_) return;
   calls_->hang_up(root, reason);

@@ -30,8 +30,6 @@ class CacheRole final : private sip::Handler, private keys::KeyLookup {
   void hang_up_all(const crypto::Digest& root, const std::string& reason);
   // Calls of whom may no longer have this content.
   void end_calls(const crypto::Digest& root, const std::string& reason);
-  // Of a subscriber who is gone: all of his.
-  void end_calls_of(const std::string& caller, const std::string& reason);
   // The engine lets go of the object of `root`; refresh() takes it up again.
   void leave_swarm(const crypto::Digest& root);
   bool announced(const crypto::Digest& root) const { return pages_ && pages_->announced(root); }

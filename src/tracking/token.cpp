@@ -7,7 +7,7 @@ namespace sealcast::tracking {
 namespace {
 
 constexpr std::string_view k_type = "sealcast-token+jwt";
-constexpr UnixSeconds k_leeway = 30;
+constexpr UnixSeconds k_leeway = 30;     // of a tracker whose clock is ahead; the end of a token is its end
 constexpr std::size_t k_longest = 2048;  // two URIs of 255 octets, base64url twice, and the signature
 
 tl::unexpected<Error> refuse(const std::string& why) {
@@ -20,7 +20,7 @@ Result<Token> checked(const json::Value& p, const std::string& subject, UnixSeco
   if (p.int_or("v") != 1 || !root) return refuse("it is malformed");
   if (out.subject != subject) return refuse("it is for another inviter");
   // No subtraction from what a stranger wrote: it may be the least integer there is.
-  if (out.expires_at <= now - k_leeway || out.issued_at > now + k_leeway)
+  if (out.expires_at <= now || out.issued_at > now + k_leeway)
     return refuse("it has expired or is not valid yet (are the clocks right?)");
   return out;
 }

@@ -71,7 +71,8 @@ TEST_F(Tracking, TokensAreForOnePairAndShortLived) {
   EXPECT_TRUE(verify_token(jws, key.public_key(), inviter_hash(k_bob), k_cache, k_wall + 299));
   EXPECT_FALSE(verify_token(jws, key.public_key(), inviter_hash(k_alice), k_cache, k_wall));
   EXPECT_FALSE(verify_token(jws, key.public_key(), inviter_hash(k_bob), k_keys, k_wall));
-  EXPECT_FALSE(verify_token(jws, key.public_key(), inviter_hash(k_bob), k_cache, k_wall + 400));
+  EXPECT_FALSE(verify_token(jws, key.public_key(), inviter_hash(k_bob), k_cache, k_wall + k_token_life))
+      << "its end is its end";
   EXPECT_FALSE(
       verify_token(jws, crypto::PrivateKey::generate(random).public_key(), inviter_hash(k_bob), k_cache, k_wall));
 }

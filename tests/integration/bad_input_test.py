@@ -392,15 +392,20 @@ class BadInput(LabTest):
         self.refused_get(lab, NOT_FOUND)  # enrols the device
         shutil.copytree(state, self.path("state"))
         wrapper = self.mount("2m", state, f'cp -R "{self.path("state")}/." "$0";')
-        self.refused_get(lab, DISK_FULL, "free", uri=uri, wrapper=wrapper)
-        # Where the file goes: nothing is left there, and the chunks are kept.
+        self.refused_get(lab, DISK_FULL, "free", uri=uri, wrapper=wrapper, options=("--keep",))
+        # Where the file goes: known before the transfer too, and nothing is left there.
         os.mkdir(self.path("small"))
         script = 'trap \'ls -A "$0" >"$0.left"\' EXIT; "$@"; exit $?; '
         wrapper = self.mount("2m", self.path("small"), script)
-        self.refused_get(lab, DISK_FULL, "No space left", uri=uri, out=self.path("small/copy"), wrapper=wrapper)
+        small = self.path("small/copy")
+        self.refused_get(lab, DISK_FULL, "free", uri=uri, out=small, wrapper=wrapper)
         with open(self.path("small.left"), encoding="utf-8") as left:
             self.assertEqual(left.read(), "")
-        again = lab.get_good(uri, "alice", self.path("copy"), "-c")
+        # What is kept beside it is fetched, and stays.
+        self.refused_get(lab, DISK_FULL, "No space left", uri=uri, out=small, wrapper=wrapper, options=("--keep",))
+        with open(self.path("small.left"), encoding="utf-8") as left:
+            self.assertEqual(left.read(), "")
+        again = lab.get_good(uri, "alice", self.path("copy"), "-c", "--keep")
         self.assertEqual(again["from"]["cache"], 0)
         self.assertEqual(sha256(self.path("copy")), sha256(source))
 

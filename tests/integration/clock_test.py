@@ -68,7 +68,8 @@ class Clock(LabTest):
 
         step(0)
         fake = {"LD_PRELOAD": library, "FAKETIME_TIMESTAMP_FILE": clock, "FAKETIME_NO_CACHE": "1",
-                "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1", "FAKETIME_DONT_RESET": "1"}
+                "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1", "FAKETIME_DONT_RESET": "1",
+                "NO_FAKE_STAT": "1"}  # the times of files do not step with a clock
         lab = self.lab()
         up = lab.start("up", "up", "--dir", lab.dir, "--log", "info", env=fake).wait_ready()
         lab.subscribers("alice", "bob", "carol")

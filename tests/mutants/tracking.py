@@ -107,7 +107,7 @@ MUTANTS = [
     ("signatures without end", ADMISSION, "if (!budget_.take(now, inviter.caller)) {", "if (false) {", TEST),
     ("a claim without signature", ADMISSION, "if (token && token->root == claims->root)", "if (token || claims)", TEST),
     ("a token of any length", TOKEN, "k_longest = 2048;", "k_longest = 2048000;", TEST),
-    ("an expired token", TOKEN, "out.expires_at <= now - k_leeway || ", "", TEST),
+    ("an expired token", TOKEN, "out.expires_at <= now || ", "", TEST),
     ("a token from the future", TOKEN, " || out.issued_at > now + k_leeway)", ")", TEST),
     ("a claim of another tracker", TOKEN, " || peeked->header.kid != tracker_thumbprint)", ")", TEST),
     ("a claim of another type", TOKEN, "peeked->header.typ != k_type || ", "", TEST),
