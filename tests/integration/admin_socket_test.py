@@ -2,7 +2,7 @@
 import os
 import socket
 
-from harness import LabTest, main, make_file, sha256
+from harness import LabTest, main, make_file, read_to_end, sha256
 
 MOST = 64
 
@@ -23,13 +23,7 @@ class AdminSocket(LabTest):
         return wire
 
     def answer(self, wire):
-        out = b""
-        try:
-            while part := wire.recv(65536):
-                out += part
-        except OSError:
-            pass
-        return out.split(b"\r\n", 1)[0].decode()
+        return read_to_end(wire).split(b"\r\n", 1)[0].decode()
 
     def served(self, lab):
         out = self.path("copy")

@@ -12,7 +12,7 @@ import threading
 import time
 import unittest
 
-from harness import HIDDEN, SEALCAST, LabTest, UnixHttp, faketime, main, make_file, sha256, wait_until
+from harness import HIDDEN, SEALCAST, LabTest, UnixHttp, faketime, main, make_file, read_to_end, sha256, wait_until
 
 OK, FAILURE, USAGE, NOT_FOUND, NOT_ENTITLED, NETWORK, INTEGRITY, DISK_FULL, AUTHENTICATION = 0, 1, 2, 3, 4, 5, 6, 9, 11
 DOMAIN = "sealcast.test"
@@ -76,13 +76,7 @@ class Admin:
                 wire.shutdown(socket.SHUT_WR)
             except (BrokenPipeError, ConnectionResetError):
                 pass
-            out = b""
-            try:
-                while part := wire.recv(65536):
-                    out += part
-            except ConnectionResetError:
-                pass
-            return out
+            return read_to_end(wire)
 
 
 class BadInput(LabTest):

@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -55,6 +56,31 @@ def make_file(path, size, seed=1):
             handle.write(source.randbytes(part))
             size -= part
     return path
+
+
+def serve_each(listener, serve):
+    """A thread that calls serve(connection), each in a thread of its own, until the listener is closed."""
+
+    def accept():
+        while True:
+            try:
+                wire, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=serve, args=(wire,), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+
+
+def read_to_end(wire):
+    """What comes until the other side closes or is gone."""
+    out = b""
+    try:
+        while part := wire.recv(65536):
+            out += part
+    except ConnectionResetError:
+        pass
+    return out
 
 
 def root_of(uri):
@@ -223,9 +249,13 @@ class Lab:
             config or role, role, "-c", os.path.join(self.dir, (config or role) + ".toml"), "--log", "info"
         ).wait_ready()
 
-    def split(self, *options):
-        """The same laboratory, each role a process of its own: core, tracker, cache."""
+    def split(self, *options, **more):
+        """The same laboratory, each role a process of its own: core, tracker, cache. `more`: lines for a role's
+        configuration."""
         self.good("init", *options)
+        for role, lines in more.items():
+            with open(os.path.join(self.dir, role + ".toml"), "a", encoding="utf-8") as handle:
+                handle.write(lines)
         return tuple(self.role(role) for role in ("core", "tracker", "cache"))
 
     def socket(self, cache="cache"):

@@ -10,11 +10,7 @@ SIZE = 8 << 20
 class Invitation(LabTest):
     def begun(self, *names):
         lab = self.lab()
-        lab.good("init")
-        with open(os.path.join(lab.dir, "tracker.toml"), "a", encoding="utf-8") as handle:
-            handle.write("token_life = 10\n")
-        for role in ("core", "tracker", "cache"):
-            lab.role(role)
+        lab.split(tracker="token_life = 10\n")
         lab.subscribers(*names)
         self.source = make_file(self.path("film"), SIZE)
         words = [word for name in names for word in ("--entitle", name)]

@@ -101,9 +101,7 @@ class ManyContents(LabTest):
     def test_nobody_subscribes_for_what_nobody_wants(self):
         """A cache without keys asks who holds one when somebody calls, and goes on serving."""
         lab = self.lab()
-        lab.good("init", "--cache", "cache", "--cache", "cache-b", "--keyless", "cache-b")
-        for role in ("core", "tracker", "cache"):
-            lab.role(role)
+        lab.split("--cache", "cache", "--cache", "cache-b", "--keyless", "cache-b")
         lab.role("cache", "cache-b")
         lab.subscribers("alice")
         uris = []

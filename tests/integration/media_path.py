@@ -12,6 +12,8 @@ import ssl
 import threading
 import time
 
+from harness import serve_each
+
 CONTENT_LENGTH = re.compile(rb"(?im)^(content-length|l)[ \t]*:[ \t]*(\d+)")
 ADDRESS, PORT = re.compile(rb"(?m)^c=IN IP4 (\S+)\r?$"), re.compile(rb"(?m)^m=application (\d+)")
 IDLE = 90  # seconds until a pair of sockets that carries nothing is given up
@@ -120,15 +122,7 @@ class MediaPath:
         self.client.load_cert_chain(os.path.join(lab.dir, "core", "tls", "agent.pem"))
         host, port = address.rsplit(":", 1)
         self.listener = socket.create_server((host, int(port)))
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                wire, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(wire,), daemon=True).start()
+        serve_each(self.listener, self.serve)
 
     def serve(self, wire):
         """One thread for both directions: a TLS socket of Python is not for two."""

@@ -15,9 +15,7 @@ class Refusal(LabTest):
     def rogue(self, protection, name="lab"):
         """Split roles; the content's only holder is dead and somebody else sits in its place, with its certificate."""
         lab = self.lab(name)
-        lab.good("init")
-        for role in ("core", "tracker", "cache"):
-            lab.role(role, role)
+        lab.split()
         lab.subscribers("alice")
         self.source = make_file(self.path("film"), 100000)
         self.uri = lab.publish(

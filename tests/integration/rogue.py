@@ -7,6 +7,8 @@ import socket
 import ssl
 import threading
 
+from harness import serve_each
+
 
 class Rogue:
     def __init__(self, lab, service, address, subject):
@@ -28,7 +30,7 @@ class Rogue:
         self.media = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.media.bind((host, 0))
         self.media.setblocking(False)
-        threading.Thread(target=self.accept, daemon=True).start()
+        serve_each(self.listener, self.serve)
 
     def close(self):
         self.listener.close()
@@ -52,14 +54,6 @@ class Rogue:
         with self.lock:
             self.seen.clear()
             self.headers.clear()
-
-    def accept(self):
-        while True:
-            try:
-                wire, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(wire,), daemon=True).start()
 
     def serve(self, wire):
         try:

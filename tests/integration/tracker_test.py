@@ -61,11 +61,7 @@ class Tracker(LabTest):
 
     def test_calls_of_devices_that_vanish_end(self):
         lab = self.lab()
-        lab.good("init")
-        with open(os.path.join(lab.dir, "cache.toml"), "a", encoding="utf-8") as file:
-            file.write("upload_limit = 300000\n")
-        for role in ("core", "tracker", "cache"):
-            lab.role(role)
+        lab.split(cache="upload_limit = 300000\n")
         lab.subscribers("alice", "bob")
         words = ("--entitle", "alice", "--entitle", "bob", "--socket", lab.socket())
         uri = lab.publish(make_file(self.path("film"), 1 << 20), *words)

@@ -63,13 +63,7 @@ class AgentBench : sip::AgentReports {
     }
   }
   // The next message to `id`; empty: none.
-  std::string next(sip::ConnectionId id) {
-    auto& inbox = wire.inbox[id];
-    if (inbox.empty()) return {};
-    auto out = std::move(inbox.front());
-    inbox.pop_front();
-    return out;
-  }
+  std::string next(sip::ConnectionId id) { return wire.take(id); }
   // "METHOD URI" or "SIP/2.0 CODE PHRASE", and nothing more; empty: none.
   std::string next_line(sip::ConnectionId id) {
     const auto message = next(id);

@@ -67,13 +67,7 @@ class CoreBench {
     }
   }
   // The next message to `id`; empty: none.
-  std::string next(sip::ConnectionId id) {
-    auto& inbox = wire.inbox[id];
-    if (inbox.empty()) return {};
-    auto out = std::move(inbox.front());
-    inbox.pop_front();
-    return out;
-  }
+  std::string next(sip::ConnectionId id) { return wire.take(id); }
   // The next final answer; what comes before it is dropped.
   int answer(sip::ConnectionId id) {
     for (;;) {

@@ -39,6 +39,15 @@ class MemoryWire final : public sip::Wire {
     return last;
   }
 
+  // The oldest message to `id` that nobody has looked at; empty: none.
+  std::string take(sip::ConnectionId id) {
+    auto& messages = inbox[id];
+    if (messages.empty()) return {};
+    auto out = std::move(messages.front());
+    messages.pop_front();
+    return out;
+  }
+
   sip::ConnectionId last = 0;
   std::set<sip::ConnectionId> open, deaf, admitted;
   std::vector<std::pair<sip::ConnectionId, std::string>> dialled;
