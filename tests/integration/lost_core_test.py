@@ -119,7 +119,9 @@ class LostCore(LabTest):
         self.core = lab.role("core")
         self.assertEqual(get.wait(), 0, get.errors())
         self.assertIn("registered as", get.errors().split("was lost")[-1])
-        self.assertEqual((table()["size"], table()["peak"]), (0, 1))
+        # Never two. One is left when the get ended before it could subscribe anew: what was cut off with the core ends
+        # with its time.
+        self.assertEqual(table()["peak"], 1)
 
     def test_an_announcement_whose_answer_is_lost(self):
         """It is made again under its name, and there is one of it at the tracker."""
