@@ -14,11 +14,6 @@ MIB = 1 << 20
 SILENT, HANDSHAKES = 400, 300
 
 
-def resident(process):
-    with open(f"/proc/{process.process.pid}/statm", encoding="ascii") as handle:
-        return int(handle.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
 def listening(process):
     """Addresses of TCP listeners of a process, as the kernel writes them."""
     own = set()
@@ -74,7 +69,7 @@ class AgentAttackTest(Callers, Tormentor, LabTest):
 
     def test_silent_connections(self):
         self.everybody_is_served()
-        before = [resident(process) for _, process in self.services()]
+        before = [process.memory() for _, process in self.services()]
         connections = []
         for address, _ in self.services():
             host, port = address.rsplit(":", 1)
@@ -86,7 +81,7 @@ class AgentAttackTest(Callers, Tormentor, LabTest):
             wait_until("the oldest to be closed", lambda: sum(map(is_closed, connections)) >= 2 * (SILENT - 256))
             self.everybody_is_served()
             for (_, process), old in zip(self.services(), before):
-                self.assertLess(resident(process) - old, 20 * MIB)
+                self.grew_less(process, old, 20 * MIB)
             wait_until("all of them to be closed", lambda: all(map(is_closed, connections)), 90)
         finally:
             for connection in connections:
@@ -108,10 +103,10 @@ class AgentAttackTest(Callers, Tormentor, LabTest):
 
             for _ in range(20):
                 self.assertEqual(knock(), b"")
-            before = resident(process)
+            before = process.memory()
             for _ in range(HANDSHAKES):
                 self.assertEqual(knock(), b"")
-            self.assertLess(resident(process) - before, 10 * MIB)
+            self.grew_less(process, before, 10 * MIB)
         self.everybody_is_served()
 
     def test_a_certificate_of_another_name(self):

@@ -11,7 +11,7 @@ from harness import LabTest, long_enough, main, make_file, root_of, sha256, wait
 from partner import HAVE, K_PEERS, Line, Partner, b64u, payload_of, ranges
 from phone import Callers, Phone, header
 
-GROWTH, DESCRIPTORS = 96 << 10, 24  # KiB; beyond what there was at rest
+GROWTH, DESCRIPTORS = 96 << 20, 24  # octets and descriptors beyond what there was at rest
 
 
 class Flood(Callers, LabTest):
@@ -24,11 +24,7 @@ class Flood(Callers, LabTest):
         self.uri = self.laboratory.publish(self.source, "--public", "--protect", protect)
         self.root = root_of(self.uri)
         self.served()
-        self.rest = (self.memory(), self.descriptors())
-
-    def memory(self):
-        with open(f"/proc/{self.process.process.pid}/status", encoding="ascii") as handle:
-            return next(int(line.split()[1]) for line in handle if line.startswith("VmRSS:"))
+        self.rest = (self.process.memory(), self.descriptors())
 
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.process.process.pid}/fd"))
@@ -50,7 +46,7 @@ class Flood(Callers, LabTest):
 
     def nothing_grew(self):
         self.assertTrue(self.process.running(), self.process.errors()[-3000:])
-        self.assertLess(self.memory(), self.rest[0] + GROWTH)
+        self.grew_less(self.process, self.rest[0], GROWTH)
         wait_until("descriptors", lambda: self.descriptors() <= self.rest[1] + DESCRIPTORS)
 
     def mallory(self):

@@ -143,6 +143,11 @@ class Process:
     def running(self):
         return self.process.poll() is None
 
+    def memory(self):
+        """Octets in memory."""
+        with open(f"/proc/{self.process.pid}/statm", encoding="ascii") as handle:
+            return int(handle.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
     def wait_ready(self):
         def ready():
             if any(line.startswith("ready") for line in self.output().splitlines()):
@@ -361,6 +366,11 @@ class Lab:
 
 class LabTest(unittest.TestCase):
     """A test case with a work directory; labs made by self.lab() are stopped at the end."""
+
+    def grew_less(self, process, before, octets):
+        """Since memory() was `before`. A sanitizer keeps what was freed: nothing is said of it then."""
+        if not os.environ.get("SEALCAST_SANITIZER"):
+            self.assertLess(process.memory() - before, octets)
 
     def setUp(self):
         self.work = tempfile.mkdtemp(prefix="sealcast-it.")
