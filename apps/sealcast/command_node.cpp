@@ -105,8 +105,6 @@ Status init(const Globals& globals, const LaboratoryFlags& flags) {
   return {};
 }
 
-constexpr std::size_t k_largest_config = 1 << 20;
-
 template <class T>
 Status status_of(const Result<T>& result) {
   return result ? Status{} : Status(fail(result.error()));
@@ -115,10 +113,8 @@ Status status_of(const Result<T>& result) {
 struct CoreNode {
   fs::path file;
   std::unique_ptr<roles::CoreRole> role = {};
-  Bytes made_from = {};  // what the file had in it
 
   Status start() {
-    SEALCAST_TRY_ASSIGN(made_from, io::read_file(file, k_largest_config));
     SEALCAST_TRY_ASSIGN(auto config, read_core_config(file));
     role = std::make_unique<roles::CoreRole>(std::move(config));
     return role->start();
@@ -128,9 +124,8 @@ struct CoreNode {
     role.reset();
   }
   // New certificates alone cost nobody his registration.
-  Status remake() {
-    auto now = io::read_file(file, k_largest_config);
-    if (role && now && *now == made_from) return role->renew_certificates();
+  Status remake(bool changed) {
+    if (role && !changed) return role->renew_certificates();
     stop();
     return start();
   }
@@ -141,7 +136,7 @@ struct CoreNode {
                           file,
                           {},
                           [this] { return status_of(read_core_config(file)); },
-                          [this] { return remake(); }};
+                          [this](bool changed) { return remake(changed); }};
   }
   json::Object status() const { return role ? role->status() : json::Object{}; }
 };
@@ -154,15 +149,8 @@ Reloader::Part watched(Node& node, const std::string& name, const Config& config
     SEALCAST_TRY_ASSIGN(auto now, read(node.file));
     return status_of(roles::load_trust(now.trust));
   };
-  auto made_from = [file = node.file, trust = config.trust] {
-    return std::pair(io::read_file(file, k_largest_config), io::read_file(trust, k_largest_config));
-  };
-  auto remake = [&node, made_from, before = made_from()]() mutable -> Status {
-    auto now = made_from();
-    const bool same = now.first && now.second && before.first && before.second && *now.first == *before.first &&
-                      *now.second == *before.second;
-    before = std::move(now);
-    if (same && node.role) return node.role->renew_certificates();
+  auto remake = [&node](bool changed) -> Status {
+    if (node.role && !changed) return node.role->renew_certificates();
     return node.stop(), node.start();
   };
   return {name, config.state / "tls", node.file, {config.trust}, check, remake};

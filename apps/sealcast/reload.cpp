@@ -91,8 +91,9 @@ void Reloader::take_up(Watched& watched) {
   }
   watched.complaint.clear();
   watched.certificate = std::move(fresh);
+  const bool changed = stamp_of(part) != watched.stamp;
   watched.stamp = stamp_of(part);
-  ended_ = part.remake();
+  ended_ = part.remake(changed);
   if (!ended_) return loop_.stop();
   log(LogLevel::info, "node", part.name + " goes on with its new files");
   warn();

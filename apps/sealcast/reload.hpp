@@ -20,7 +20,9 @@ class Reloader {
     std::filesystem::path config;              // its `log` is taken up without making the role anew
     std::vector<std::filesystem::path> files;  // others that count, such as trust.json
     std::function<Status()> check;             // can what lies there now be used?
-    std::function<Status()> remake;            // stops the role and makes it from its files
+    // Takes up what lies there now: its certificate alone, or (changed: its configuration or its other files are not
+    // what they were) all of it, by stopping the role and making it from its files.
+    std::function<Status(bool changed)> remake;
   };
 
   // `level_given`: --log, which the files' `log` does not change before a SIGHUP; empty: not given.

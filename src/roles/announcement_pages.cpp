@@ -71,6 +71,11 @@ void AnnouncementPages::take_out(const crypto::Digest& root, std::size_t index) 
   if (page.announcer) page.announcer->withdraw();
   page.announcer.reset();
   under_way_.erase(index);
+  go_on();  // its answer does not come any more
+}
+
+void AnnouncementPages::go_on() {
+  if (!queue_.empty() && timer_ == 0) timer_ = loop_.after(0us, [this] { send_some(); });
 }
 
 void AnnouncementPages::remove(const crypto::Digest& root) {
@@ -163,7 +168,7 @@ void AnnouncementPages::answered(std::size_t index, const sip::Response& respons
     if (looked_at) taken(index, response.ok(), answer.value_or(tracking::PublishAnswer{}));
   }
   if (events_.on_answer) events_.on_answer(response);
-  if (!queue_.empty() && timer_ == 0) timer_ = loop_.after(0us, [this] { send_some(); });
+  go_on();
 }
 
 void AnnouncementPages::taken(std::size_t index, bool any, const tracking::PublishAnswer& answer) {

@@ -69,6 +69,7 @@ class AnnouncementPages {
   std::size_t find_room(std::size_t octets);
   void changed(std::size_t index);
   void take_out(const crypto::Digest& root, std::size_t index);
+  void go_on();  // with what waits for its turn
   void send_some();
   void send(std::size_t index);
   std::string body_of(std::size_t index);

@@ -191,7 +191,7 @@ Status CacheRole::take_up(const crypto::Digest& root) {
     log(LogLevel::error, "cache", opened.error().message);
     if (content->unusable) {
       mark(root, ObjectState::damaged);
-      loop_.post([this, root] { refresh(root); });
+      post([this, root] { refresh(root); });
     }
     return opened;
   }
@@ -296,7 +296,7 @@ void CacheRole::watch_keyinfo(const crypto::Digest& root) {
       [this, root](const sip::Response& response) {
         // 404: our own announcement has not arrived yet.
         log(LogLevel::debug, "cache", "peer list refused: " + std::to_string(response.status));
-        loop_.after(1s, [this, root] {
+        after(1s, [this, root] {
           auto at = keyinfos_.find(root);
           if (at == keyinfos_.end() || !at->second.watch) return;
           at->second.watch.reset();
@@ -368,6 +368,18 @@ void CacheRole::on_event(const swarm::Event& event) {
   }
 }
 
+void CacheRole::post(std::function<void()> task) {
+  loop_.post([this, task = std::move(task), alive = std::weak_ptr(alive_)] {
+    if (!alive.expired() && media_) task();
+  });
+}
+
+void CacheRole::after(Duration delay, std::function<void()> task) {
+  loop_.after(delay, [this, task = std::move(task), alive = std::weak_ptr(alive_)] {
+    if (!alive.expired() && media_) task();
+  });
+}
+
 // Told with the content. One whose tree is gone proves nothing any more and leaves its swarm; the others go on.
 void CacheRole::note_trouble(const crypto::Digest& root) {
   auto* content = library_.find(root);
@@ -375,7 +387,7 @@ void CacheRole::note_trouble(const crypto::Digest& root) {
   if (auto trouble = content->file->trouble()) content->trouble = trouble->message;
   if (!content->file->lost()) return;
   log(LogLevel::error, "cache", content::root_text(root) + " is offered no longer: " + content->trouble);
-  loop_.post([this, root] { give_up(root); });  // not inside its own event
+  post([this, root] { give_up(root); });  // not inside its own event
 }
 
 void CacheRole::give_up(const crypto::Digest& root) {
@@ -392,7 +404,7 @@ void CacheRole::mark(const crypto::Digest& root, ObjectState state) {
   auto marked = library_.mark(root, state);
   if (marked) return;
   log(LogLevel::warning, "cache", marked.error().message + ": written again later");
-  loop_.after(k_ask_again, [this, root] {
+  after(k_ask_again, [this, root] {
     if (auto* content = library_.find(root)) mark(root, content->state);
   });
 }
@@ -400,11 +412,12 @@ void CacheRole::mark(const crypto::Digest& root, ObjectState state) {
 void CacheRole::want_repair(const crypto::Digest& root) {
   if (repairs_.contains(root) || std::find(to_repair_.begin(), to_repair_.end(), root) != to_repair_.end()) return;
   to_repair_.push_back(root);
-  loop_.post([this] { repair_some(); });  // not inside its own event
+  post([this] { repair_some(); });  // not inside its own event
 }
 
 void CacheRole::repair_some() {
-  while (media_ && repairs_.size() < k_repairs && !to_repair_.empty()) {
+  // Once through the queue: what cannot be opened now goes to its end, and the next beat looks again.
+  for (auto left = to_repair_.size(); media_ && left > 0 && repairs_.size() < k_repairs; --left) {
     auto root = to_repair_.front();
     to_repair_.pop_front();
     start_repair(root);
@@ -433,8 +446,12 @@ void CacheRole::start_repair(const crypto::Digest& root) {
     return;
   }
   auto* held = media_->engine().held(root);
-  if (!held || content->file->lost()) return;
-  if (held->full()) return mark(root, ObjectState::offered);
+  const bool lost = !held || content->file->lost();
+  if (lost || held->full()) {
+    if (!lost) mark(root, ObjectState::offered);
+    if (!calls_->uses(root)) swarm_unused(root);
+    return;
+  }
   if (auto saved = content->file->save(*held); !saved) log(LogLevel::error, "cache", saved.error().message);
   mark(root, ObjectState::damaged);
   SwarmPeersConfig config;
@@ -482,8 +499,7 @@ void CacheRole::finish_repair(const crypto::Digest& root) {
   content->trouble.clear();
   log(LogLevel::info, "cache", content::root_text(root) + " is whole again");
   // Not inside its own event.
-  loop_.post([this, root] {
-    if (!media_) return;
+  post([this, root] {
     stop_repair(root);
     refresh(root);
     repair_some();

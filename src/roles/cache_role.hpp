@@ -99,6 +99,9 @@ class CacheRole final : private sip::Handler, private keys::KeyLookup {
   void finish_repair(const crypto::Digest& root);
   void renew_keyinfo();
   void beat();
+  // Later on the loop, unless the role has stopped by then.
+  void post(std::function<void()> task);
+  void after(Duration delay, std::function<void()> task);
   std::string uri() const;
 
   io::Loop& loop_;
@@ -121,6 +124,7 @@ class CacheRole final : private sip::Handler, private keys::KeyLookup {
   std::deque<crypto::Digest> to_repair_;
   io::Loop::TimerId renew_timer_ = 0, beat_timer_ = 0;
   store::AuditBrake audit_brake_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // owner: this; weakly those of post() and after()
 };
 
 }  // namespace sealcast::roles

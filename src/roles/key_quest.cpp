@@ -38,7 +38,7 @@ void KeyQuest::take_keyinfo(const std::string& keyinfo) {
     return;
   holders_.push_back(*holder);
   if (events_.on_keyinfo) events_.on_keyinfo(keyinfo);
-  ask();
+  if (timer_ == 0) ask();  // else its turn comes when the pause is over
 }
 
 void KeyQuest::ask() {
@@ -51,7 +51,11 @@ void KeyQuest::ask() {
 }
 
 void KeyQuest::ask_later(Duration wait) {
-  timer_ = node_.loop().after(wait, [this] { ask(); });
+  node_.loop().cancel(timer_);
+  timer_ = node_.loop().after(wait, [this] {
+    timer_ = 0;
+    ask();
+  });
 }
 
 Error KeyQuest::refusal(int status) const {
@@ -94,6 +98,7 @@ void KeyQuest::answered(Result<keys::KeyAnswer> answer) {
   if (verdict_) return events_.on_refused(*verdict_);
   next_ = 0;
   ask_later(k_ask_again);
+  if (events_.on_silence) events_.on_silence();
 }
 
 }  // namespace sealcast::roles

@@ -13,6 +13,7 @@ struct KeyQuestEvents {
   std::function<void(const std::string& keyinfo)> on_keyinfo;  // one that verifies, and is new
   std::function<void()> on_key;
   std::function<void(const Error&)> on_refused;  // by every holder that is known
+  std::function<void()> on_silence = {};  // none that is known answers: all are asked again, others may be learnt
 };
 
 class KeyQuest {

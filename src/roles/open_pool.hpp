@@ -23,7 +23,6 @@ class OpenPool {
 
   bool contains(const crypto::Digest& root) const { return places_.contains(root); }
   std::size_t size() const { return places_.size(); }
-  std::size_t unused() const { return unused_.size(); }
   std::size_t most() const { return most_; }
 
   // Before one more is opened: nothing to do, close this one first, or all are in use.
@@ -64,9 +63,6 @@ class OpenPool {
     for (auto& each : unused_)
       if (now - each.since >= k_unused) out.push_back(each.root);
     return out;
-  }
-  std::optional<Instant> next() const {
-    return unused_.empty() ? std::nullopt : std::optional(unused_.front().since + k_unused);
   }
 
   template <class Visit>

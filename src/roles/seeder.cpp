@@ -167,6 +167,10 @@ void Seeder::seek_key(const crypto::Digest& root) {
     if (auto started = open_and_start(root); !started) give_up(root, started.error());
   };
   events.on_refused = [this, root](const Error& error) { give_up(root, error); };
+  events.on_silence = [this, root] {
+    if (contents_.at(root).swarm) return;
+    if (auto started = start_swarm(root, swarm::Appetite::none); !started) give_up(root, started.error());
+  };
   content.quest = std::make_unique<KeyQuest>(node_, *content.description, "seed", std::move(events));
   if (auto known = content.state->keyinfo(); !known.empty()) content.quest->take_keyinfo(known);
 }
