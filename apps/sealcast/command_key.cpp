@@ -109,6 +109,8 @@ Status entitle(const Globals& globals, const Flags& flags) {
       auto response,
       io::http_call(socket, {"PUT", "/api/v1/" + target + "/entitlements", access_body(access), {}, {}, 0}, 10s));
   if (response.status != 200) return fail(roles::api_error(response, "entitlements"));
+  if (document.bool_or("announced") && !roles::wait_until_announced(socket, content::root_text(uri.root)))
+    std::fprintf(stderr, "sealcast: the tracker has not confirmed the change yet; the cache goes on trying\n");
   if (globals.json)
     print("%s\n", access_body(access).c_str());
   else

@@ -37,6 +37,15 @@ void each_run(std::uint64_t next, std::span<const Digest> leaves, Add add) {
 
 }  // namespace
 
+std::vector<Digest> leaves_of(std::uint32_t chunk_size, ByteView octets) {
+  std::vector<ByteView> chunks;
+  for (std::size_t at = 0; at < octets.size(); at += chunk_size)
+    chunks.push_back(octets.subspan(at, std::min<std::size_t>(chunk_size, octets.size() - at)));
+  std::vector<Digest> out(chunks.size());
+  crypto::sha256_batch(chunks, out);
+  return out;
+}
+
 Subtree::Subtree(std::span<const Digest> leaves, int layer) : layer_(layer) {
   SEALCAST_ASSERT(layer >= 0 && layer <= k_run_layer && !leaves.empty() && leaves.size() <= (std::size_t{1} << layer));
   constexpr std::size_t k_widest = std::size_t{1} << k_run_layer;
@@ -77,17 +86,6 @@ bool MerkleTree::empty(Bin b) const {
 }
 bool MerkleTree::known(Bin b) const {
   return b == root_bin_ || (in_tree(b) && (empty(b) || nodes_[b] != k_empty));
-}
-
-bool MerkleTree::provable(Bin target, std::span<const NodeHash> offered) const {
-  if (!in_tree(target) || empty(target)) return false;
-  for (Bin at = target; !known(at); at = bin::parent(at)) {
-    Bin sibling = bin::sibling(at);
-    if (!known(sibling) &&
-        std::none_of(offered.begin(), offered.end(), [&](const NodeHash& n) { return n.bin == sibling; }))
-      return false;
-  }
-  return true;
 }
 
 bool MerkleTree::verify(Bin target, const Digest& hash_of_target, std::span<const NodeHash> offered) {

@@ -56,6 +56,9 @@ struct NodeHash {
 
 inline constexpr int k_run_layer = 5;  // a run: 32 chunks, what is fetched, checked and kept as one
 
+// Hashes of the chunks of `octets`, which begin with a chunk; side by side. The last chunk may have less octets.
+std::vector<Digest> leaves_of(std::uint32_t chunk_size, ByteView octets);
+
 // The nodes below and at one node of layer <= 5, from the hashes of its chunks. Levels are hashed side by side.
 class Subtree {
  public:
@@ -95,8 +98,6 @@ class MerkleTree {
   template <class Known>
   std::vector<NodeHash> uncles(Bin target, Known known_to_receiver) const;
 
-  // Are all uncles there that a check of `target` needs, known or offered? (If not, they may still be on their way.)
-  bool provable(Bin target, std::span<const NodeHash> offered) const;
   // Is `hash` the hash of `target`, given the uncles in `offered` (any order, others ignored)? If so, target and
   // the uncles used are stored and true is returned. Nothing unverified is ever kept. Cost: at most `depth` hashes.
   bool verify(Bin target, const Digest& hash, std::span<const NodeHash> offered);

@@ -15,6 +15,7 @@
 #include "base/text.hpp"
 #include "base/wire.hpp"
 #include "io/file.hpp"
+#include "io/file_names.hpp"
 #include "io/guarded_mapping.hpp"
 #include "io/run_sums.hpp"
 #include "os/descriptor.hpp"
@@ -32,12 +33,6 @@ using content::MerkleTree;
 constexpr std::string_view k_magic = "SEALHAVE";
 constexpr std::uint32_t k_version = 1;
 constexpr std::size_t k_header = 8 + 4 + 8 + 4 + 32;
-
-fs::path with(const fs::path& base, const char* extension) {
-  auto out = base;
-  out += extension;
-  return out;
-}
 
 Error damaged(const fs::path& file, const std::string& what) {
   auto base = printable(fs::path(file).replace_extension().string(), 4096);
@@ -122,9 +117,9 @@ struct ChunkFile::Impl {
   Impl(const fs::path& base, const content::Geometry& g, const Digest& r)
       : geometry(g),
         root(r),
-        data_path(with(base, ".data")),
-        tree_path(with(base, ".tree")),
-        have_path(with(base, ".have")),
+        data_path(with_extension(base, ".data")),
+        tree_path(with_extension(base, ".tree")),
+        have_path(with_extension(base, ".have")),
         held(g.chunks()),
         run_octets(std::uint64_t{g.chunk_size()} << content::k_run_layer) {}
   ~Impl() { put_away(); }
@@ -134,6 +129,7 @@ struct ChunkFile::Impl {
   Status read_have(bool& found);
   Status open_data(bool found);
   Status open_tree(bool found);
+  void forget_sums(std::uint64_t offset, std::uint64_t size);
   void sum_up(std::uint64_t offset, ByteView octets);
   bool whole_run(std::uint64_t offset, ByteView octets) const;
 
@@ -264,7 +260,7 @@ Result<std::unique_ptr<ChunkFile>> ChunkFile::open(const fs::path& base, const c
   i.nothing_saved = i.held.empty();
   if (i.own) SEALCAST_TRY(i.open_data(found));
   SEALCAST_TRY(i.open_tree(found));
-  if (i.own) i.sums.emplace(with(base, ".sums"), (geometry.length() - 1) / i.run_octets + 1);
+  if (i.own) i.sums.emplace(with_extension(base, ".sums"), (geometry.length() - 1) / i.run_octets + 1);
   return out;
 }
 
@@ -290,9 +286,9 @@ Status ChunkFile::read(std::uint64_t offset, MutableByteView out) {
 }
 
 Status ChunkFile::write(std::uint64_t offset, ByteView data) {
+  if (impl_->own) impl_->forget_sums(offset, data.size());
   auto done = impl_->write(offset, data);
   if (!done) impl_->trouble = done.error();
-  if (impl_->own) impl_->sum_up(offset, data);
   return done;
 }
 
@@ -301,19 +297,24 @@ bool ChunkFile::unchanged(std::uint64_t offset, ByteView run) {
 }
 
 void ChunkFile::verified(std::uint64_t offset, ByteView data) {
-  if (impl_->own && impl_->whole_run(offset, data)) impl_->sums->set(offset / impl_->run_octets, data);
+  if (impl_->own) impl_->sum_up(offset, data);
 }
 
 bool ChunkFile::Impl::whole_run(std::uint64_t offset, ByteView octets) const {
   return offset % run_octets == 0 && octets.size() == std::min(run_octets, geometry.length() - offset);
 }
 
-// Of runs that are written in parts there is no sum: it is made when they are first verified as a whole.
+// What is written need not be verified.
+void ChunkFile::Impl::forget_sums(std::uint64_t offset, std::uint64_t size) {
+  for (auto run = offset / run_octets; size != 0 && run <= (offset + size - 1) / run_octets; ++run) sums->forget(run);
+}
+
+// Runs that are verified in parts have no sum: it is made when they are first verified as a whole.
 void ChunkFile::Impl::sum_up(std::uint64_t offset, ByteView octets) {
   while (!octets.empty()) {
     const auto run = offset / run_octets;
     const auto part = octets.first(std::min<std::uint64_t>(octets.size(), (run + 1) * run_octets - offset));
-    whole_run(offset, part) ? sums->set(run, part) : sums->forget(run);
+    if (whole_run(offset, part)) sums->set(run, part);
     octets = octets.subspan(part.size());
     offset += part.size();
   }
@@ -398,7 +399,7 @@ Status ChunkFile::save(const content::Bitmap& held) {
 
 // .have first: what is left by a crash in between is an attempt that never saved.
 void ChunkFile::remove(const fs::path& base) {
-  for (auto extension : {".have", ".sums", ".tree", ".data"}) ::unlink(with(base, extension).c_str());
+  for (auto extension : {".have", ".sums", ".tree", ".data"}) ::unlink(with_extension(base, extension).c_str());
 }
 
 }  // namespace sealcast::io

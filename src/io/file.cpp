@@ -22,10 +22,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string shown(const fs::path& path) {
-  return printable(path.string(), 4096);
-}
-
 fs::path directory_of(const fs::path& path) {
   return path.has_parent_path() ? path.parent_path() : fs::path(".");
 }
@@ -101,6 +97,16 @@ Status check_renamable(const fs::path& path, const struct stat& about) {
 }
 
 }  // namespace
+
+std::string shown(const fs::path& path) {
+  return printable(path.string(), 4096);
+}
+
+fs::path with_extension(const fs::path& base, const char* extension) {
+  auto out = base;
+  out += extension;
+  return out;
+}
 
 Status check_replaceable(const fs::path& path, Replace replace, unsigned* mode) {
   struct stat about {};
@@ -301,7 +307,7 @@ Result<SourceFile> SourceFile::open(const fs::path& path) {
   if (!S_ISREG(about.st_mode))
     return fail(ErrorCode::usage, shown(path) + " is " + (S_ISDIR(about.st_mode) ? "a directory" : "no regular file"));
   out.size_ = static_cast<std::uint64_t>(about.st_size);
-  out.state_ = state_of(about);
+  out.state_ = FileState::of(about);
   ::posix_fadvise(out.descriptor_, 0, 0, POSIX_FADV_SEQUENTIAL);
   return out;
 }
@@ -322,12 +328,6 @@ SourceFile& SourceFile::operator=(SourceFile&& other) noexcept {
   std::swap(read_, other.read_);
   std::swap(state_, other.state_);
   return *this;
-}
-
-SourceFile::State SourceFile::state_of(const struct stat& about) {
-  return {about.st_dev,         about.st_ino,          static_cast<std::uint64_t>(about.st_size),
-          about.st_mtim.tv_sec, about.st_mtim.tv_nsec, about.st_ctim.tv_sec,
-          about.st_ctim.tv_nsec};
 }
 
 Result<std::size_t> SourceFile::read(MutableByteView out) {
@@ -363,7 +363,7 @@ Status SourceFile::check_unchanged() const {
   }, named{};
   if (::fstat(descriptor_, &open_file) != 0 || ::stat(path_.c_str(), &named) != 0)
     return fail(system_error("cannot look at", path_, errno));
-  if (state_of(open_file) != state_ || state_of(named) != state_)
+  if (FileState::of(open_file) != state_ || FileState::of(named) != state_)
     return fail(shown(path_) + " changed while it was read: try again when nobody writes to it");
   return {};
 }
@@ -379,6 +379,12 @@ Result<bool> same_files(const fs::path& one, const fs::path& other) {
     if (got == 0) return true;
     if (got != got_there || !equal(ByteView(a).first(got), ByteView(b).first(got))) return false;
   }
+}
+
+std::uint64_t occupied(const fs::path& path) {
+  constexpr std::uint64_t k_block = 512;  // of st_blocks
+  struct stat about {};
+  return ::lstat(path.c_str(), &about) == 0 && S_ISREG(about.st_mode) ? about.st_blocks * k_block : 0;
 }
 
 Result<std::uint64_t> free_space(const fs::path& path) {

@@ -5,6 +5,7 @@
 
 #include "base/bytes.hpp"
 #include "base/result.hpp"
+#include "io/file_state.hpp"
 
 struct stat;
 
@@ -70,20 +71,17 @@ class SourceFile {
 
  private:
   SourceFile() = default;
-  struct State {
-    std::uint64_t device = 0, inode = 0, size = 0;
-    std::int64_t modified_seconds = 0, modified_nanoseconds = 0, changed_seconds = 0, changed_nanoseconds = 0;
-    bool operator==(const State&) const = default;
-  };
-  static State state_of(const struct ::stat& about);
   std::filesystem::path path_;
   int descriptor_ = -1;
   std::uint64_t size_ = 0, read_ = 0;
-  State state_;
+  FileState state_;
 };
 
 // Octet for octet, regular files.
 Result<bool> same_files(const std::filesystem::path& one, const std::filesystem::path& other);
+
+// Octets that a file takes on its disk; 0 when it is not there.
+std::uint64_t occupied(const std::filesystem::path& path);
 
 // Free octets where `path` lies.
 Result<std::uint64_t> free_space(const std::filesystem::path& path);

@@ -1,10 +1,15 @@
 #pragma once
-// How an output gets its name; for the .cpp files of this folder.
+// How files are named, and how an output gets its name.
 #include "io/file.hpp"
 
 namespace sealcast::io {
 
 inline constexpr std::size_t k_longest_stem = 200;  // of a name that gets something added: 255 octets is all there is
+
+// For a sentence about it.
+std::string shown(const std::filesystem::path& path);
+// "<base><extension>": of several files that belong together.
+std::filesystem::path with_extension(const std::filesystem::path& base, const char* extension);
 
 // What may be replaced by an output: nothing at all, or a regular file. mode: of that file; left alone when there is
 // none.

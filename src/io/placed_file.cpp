@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "base/assert.hpp"
+#include "base/log.hpp"
 #include "base/text.hpp"
 #include "io/file_names.hpp"
 
@@ -15,14 +16,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t k_piece = 1 << 20;  // octets copied at a time
-
-std::string shown(const fs::path& path) {
-  return printable(path.string(), 4096);
-}
-
-bool same_time(const struct timespec& a, const struct timespec& b) {
-  return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
-}
 
 // What a file made without a wish would have.
 mode_t usual_mode() {
@@ -42,13 +35,12 @@ Result<PlacedFile> PlacedFile::make(const fs::path& hidden, std::uint64_t size) 
   ::unlink(hidden.c_str());
   out.descriptor_.reset(::open(hidden.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!out.descriptor_) return fail(system_error("cannot create", hidden, errno));
-  if (::ftruncate(out.descriptor_.get(), static_cast<off_t>(size)) != 0) {
-    auto error = system_error("cannot make", hidden, errno);
-    ::unlink(hidden.c_str());
-    return fail(std::move(error));
-  }
-  SEALCAST_TRY(out.look());
-  return out;
+  auto made = ::ftruncate(out.descriptor_.get(), static_cast<off_t>(size)) == 0
+                  ? out.look()
+                  : fail(system_error("cannot make", hidden, errno));
+  if (made) return out;
+  ::unlink(hidden.c_str());
+  return fail(made.error());
 }
 
 Result<FileId> PlacedFile::id_of(const fs::path& path) {
@@ -65,29 +57,29 @@ Result<PlacedFile> PlacedFile::open(const fs::path& path, const FileId& id, std:
   out.descriptor_.reset(::open(path.c_str(), access | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   if (!out.descriptor_) return fail(system_error("cannot open", path, errno));
   SEALCAST_TRY(out.look());
-  if (!S_ISREG(out.about_.st_mode) || out.id() != id)
-    return fail(shown(path) + " is another file than the one that was fetched");
-  if (static_cast<std::uint64_t>(out.about_.st_size) != size)
-    return fail(shown(path) + " has " + std::to_string(out.about_.st_size) + " octets instead of " +
-                std::to_string(size));
+  if (out.id() != id) return fail(shown(path) + " is another file than the one that was fetched");
+  if (out.state_.size != size)
+    return fail(shown(path) + " has " + std::to_string(out.state_.size) + " octets instead of " + std::to_string(size));
   return out;
 }
 
 Status PlacedFile::look() {
-  if (::fstat(descriptor_.get(), &about_) != 0) return fail(system_error("cannot look at", path_, errno));
+  struct stat about {};
+  if (::fstat(descriptor_.get(), &about) != 0) return fail(system_error("cannot look at", path_, errno));
+  if (!S_ISREG(about.st_mode)) return fail(shown(path_) + " is no regular file");
+  state_ = FileState::of(about);
   return {};
 }
 
 FileId PlacedFile::id() const {
-  return {about_.st_dev, about_.st_ino};
+  return {state_.device, state_.inode};
 }
 
 // After the octets were read: what was changed before is seen, what is changed later they do not have.
 Status PlacedFile::unchanged() const {
   struct stat now {};
   if (::fstat(descriptor_.get(), &now) != 0) return fail(system_error("cannot look at", path_, errno));
-  if (now.st_size == about_.st_size && same_time(now.st_mtim, about_.st_mtim) && same_time(now.st_ctim, about_.st_ctim))
-    return {};
+  if (FileState::of(now) == state_) return {};
   return fail(shown(path_) + " was changed, moved or removed since it was fetched");
 }
 
@@ -103,24 +95,38 @@ Status PlacedFile::write(std::uint64_t offset, ByteView data) {
   return write_at(descriptor_.get(), path_, offset, data);
 }
 
-Status PlacedFile::move(const fs::path& hidden) {
-  if (::rename(path_.c_str(), hidden.c_str()) == 0) {
-    path_ = hidden;
-    return look();
-  }
-  if (errno != EXDEV) return fail(system_error("cannot rename " + shown(path_) + " to", hidden, errno));
+Status PlacedFile::move(const fs::path& hidden, const Record& record) {
+  SEALCAST_ASSERT(owner_ == Owner::ours);
+  SEALCAST_TRY(record(id()));
+  if (::rename(path_.c_str(), hidden.c_str()) != 0)
+    return errno == EXDEV ? copy_to(hidden, record)
+                          : fail(system_error("cannot rename " + shown(path_) + " to", hidden, errno));
+  path_ = hidden;
+  return look();
+}
+
+// On disk, then recorded, then the old one goes.
+Status PlacedFile::copy_to(const fs::path& hidden, const Record& record) {
   SEALCAST_TRY_ASSIGN(auto copy, make(hidden, size_));
-  Bytes piece(k_piece);
-  for (std::uint64_t at = 0; at < size_; at += piece.size()) {
-    piece.resize(static_cast<std::size_t>(std::min<std::uint64_t>(k_piece, size_ - at)));
-    auto copied = read(at, piece);
-    if (copied) copied = copy.write(at, piece);
-    if (copied) continue;
+  auto copied = copy_octets(copy);
+  if (copied) copied = copy.sync();
+  if (copied) copied = record(copy.id());
+  if (!copied) {
     (void)copy.remove();
     return copied;
   }
-  SEALCAST_TRY(remove());
+  if (auto removed = remove(); !removed) log(LogLevel::warning, "output", removed.error().message);
   *this = std::move(copy);
+  return {};
+}
+
+Status PlacedFile::copy_octets(PlacedFile& to) {
+  Bytes piece(k_piece);
+  for (std::uint64_t at = 0; at < size_; at += piece.size()) {
+    piece.resize(static_cast<std::size_t>(std::min<std::uint64_t>(k_piece, size_ - at)));
+    SEALCAST_TRY(read(at, piece));
+    SEALCAST_TRY(to.write(at, piece));
+  }
   return {};
 }
 

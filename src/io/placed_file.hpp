@@ -2,9 +2,8 @@
 // A file that grows hidden where it is to be, octets at their places, and gets its name when it is whole. While it is
 // hidden it is ours (mode 0600). From the moment it has its name it is the user's: it is read and never written, and
 // reading ends when somebody has changed it.
-#include <sys/stat.h>
-
 #include <filesystem>
+#include <functional>
 
 #include "io/file.hpp"
 #include "io/octet_file.hpp"
@@ -34,8 +33,10 @@ class PlacedFile final : public ObjectData {
 
   FileId id() const;
   Owner owner() const { return owner_; }
-  // Another hidden name. Where a rename does not reach it is copied.
-  Status move(const std::filesystem::path& hidden);
+  // Another hidden name. Where a rename does not reach it is copied. `record` is told which file will have it before it
+  // loses the old one: at every moment it has one of the two. When it fails nothing moves.
+  using Record = std::function<Status(const FileId&)>;
+  Status move(const std::filesystem::path& hidden, const Record& record);
   // Its name, and the mode of the file that it replaces or the usual one. A symbolic link is refused, not followed.
   Status commit(const std::filesystem::path& file, Replace replace);
   Status remove();  // while it is ours
@@ -44,13 +45,15 @@ class PlacedFile final : public ObjectData {
   PlacedFile(std::filesystem::path path, std::uint64_t size, Owner owner)
       : path_(std::move(path)), size_(size), owner_(owner) {}
   Status look();
+  Status copy_to(const std::filesystem::path& hidden, const Record& record);
+  Status copy_octets(PlacedFile& to);
   Status unchanged() const;
 
   std::filesystem::path path_;
   std::uint64_t size_;
   Owner owner_;
   os::Descriptor descriptor_;
-  struct stat about_ {};  // when it was opened, made, or named
+  FileState state_;  // when it was opened, made, or named
 };
 
 }  // namespace sealcast::io

@@ -129,7 +129,12 @@ TEST_F(Placed, ReplacesWhatMayBeReplaced) {
 
 TEST_F(Placed, MovesToAnotherHiddenName) {
   auto file = made("a");
-  ASSERT_TRUE(file.move(hidden("b")));
+  EXPECT_FALSE(file.move(hidden("b"), [](auto&) { return Status(fail("no record")); }));
+  EXPECT_EQ(file.path(), hidden("a"));
+  ASSERT_TRUE(file.move(hidden("b"), [&](const FileId& id) {
+    EXPECT_EQ(PlacedFile::id_of(hidden("a")), id) << "recorded before it moves";
+    return Status{};
+  }));
   ASSERT_TRUE(file.commit(at("b"), Replace::never));
   EXPECT_EQ(text(at("b")), "content");
   EXPECT_EQ(count(), 1u);

@@ -250,9 +250,11 @@ Result<std::optional<content::ContentKey>> CacheLibrary::key(const crypto::Diges
 
 // A disk that cannot hold the object is left as it is.
 Status CacheLibrary::check_space(const crypto::Digest& root, const CachedContent& content) {
-  SEALCAST_TRY_ASSIGN(auto have, import_progress(root));
-  auto tree = std::uint64_t{content.description.geometry().chunks()} * 2 * sizeof(crypto::Digest);
-  auto missing = content.description.length - have + (have == 0 ? tree : 0);
+  auto needed =
+      content.description.length + std::uint64_t{content.description.geometry().chunks()} * 2 * sizeof(crypto::Digest);
+  // What an earlier import has written, kept or to be written over.
+  auto there = io::occupied(base(root) += ".data") + io::occupied(base(root) += ".tree");
+  auto missing = needed - std::min(needed, there);
   auto free = io::free_space(state_ / "objects");
   if (!free || *free >= missing) return {};
   return fail(ErrorCode::disk_full, "the cache's disk has " + human_size(static_cast<double>(*free)) +

@@ -102,13 +102,9 @@ ObjectWriter::ObjectWriter(fs::path path, const content::Description& d, std::fu
 Status ObjectWriter::flush(bool last) {
   auto chunk = std::size_t{description_.chunk_size};
   auto usable = last ? pending_.size() : pending_.size() / chunk * chunk;
-  std::vector<ByteView> chunks;
-  for (std::size_t at = 0; at < usable; at += chunk)
-    chunks.push_back(ByteView(pending_).subspan(at, std::min(chunk, usable - at)));
-  std::vector<content::Digest> leaves(chunks.size());
-  crypto::sha256_batch(chunks, leaves);
-  root_.add(leaves);
-  SEALCAST_TRY(out_->write(ByteView(pending_).first(usable)));
+  const auto octets = ByteView(pending_).first(usable);
+  root_.add(content::leaves_of(description_.chunk_size, octets));
+  SEALCAST_TRY(out_->write(octets));
   pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(usable));
   return {};
 }

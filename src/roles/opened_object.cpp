@@ -4,6 +4,7 @@
 
 #include "base/json.hpp"
 #include "base/text.hpp"
+#include "io/file_names.hpp"
 
 namespace sealcast::roles {
 namespace {
@@ -13,12 +14,6 @@ namespace fs = std::filesystem;
 constexpr int k_records_a_step = 64;
 constexpr std::int64_t k_version = 1;
 
-fs::path with(const fs::path& base, const char* extension) {
-  auto out = base;
-  out += extension;
-  return out;
-}
-
 }  // namespace
 
 Opening opening_of(const content::Description& description, const content::ContentKey* key) {
@@ -27,11 +22,11 @@ Opening opening_of(const content::Description& description, const content::Conte
 
 bool OpenedObject::is_at(const fs::path& base) {
   std::error_code ignored;
-  return fs::exists(with(base, ".place"), ignored);
+  return fs::exists(io::with_extension(base, ".place"), ignored);
 }
 
 Result<OpenedObject::Place> OpenedObject::place_of(const fs::path& base) {
-  auto record = with(base, ".place");
+  auto record = io::with_extension(base, ".place");
   SEALCAST_TRY_ASSIGN(auto octets, io::read_file(record, 65536));
   auto document = json::parse(string_of(octets));
   if (!document || document->int_or("v") != k_version || document->string_or("hidden").empty())
@@ -39,6 +34,7 @@ Result<OpenedObject::Place> OpenedObject::place_of(const fs::path& base) {
   Place out;
   out.file = document->string_or("file");
   out.hidden = document->string_or("hidden");
+  out.before = document->string_or("before");
   out.id = {static_cast<std::uint64_t>(document->int_or("device")),
             static_cast<std::uint64_t>(document->int_or("inode"))};
   out.whole = document->bool_or("whole");
@@ -57,31 +53,36 @@ Result<OpenedObject::Place> OpenedObject::mend_place(const fs::path& base) {
 
 void OpenedObject::remove(const fs::path& base) {
   auto place = place_of(base);
-  if (place && !place->whole && io::PlacedFile::id_of(place->hidden) == place->id) ::unlink(place->hidden.c_str());
-  for (auto extension : {".place", ".tags"}) ::unlink(with(base, extension).c_str());
+  if (place && !place->whole)
+    for (auto& grows : {place->hidden, place->before})
+      if (io::PlacedFile::id_of(grows) == place->id) ::unlink(grows.c_str());
+  for (auto extension : {".place", ".tags"}) ::unlink(io::with_extension(base, extension).c_str());
 }
 
 Status OpenedObject::save_place() {
   auto text = json::Value(json::Object{{"v", k_version},
                                        {"file", place_.file.string()},
                                        {"hidden", place_.hidden.string()},
+                                       {"before", place_.before.string()},
                                        {"device", static_cast<std::int64_t>(place_.id.device)},
                                        {"inode", static_cast<std::int64_t>(place_.id.inode)},
                                        {"whole", place_.whole}})
                   .text();
-  return io::write_file_atomically(with(base_, ".place"), view_of(text), 0600);
+  return io::write_file_atomically(io::with_extension(base_, ".place"), view_of(text), 0600);
 }
 
 Result<std::unique_ptr<OpenedObject>> OpenedObject::make(const fs::path& base, const Place& place,
                                                          const Opening& opening) {
-  ::unlink(with(base, ".tags").c_str());
+  ::unlink(io::with_extension(base, ".tags").c_str());
   SEALCAST_TRY_ASSIGN(auto file, io::PlacedFile::make(place.hidden, opening.file));
   std::unique_ptr<OpenedObject> out(new OpenedObject(base, place));
   out->place_.id = file.id();
   out->place_.whole = false;
-  SEALCAST_TRY(out->complete(std::move(file), opening));
-  SEALCAST_TRY(out->save_place());
-  return out;
+  auto made = out->complete(std::move(file), opening);
+  if (made) made = out->save_place();
+  if (made) return out;
+  ::unlink(place.hidden.c_str());  // nobody would know of it
+  return fail(made.error());
 }
 
 Result<std::unique_ptr<OpenedObject>> OpenedObject::find(const fs::path& base, const Opening& opening) {
@@ -89,6 +90,14 @@ Result<std::unique_ptr<OpenedObject>> OpenedObject::find(const fs::path& base, c
   std::unique_ptr<OpenedObject> out(new OpenedObject(base, place));
   auto file = io::PlacedFile::open(place.whole ? place.file : place.hidden, place.id, opening.file,
                                    place.whole ? io::Owner::user : io::Owner::ours);
+  // It was to move, and did not.
+  if (!file && !place.whole && !place.before.empty()) {
+    auto stayed = io::PlacedFile::open(place.before, place.id, opening.file, io::Owner::ours);
+    if (stayed) {
+      out->place_.hidden = place.before;
+      file = std::move(stayed);
+    }
+  }
   // Another process may have given it its name just now.
   if (!file && !place.whole) {
     auto named = io::PlacedFile::open(place.file, place.id, opening.file, io::Owner::user);
@@ -105,7 +114,7 @@ Result<std::unique_ptr<OpenedObject>> OpenedObject::find(const fs::path& base, c
 Status OpenedObject::complete(io::PlacedFile file, const Opening& opening) {
   file_ = std::make_unique<io::PlacedFile>(std::move(file));
   if (!opening.header) return {};
-  SEALCAST_TRY_ASSIGN(auto tags, io::OctetFile::open(with(base_, ".tags")));
+  SEALCAST_TRY_ASSIGN(auto tags, io::OctetFile::open(io::with_extension(base_, ".tags")));
   tags_ = std::make_unique<io::OctetFile>(std::move(tags));
   view_ = std::make_unique<content::SealedView>(*opening.header, *opening.key, opening.object, *file_, *tags_);
   return {};
@@ -139,11 +148,13 @@ Result<bool> OpenedObject::check_some() {
 }
 
 Status OpenedObject::move(const fs::path& file, const fs::path& hidden) {
-  SEALCAST_TRY(file_->move(hidden));
-  place_.file = file;
-  place_.hidden = hidden;
-  place_.id = file_->id();
-  return save_place();
+  auto before = place_;
+  auto moved = file_->move(hidden, [&](const io::FileId& id) {
+    place_ = {file, hidden, id, false, before.hidden};
+    return save_place();
+  });
+  if (!moved) place_ = before;
+  return moved;
 }
 
 Status OpenedObject::commit(io::Replace replace) {

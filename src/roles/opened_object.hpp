@@ -25,7 +25,8 @@ class OpenedObject final : public io::ObjectData {
   struct Place {
     std::filesystem::path file, hidden;  // its name, and where it grows until it has it
     io::FileId id;
-    bool whole = false;  // it has its name, and is the user's
+    bool whole = false;                 // it has its name, and is the user's
+    std::filesystem::path before = {};  // where it grew before it moved to `hidden`, or was to; empty: nowhere
   };
   static bool is_at(const std::filesystem::path& base);  // there is a record of one
   static Result<Place> place_of(const std::filesystem::path& base);

@@ -60,6 +60,23 @@ TEST_F(Opened, FromChunkToFileAndBack) {
   EXPECT_FALSE(OpenedObject::is_at(base()));
 }
 
+TEST_F(Opened, MovesAndIsFoundWhereItIs) {
+  make();
+  const auto other = directory.path() / "other", hidden = directory.path() / ".other.hidden";
+  {
+    auto object = OpenedObject::find(base(), opening()).value();
+    ASSERT_TRUE(object->move(other, hidden));
+  }
+  EXPECT_EQ(OpenedObject::find(base(), opening()).value()->path(), hidden);
+  // A process that ended between the record and the rename.
+  fs::rename(hidden, io::PlacedFile::hidden_name(out(), "t"));
+  auto object = OpenedObject::find(base(), opening()).value();
+  EXPECT_EQ(object->path(), io::PlacedFile::hidden_name(out(), "t"));
+  ASSERT_TRUE(object->move(other, hidden));
+  ASSERT_TRUE(object->commit(io::Replace::never));
+  EXPECT_TRUE(fs::exists(other));
+}
+
 TEST_F(Opened, ATagThatDoesNotFitIsAnIntegrityError) {
   auto object = make();
   sealed.back() ^= 1;

@@ -105,7 +105,7 @@ Result<Published> Publisher::publish(const PublishOptions& options) {
     fs::remove_all(spooled.place, ignored);
   }
   out.uri = {spooled.description.root, node.domain};
-  out.announced = wait_for_announcement(root);
+  out.announced = wait_until_announced(socket_, root);
   out.description = std::move(spooled.description);
   return out;
 }
@@ -236,9 +236,9 @@ Status Publisher::upload(const Spooled& spooled) {
   return {};
 }
 
-bool Publisher::wait_for_announcement(const std::string& root) {
+bool wait_until_announced(const std::filesystem::path& socket, const std::string& root) {
   for (auto end = os::monotonic_now() + k_announcement; os::monotonic_now() < end; std::this_thread::sleep_for(50ms)) {
-    auto response = io::http_call(socket_, {"GET", "/api/v1/contents/" + root, {}, {}, {}, 0}, k_call);
+    auto response = io::http_call(socket, {"GET", "/api/v1/contents/" + root, {}, {}, {}, 0}, k_call);
     auto document = response ? json::parse(response->body) : fail("");
     if (document && document->bool_or("announced")) return true;
   }

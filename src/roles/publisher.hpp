@@ -34,6 +34,10 @@ struct Published {
   bool reused = false;     // an earlier, interrupted publication was finished
 };
 
+// Has the tracker taken what the cache at this admin socket holds of a content, as it stands there now? Waits for some
+// seconds.
+bool wait_until_announced(const std::filesystem::path& socket, const std::string& root);
+
 // Where the provider keeps what it needs: provider.pem, spool/ (objects until they are uploaded), keys/ (key files of
 // what it published).
 class Publisher {
@@ -50,7 +54,6 @@ class Publisher {
   Result<Spooled> seal(const PublishOptions& options, const Node& node, const std::filesystem::path& place);
   Status upload(const Spooled& spooled);
   Status put(const std::string& target, std::string body, std::initializer_list<int> good);
-  bool wait_for_announcement(const std::string& root);
 
   std::filesystem::path directory_, socket_;
   RandomSource& random_;

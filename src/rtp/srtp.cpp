@@ -194,7 +194,9 @@ void SrtpSender::protect(std::span<PacketSlot> packets) {
 void SrtpSender::protect_rtcp(PacketSlot& packet) {
   auto& s = *impl_;
   packet.ok = false;
-  if (packet.size < 8 || packet.size + s.rtcp.tag() + 4 > packet.capacity || s.rtcp_index >= k_max_rtcp_index) return;
+  if (packet.size < 8 || packet.size + s.rtcp.tag() + 4 > packet.capacity ||
+      s.rtcp_index >= std::min(s.options.rtcp_lifetime, k_max_rtcp_index))
+    return;
   auto word = k_rtcp_encrypted | ++s.rtcp_index;
   crypto::PacketJob job;
   std::array<std::uint8_t, 12> aad;

@@ -23,6 +23,7 @@ struct PacketSlot {
 struct SrtpOptions {
   std::uint32_t window = 16384;  // replay window in packets, a power of two, 64..32768 (RFC 4568 WSH)
   std::uint64_t lifetime = std::uint64_t{1} << 31;  // packets under one master key
+  std::uint32_t rtcp_lifetime = 0x7fffffff;         // RTCP packets; the index has 31 bits
 };
 
 struct SrtpCounters {

@@ -17,8 +17,6 @@ std::int64_t nanoseconds(Instant at) {
 }  // namespace
 
 Link::Arrivals Link::carry(Instant now, std::size_t octets, RandomSource& random) {
-  ++counters_.sent;
-  counters_.octets += octets;
   if (octets > options_.largest) return ++counters_.too_large, Arrivals{};
   auto sent = now;
   if (options_.rate != 0) {

@@ -18,7 +18,6 @@ struct LinkOptions {
 };
 
 struct LinkCounters {
-  std::uint64_t sent = 0, octets = 0;                     // given to the link: datagrams, octets of UDP payload
   std::uint64_t lost = 0, queue_full = 0, too_large = 0;  // datagrams that did not pass
 };
 
@@ -31,9 +30,6 @@ class Link {
     std::array<Instant, 2> at{};
   };
   Arrivals carry(Instant now, std::size_t octets, RandomSource& random);
-  // What is on its way stays as it is.
-  void set(LinkOptions options) { options_ = options; }
-  const LinkOptions& options() const { return options_; }
   const LinkCounters& counters() const { return counters_; }
 
  private:

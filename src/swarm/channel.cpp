@@ -5,10 +5,9 @@ namespace sealcast::swarm {
 // What was queued last is filled up first; an unbounded queue would be a partner's weapon.
 void Channel::queue(Bytes messages) {
   constexpr std::size_t k_room = 1100;
-  constexpr std::size_t k_most = 4096;  // datagrams
   if (!control.empty() && control.back().size() + messages.size() <= k_room)
     control.back().insert(control.back().end(), messages.begin(), messages.end());
-  else if (control.size() < k_most)
+  else if (control.size() < k_max_control_queue)
     control.push_back(std::move(messages));
 }
 

@@ -21,6 +21,8 @@ namespace sealcast::swarm {
 
 struct Association;
 
+inline constexpr std::size_t k_max_control_queue = 4096;  // control datagrams that wait on one channel
+
 // closed: the mark of a channel that goes at the end of the verb under way. Until then it may be referred to, and takes
 // part in nothing.
 enum class ChannelStage : std::uint8_t { opening, half_open, open, closed };

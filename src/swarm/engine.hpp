@@ -152,9 +152,9 @@ class Engine {
   void on_deadline(Instant now);
   std::optional<Event> poll_event();
 
-  // Runs to be hashed, compared and written by run(), on any thread and in any order; each comes back once, at whatever
-  // time. A run counts as held, and partners are told, when it has come back. What was handed out when its swarm was
-  // removed comes back, too, and is forgotten; until then it may use the swarm's storage.
+  // Runs to be hashed, compared and written by run(), on any thread that the storage allows and in any order; each
+  // comes back once, at whatever time. A run counts as held, and partners are told, when it has come back. What was
+  // handed out when its swarm was removed comes back, too, and is forgotten; until then it may use the swarm's storage.
   std::optional<StorageJob> poll_job();
   void job_done(Instant now, JobDone done);
 

@@ -145,6 +145,22 @@ TEST_F(EngineChecks, AKeyAtItsEndSilencesAndIsTold) {
   EXPECT_EQ(count(EventKind::key_exhausted), 1);
 }
 
+TEST_F(EngineChecks, FeedbackThatCannotBeProtectedStaysAndIsTold) {
+  have_engine();
+  add(content, true);
+  auto c = config();
+  c.srtp.rtcp_lifetime = 2;
+  id = *engine->add_association(now, std::move(c));
+  engine->admit(id, content.id);
+  greet(content, 5);
+  for (int i = 0; i < 10; ++i, now += 200ms) {
+    say([](Writer& w) { ppspp::write_range(w, ppspp::MessageType::request, {0, 0}); });
+    listen();  // DATA and control behind the refused report can be read
+    engine->on_deadline(now);
+  }
+  EXPECT_EQ(count(EventKind::key_exhausted), 1);
+}
+
 TEST_F(EngineChecks, WhatIsNotAuthenticatedIsNotRead) {
   opened(content);
   // Too short to hold a tag: the cipher does not touch it.

@@ -41,15 +41,25 @@ void PacketBuilder::add(Instant now, Association& a, std::size_t payload, SentPa
   a.last_sent = now;
 }
 
-bool PacketBuilder::add_feedback(Instant now, Association& a) {
+bool PacketBuilder::add_feedback(Instant now, EngineCore& core, Association& a) {
   auto report = a.arrivals.report(now, a.config.local_ssrc, a.config.remote_ssrc);
   if (report.reports.empty()) return false;
   rtp::PacketSlot slot{octets_.data(), 0, static_cast<std::uint32_t>(octets_.size()), true};
   slot.size = static_cast<std::uint32_t>(rtp::write_feedback(report, octets_));
   if (a.sender) a.sender->protect_rtcp(slot);
+  if (!slot.ok) {
+    tell_exhausted(core, a);
+    return false;
+  }
   used_ = segment_ = slot.size;
-  feedback_ = slot.ok;
-  return slot.ok;
+  feedback_ = true;
+  return true;
+}
+
+void PacketBuilder::tell_exhausted(EngineCore& core, Association& a) {
+  if (a.exhaustion_told) return;
+  a.exhaustion_told = true;
+  core.emit(EventKind::key_exhausted, a.id, {});
 }
 
 std::optional<SendBatch> PacketBuilder::finish(EngineCore& core, Association& a) {
@@ -58,10 +68,7 @@ std::optional<SendBatch> PacketBuilder::finish(EngineCore& core, Association& a)
   if (a.sender) {
     a.sender->protect(slots_);
     bool good = std::all_of(slots_.begin(), slots_.end(), [](auto& s) { return s.ok; });
-    if (!a.exhaustion_told && (!good || a.sender->packets_left() < a.config.srtp.lifetime / 16)) {
-      a.exhaustion_told = true;
-      core.emit(EventKind::key_exhausted, a.id, {});
-    }
+    if (!good || a.sender->packets_left() < a.config.srtp.lifetime / 16) tell_exhausted(core, a);
     // Nothing goes out unprotected: a key at its end silences the association until it is replaced.
     if (!good) return std::nullopt;
   }

@@ -15,11 +15,13 @@ class PacketBuilder {
   // The packet whose payload was written into room(): numbered, and on the books of congestion control.
   void add(Instant now, Association& a, std::size_t payload, SentPacket sent);
   // RTCP goes alone and is not on the books. False: there is nothing to report, or it cannot be protected.
-  bool add_feedback(Instant now, Association& a);
+  bool add_feedback(Instant now, EngineCore& core, Association& a);
   // Protects what was added. Empty: there was nothing, or the key is at its end; nothing goes out unprotected.
   std::optional<SendBatch> finish(EngineCore& core, Association& a);
 
  private:
+  void tell_exhausted(EngineCore& core, Association& a);
+
   Bytes octets_ = Bytes(k_batch_octets + 64);
   std::vector<rtp::PacketSlot> slots_;
   std::size_t used_ = 0, segment_ = 0;

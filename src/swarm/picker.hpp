@@ -97,7 +97,6 @@ class Picker {
   void fetch_by_chunk(std::uint32_t chunk) { by_chunk_[chunk / 32] = true; }
   // Something may be asked for that could not be: searches that found nothing are worth repeating.
   void changed() { ++revision_; }
-  std::uint64_t revision() const { return revision_; }
   bool nothing_asked() const { return asked_.empty() && storing_.empty(); }
 
   // What must hold between calls; ends the process if it does not. All channels of the swarm are `sources`. For tests

@@ -44,12 +44,13 @@ class RangeSet {
   bool empty() const { return ranges_.empty(); }
   std::size_t intervals() const { return ranges_.size(); }
   bool full() const;  // no room for another interval
-  // Visits the parts of `range` that are in the set, in order. What `visit` gets is a copy.
+  // Visits the parts of `range` that are in the set, in order, until `visit` says false: a range may have as many parts
+  // as the set has intervals. What `visit` gets is a copy.
   template <class Visit>
   void each_in(content::ChunkRange range, Visit visit) const {
     for (auto at = first_behind(range.first); at != ranges_.end() && at->first <= range.last; ++at) {
       pool_->work.count();
-      visit(content::ChunkRange{std::max(at->first, range.first), std::min(at->second, range.last)});
+      if (!visit(content::ChunkRange{std::max(at->first, range.first), std::min(at->second, range.last)})) return;
     }
   }
   // Takes out intervals that `gone` says are of no use any more. O(n).

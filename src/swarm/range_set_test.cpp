@@ -33,7 +33,10 @@ TEST(RangeSet, SaysWhatABitmapSays) {
     ASSERT_EQ(set.next(c).value_or(k_chunks), bits.next_set(c));
     ASSERT_EQ(set.intervals(), bits.ranges().size());
     std::vector<ChunkRange> parts;
-    set.each_in({0, k_chunks - 1}, [&](ChunkRange part) { parts.push_back(part); });
+    set.each_in({0, k_chunks - 1}, [&](ChunkRange part) {
+      parts.push_back(part);
+      return true;
+    });
     ASSERT_EQ(parts, bits.ranges());
   }
 }

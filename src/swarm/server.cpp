@@ -11,11 +11,10 @@ namespace bin = content::bin;
 namespace {
 
 constexpr Duration k_keep_alive = 15s;
-constexpr std::size_t k_max_serve_queue = 256;     // requests of a partner that wait
-constexpr std::size_t k_max_resend = 16384;        // chunks to be sent again on one channel
-constexpr std::size_t k_max_control = 1204;        // octets of a control datagram: passes on every path
-constexpr std::size_t k_max_control_queue = 4096;  // control datagrams that wait on one channel
-constexpr std::uint64_t k_control_slack = 64;      // packets that control may go beyond the window
+constexpr std::size_t k_max_serve_queue = 256;  // requests of a partner that wait
+constexpr std::size_t k_max_resend = 16384;     // chunks to be sent again on one channel
+constexpr std::size_t k_max_control = 1204;     // octets of a control datagram: passes on every path
+constexpr std::uint64_t k_control_slack = 64;   // packets that control may go beyond the window
 
 }  // namespace
 
@@ -27,7 +26,8 @@ void Server::on_ack(Channel& c, ChunkRange range) {
   std::array<ChunkRange, 8> parts;
   std::size_t count = 0;
   c.sent.each_in(range, [&](ChunkRange part) {
-    if (count < parts.size()) parts[count++] = part;
+    parts[count++] = part;
+    return count < parts.size();
   });
   for (auto part : std::span(parts).first(count)) c.acknowledged.add(part);
 }
@@ -74,7 +74,7 @@ void Server::make_good(Association& a, std::vector<SentPacket>& lost) {
 
 std::optional<SendBatch> Server::batch(Instant now, Association& a) {
   packets_->begin();
-  if (a.arrivals.deadline() <= now && packets_->add_feedback(now, a)) return packets_->finish(*core_, a);
+  if (a.arrivals.deadline() <= now && packets_->add_feedback(now, *core_, a)) return packets_->finish(*core_, a);
   if (put_closing(now, a)) return packets_->finish(*core_, a);
   for (auto& c : a.channels)
     if (put_control(now, *c)) return packets_->finish(*core_, a);

@@ -1,6 +1,6 @@
 #pragma once
 // A run that has arrived whole, on its way into storage: hashed, compared and written in one hop, by whoever drives the
-// engine, on any thread.
+// engine, on any thread that the storage allows.
 #include <optional>
 
 #include "content/merkle_tree.hpp"
@@ -41,7 +41,5 @@ struct JobDone {
 };
 
 JobDone run(StorageJob job);
-// Hashes of the chunks of a run.
-std::vector<content::Digest> leaves_of(std::uint32_t chunk_size, ByteView run);
 
 }  // namespace sealcast::swarm

@@ -27,7 +27,7 @@ std::optional<Bytes> SwarmState::read_checked(ChunkRange range, std::vector<std:
   } else if (sum_is_enough && config.storage->unchanged(offset, out) && leads_to_root(whole)) {
     return out;
   } else {
-    corrupt = damaged(*node, range, leaves_of(geometry().chunk_size(), out));
+    corrupt = damaged(*node, range, content::leaves_of(geometry().chunk_size(), out));
   }
   if (corrupt.empty()) {
     config.storage->verified(offset, out);
