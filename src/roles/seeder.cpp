@@ -33,10 +33,13 @@ void Seeder::start() {
   if (roots_.empty())
     return end(
         {ErrorCode::not_found, node_.config().name + " holds no content to seed: get one first, or name its URI"});
-  node_.register_identity([this, alive = alive_](Status status) {
+  auto done = [this, alive = alive_](const Status& status) {
     if (!*alive) return;
     if (!status) return end(status.error());
     ask_for_more();
+  };
+  node_.register_identity(done, [this, alive = alive_](const Error& error) {
+    if (*alive) end(error);
   });
 }
 

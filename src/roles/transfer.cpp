@@ -52,10 +52,13 @@ void Transfer::start() {
   if (!state) return fail_with(state.error());
   state_ = std::move(*state);
   watch_timer_ = node_.loop().after(k_watch, [this] { watch(); });
-  node_.register_identity([this, alive = alive_](Status status) {
+  auto done = [this, alive = alive_](const Status& status) {
     if (!*alive) return;
     if (!status) return fail_with(status.error());
     registered();
+  };
+  node_.register_identity(done, [this, alive = alive_](const Error& error) {
+    if (*alive) fail_with(error);
   });
 }
 

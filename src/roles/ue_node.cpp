@@ -20,6 +20,7 @@ constexpr int k_registration = 600, k_announcement = 60;  // seconds
 constexpr Duration k_core_patience = 5s, k_key_patience = 5s, k_busy_patience = 10s;
 constexpr Duration k_least_between_confirmations = 30s;
 constexpr int k_key_attempts = 3;
+constexpr int k_believed_refusals = 2;  // in a row, before an identity that was registered counts as taken back
 constexpr std::size_t k_swarm_octets = 150;  // about, on a page
 constexpr Duration k_refresh_pause = 10ms, k_look_for_unused = 15s;
 
@@ -105,8 +106,11 @@ void UeNode::stop() {
 
 // ---- registration
 
-void UeNode::register_identity(std::function<void(Status)> done) {
-  confirm_registration(std::move(done));
+void UeNode::register_identity(std::function<void(Status)> done, std::function<void(const Error&)> expelled) {
+  confirm_registration([this, done = std::move(done), expelled = std::move(expelled)](const Status& status) {
+    if (status) on_expelled_ = expelled;
+    done(status);
+  });
 }
 
 void UeNode::confirm_registration(std::function<void(Status)> done) {
@@ -137,10 +141,13 @@ void UeNode::registration_changed(const sip::RegistrationState& state) {
   log(LogLevel::info, "ue",
       state.registered ? "registered as " + identity()
                        : "not registered: " + std::to_string(state.status) + " " + printable(state.reason));
+  bool refused = state.status == 401 || state.status == 403 || state.status == 404 || state.status == 407;
+  Error refusal{ErrorCode::authentication, printable(state.reason, 400)};
+  if (state.registered) refusals_ = 0;
+  if (refused && on_expelled_ && ++refusals_ >= k_believed_refusals) std::exchange(on_expelled_, nullptr)(refusal);
   if (waiting_.empty()) return;
   if (state.registered) return registration_told({});
-  bool refused = state.status == 401 || state.status == 403 || state.status == 404 || state.status == 407;
-  if (refused) return registration_told(fail(ErrorCode::authentication, printable(state.reason, 400)));
+  if (refused) return registration_told(fail(refusal));
   auto said = (state.status == 0 ? std::string() : std::to_string(state.status) + " ") + printable(state.reason, 200);
   busy_ = fail(ErrorCode::network, "registration failed: " + said);
   // No answer, or "not now": the agent asks again, and gets some seconds for it.

@@ -26,8 +26,9 @@ class UeNode final : private sip::Handler {
   ~UeNode() override;
   // Reads password, device key and trust, reaches the core, listens. Blocking for some seconds at most.
   Status start();
-  // Told once: registered, or why not (authentication, network). Later changes are handled and logged here.
-  void register_identity(std::function<void(Status)> done);
+  // done: told once: registered, or why not (authentication, network). Later changes are handled and logged here;
+  // expelled: told once when the core takes back the identity that it had registered.
+  void register_identity(std::function<void(Status)> done, std::function<void(const Error&)> expelled);
   // Registers anew, and tells how that went: who is refused asks again only then believes it. The core may have
   // forgotten us, by a restart or otherwise, and says so with the same 403 as somebody who really refuses.
   void confirm_registration(std::function<void(Status)> done);
@@ -108,6 +109,8 @@ class UeNode final : private sip::Handler {
   std::set<crypto::Digest> to_refresh_;  // swarms whose pseudonym may have changed
   io::Loop::TimerId refresh_timer_ = 0;
   bool is_registered_ = false;
+  int refusals_ = 0;  // in a row, of an identity that was registered
+  std::function<void(const Error&)> on_expelled_;
   std::vector<std::function<void(Status)>> waiting_;  // for the registration under way
   Status busy_;                                       // why they still wait; told when that has lasted too long
   io::Loop::TimerId busy_timer_ = 0;
