@@ -17,11 +17,11 @@ if(CCACHE)
   set(CMAKE_C_COMPILER_LAUNCHER ${CCACHE})
 endif()
 
-# sealcast_module(NAME [DEPS targets...]): the library sealcast_NAME of this folder's *.cpp,
+# sealcast_module(NAME [DEPS targets...]): the library sealcast_NAME of the *.cpp in and below this folder,
 # and NAME_test of its *_test.cpp, which lie beside their sources.
 function(sealcast_module name)
   cmake_parse_arguments(ARG "" "" "DEPS;PRIVATE_DEPS;TEST_DEPS" ${ARGN})
-  file(GLOB sources CONFIGURE_DEPENDS *.cpp)
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS *.cpp)
   set(tests ${sources})
   list(FILTER sources EXCLUDE REGEX "_test\\.cpp$")
   list(FILTER tests INCLUDE REGEX "_test\\.cpp$")

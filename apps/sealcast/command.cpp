@@ -11,8 +11,8 @@
 #include "io/http.hpp"
 #include "logging.hpp"
 #include "os/clock.hpp"
-#include "roles/names.hpp"
-#include "roles/publisher.hpp"
+#include "roles/common/names.hpp"
+#include "roles/provider/publisher.hpp"
 
 namespace sealcast::app {
 namespace {

@@ -11,8 +11,8 @@
 #include "io/unix_socket.hpp"
 #include "os/clock.hpp"
 #include "output.hpp"
-#include "roles/cache_api.hpp"
-#include "roles/publisher.hpp"
+#include "roles/cache/cache_api.hpp"
+#include "roles/provider/publisher.hpp"
 #include "store/audit.hpp"
 
 namespace sealcast::app {

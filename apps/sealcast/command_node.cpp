@@ -13,11 +13,11 @@
 #include "os/random.hpp"
 #include "output.hpp"
 #include "reload.hpp"
-#include "roles/cache_api.hpp"
-#include "roles/core_role.hpp"
-#include "roles/tracker_api.hpp"
-#include "roles/tracker_role.hpp"
-#include "roles/trust.hpp"
+#include "roles/cache/cache_api.hpp"
+#include "roles/common/trust.hpp"
+#include "roles/core/core_role.hpp"
+#include "roles/tracker/tracker_api.hpp"
+#include "roles/tracker/tracker_role.hpp"
 #include "service.hpp"
 
 namespace sealcast::app {

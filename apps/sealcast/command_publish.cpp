@@ -6,7 +6,7 @@
 #include "os/random.hpp"
 #include "output.hpp"
 #include "progress.hpp"
-#include "roles/publisher.hpp"
+#include "roles/provider/publisher.hpp"
 
 namespace sealcast::app {
 namespace {

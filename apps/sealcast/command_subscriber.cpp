@@ -11,7 +11,7 @@
 #include "os/clock.hpp"
 #include "os/random.hpp"
 #include "output.hpp"
-#include "roles/names.hpp"
+#include "roles/common/names.hpp"
 #include "store/audit.hpp"
 #include "store/subscribers.hpp"
 

@@ -5,8 +5,8 @@
 #include "os/clock.hpp"
 #include "output.hpp"
 #include "progress.hpp"
-#include "roles/seeder.hpp"
-#include "roles/transfer.hpp"
+#include "roles/ue/seeder.hpp"
+#include "roles/ue/transfer.hpp"
 #include "service.hpp"
 
 namespace sealcast::app {

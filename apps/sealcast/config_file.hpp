@@ -3,7 +3,7 @@
 // the file.
 #include <filesystem>
 
-#include "roles/config.hpp"
+#include "roles/common/config.hpp"
 
 namespace sealcast::app {
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "io/loop.hpp"
-#include "roles/node_certificate.hpp"
+#include "roles/common/node_certificate.hpp"
 
 namespace sealcast::app {
 

@@ -6,7 +6,7 @@
 #include "crypto/certificate.hpp"
 #include "io/file.hpp"
 #include "io/socket.hpp"
-#include "roles/trust.hpp"
+#include "roles/common/trust.hpp"
 
 namespace sealcast::roles {
 namespace {

@@ -5,10 +5,10 @@
 
 #include "crypto/ec.hpp"
 #include "os/random.hpp"
-#include "roles/cache_library.hpp"
-#include "roles/object_import.hpp"
-#include "roles/object_opener.hpp"
-#include "roles/object_spool.hpp"
+#include "roles/cache/cache_library.hpp"
+#include "roles/cache/object_import.hpp"
+#include "roles/provider/object_spool.hpp"
+#include "roles/ue/object_opener.hpp"
 #include "tests/support/seeded_random.hpp"
 #include "tests/support/temporary_directory.hpp"
 

@@ -1,7 +1,7 @@
 #pragma once
 // A frame of the reader as a message of the library, complete and without errors, or not at all.
 #include "base/result.hpp"
-#include "sip/core_message.hpp"
+#include "sip/library_message.hpp"
 #include "sip/stream_reader.hpp"
 
 namespace sealcast::sip {

@@ -1,6 +1,6 @@
 // What the embedded core hands out and gets back from anybody: digest nonces with their answers, and dialog tokens.
-#include "sip/core_digest.hpp"
-#include "sip/core_token.hpp"
+#include "sip/core/digest.hpp"
+#include "sip/core/token.hpp"
 #include "sip/digest.hpp"
 #include "tests/fuzz/fuzz.hpp"
 

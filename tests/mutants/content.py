@@ -109,5 +109,5 @@ MUTANTS = [
         PLACES,
     ),
     ("an edited file", PLACED, "return owner_ == Owner::user ? unchanged() : Status{};", "return Status{};", PLACES),
-    ("another file of that name", PLACED, " || out.id() != id)", ")", PLACES),
+    ("another file of that name", PLACED, "if (out.id() != id)", "if (false)", PLACES),
 ]

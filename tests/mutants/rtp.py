@@ -50,5 +50,5 @@ MUTANTS = [
     ("one key for both uses", SRTP, "rtcp(key, 3, ssrc_), options", "rtcp(key, 0, ssrc_), options", QUICK),
     ("RTCP under one index", SRTP, "k_rtcp_encrypted | ++s.rtcp_index", "k_rtcp_encrypted | (s.rtcp_index + 1)", QUICK),
     ("a packet without room for its tag", SRTP, "packet.size + s.rtp.tag() > packet.capacity || ", "", QUICK),
-    ("RTCP without room for its tag", SRTP, "packet.size + s.rtcp.tag() + 4 > packet.capacity || ", "", QUICK),
+    ("RTCP without room for its tag", SRTP, "packet.size + s.rtcp.tag() + 4 > packet.capacity ||", "", QUICK),
 ]

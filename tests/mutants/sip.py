@@ -1,6 +1,6 @@
 """Who is believed and what may cross a hop: src/sip."""
-IDENTITY, DIGEST = "src/sip/core_identity.cpp", "src/sip/core_digest.cpp"
-MESSAGE, REGISTRAR, AGENT = "src/sip/core_message.cpp", "src/sip/core_registrar.cpp", "src/sip/agent_stack.cpp"
+IDENTITY, DIGEST = "src/sip/core/identity.cpp", "src/sip/core/digest.cpp"
+MESSAGE, REGISTRAR, AGENT = "src/sip/library_message.cpp", "src/sip/core/registrar.cpp", "src/sip/agent/stack.cpp"
 PROXY, CORE, DIGESTS = "sip_test:CoreProxyTest.*", "sip_test:CoreTest.*:EnrolmentTest.*", "sip_test:DigestServerTest.*"
 AGENTS = "sip_test:UserAgentTest.*:ServiceAgentTest.*"
 MUTANTS = [
@@ -160,21 +160,21 @@ MUTANTS = [
     ),
     (
         "requests of a dialog out of order",
-        "src/sip/agent_dialog.cpp",
+        "src/sip/agent/dialog.cpp",
         "if (dialog.remote_number && number <= *dialog.remote_number) return false;",
         "",
         AGENTS,
     ),
     (
         "an answer to something else",
-        "src/sip/agent_clients.cpp",
+        "src/sip/agent/clients.cpp",
         "number->cs_seq != transaction.draft.number ||",
         "",
         AGENTS,
     ),
     (
         "a line that the owner smuggles in",
-        "src/sip/agent_writer.cpp",
+        "src/sip/agent/writer.cpp",
         "if (!name_ok || !is_line(header.value)) return false;",
         "if (!name_ok) return false;",
         AGENTS,

@@ -18,8 +18,8 @@ MUTANTS = [
     (
         "no word of a key at its end",
         PACKETS,
-        "if (!a.exhaustion_told && (!good || a.sender->packets_left() < a.config.srtp.lifetime / 16)) {",
-        "if (false) {",
+        "if (!good || a.sender->packets_left() < a.config.srtp.lifetime / 16) tell_exhausted(core, a);",
+        "",
         TEST,
     ),
     ("packets that do not authenticate", RECEIVE, "if (a.receiver && !packet.ok) continue;", "", TEST),
@@ -77,10 +77,11 @@ MUTANTS = [
         "if (false) {",
         TEST,
     ),
+    ("feedback in the clear", PACKETS, "if (!slot.ok) {", "if (false) {", "swarm_test:EngineChecks.Feedback*"),
     (
         "damaged chunks to others",
         STATE,
-        "corrupt = damaged(*node, range, leaves_of(geometry().chunk_size(), out));",
+        "corrupt = damaged(*node, range, content::leaves_of(geometry().chunk_size(), out));",
         "",
         TEST,
     ),

@@ -1,7 +1,7 @@
 #pragma once
 // A user agent without sockets and clocks: connections are numbers, time passes when the test says so, and what the
 // owner is told is kept as lines.
-#include "sip/agent_impl.hpp"
+#include "sip/agent/impl.hpp"
 #include "sip/library.hpp"
 #include "tests/support/memory_wire.hpp"
 #include "tests/support/seeded_random.hpp"

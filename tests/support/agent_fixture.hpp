@@ -9,7 +9,7 @@
 #include <fstream>
 
 #include "crypto/certificate.hpp"
-#include "sip/agent.hpp"
+#include "sip/agent/agent.hpp"
 #include "tests/support/queue_executor.hpp"
 #include "tests/support/seeded_random.hpp"
 #include "tests/support/temporary_directory.hpp"

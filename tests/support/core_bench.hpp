@@ -4,7 +4,7 @@
 #include <set>
 #include <string>
 
-#include "sip/core_impl.hpp"
+#include "sip/core/impl.hpp"
 #include "sip/digest.hpp"
 #include "sip/library.hpp"
 #include "tests/support/memory_wire.hpp"

@@ -9,7 +9,7 @@
 #include <set>
 
 #include "crypto/certificate.hpp"
-#include "sip/core.hpp"
+#include "sip/core/core.hpp"
 #include "sip/digest.hpp"
 #include "tests/support/seeded_random.hpp"
 #include "tests/support/sip_client.hpp"

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/assert.hpp"
-#include "sip/core_wire.hpp"
+#include "sip/connection.hpp"
 #include "sip/stream_reader.hpp"
 
 namespace sealcast::test {

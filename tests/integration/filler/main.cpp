@@ -13,7 +13,7 @@
 #include "io/file.hpp"
 #include "os/clock.hpp"
 #include "os/random.hpp"
-#include "roles/cache_library.hpp"
+#include "roles/cache/cache_library.hpp"
 
 namespace sealcast::filler {
 namespace {
