@@ -101,7 +101,7 @@ TEST_P(ObjectSizes, SealedImportedAndOpenedItIsTheFileAgain) {
         io::ChunkFile::open(directory.path() / "imported", object.description.geometry(), object.description.root);
     ASSERT_TRUE(file);
     EXPECT_TRUE((*file)->held_at_open().full());
-    ObjectOpener opener(**file, object.description, object.key ? &*object.key : nullptr);
+    ObjectOpener opener(**file, object.description, object.key ? &*object.key : nullptr, ObjectOpener::Plain::by_sum);
     auto out = io::OutputFile::create(directory.path() / "opened");
     ASSERT_TRUE(out);
     for (bool more = true; more;) {
@@ -154,11 +154,29 @@ TEST(ObjectOpener, AWrongKeyOpensNothing) {
   ASSERT_TRUE((*import)->finish());
   auto file = io::ChunkFile::open(directory.path() / "i", object.description.geometry(), object.description.root);
   content::ContentKey wrong;
-  ObjectOpener opener(**file, object.description, &wrong);
+  ObjectOpener opener(**file, object.description, &wrong, ObjectOpener::Plain::by_sum);
   auto out = io::OutputFile::create(directory.path() / "opened");
   auto step = opener.step(*out);
   ASSERT_FALSE(step);
   EXPECT_EQ(step.error().code, ErrorCode::integrity);
+}
+
+TEST(ObjectOpener, WhatIsNotSealedAndWasChangedIsNotWritten) {
+  test::TemporaryDirectory directory;
+  Object object(directory.path(), random_bytes(100000, 7), content::Protection::session);
+  auto import = ObjectImport::open(directory.path() / "i", object.description);
+  ASSERT_TRUE((*import)->write(object.octets));
+  ASSERT_TRUE((*import)->finish());
+  {
+    std::fstream data(directory.path() / "i.data", std::ios::in | std::ios::out | std::ios::binary);
+    data.seekp(70000) << static_cast<char>(object.octets[70000] ^ 1);
+  }
+  auto file = io::ChunkFile::open(directory.path() / "i", object.description.geometry(), object.description.root);
+  auto out = io::OutputFile::create(directory.path() / "opened");
+  ObjectOpener opener(**file, object.description, nullptr, ObjectOpener::Plain::by_sum);
+  EXPECT_EQ(opener.step(*out).error().code, ErrorCode::integrity);
+  ObjectOpener trusting(**file, object.description, nullptr, ObjectOpener::Plain::trusted);
+  EXPECT_TRUE(trusting.step(*out));
 }
 
 TEST(ObjectSpool, FindsWhatIsFinishedForThisVeryFileAndThrowsAttemptsAway) {

@@ -138,6 +138,27 @@ class Damage(LabTest):
     def test_bits_at_resume_clear(self):
         self.resumed_over_damage("--protect", "session")
 
+    def rotten_before_the_file(self, *options):
+        """Chunks change on the disk after they were verified, under the hands of the get that writes the file."""
+        lab = self.begun(*options)
+        alice = lab.start_get(self.uri, "alice", self.path("alice"), "--keep", "--max-download-limit", "400k")
+        alice.wait_progress(400000)
+        data = lab.kept(self.uri, "alice") + ".data"
+        with open(data, "rb") as handle:
+            octets = handle.read()
+        written = [at for at in range(0, SIZE, 4096) if any(octets[at : at + 4096])]
+        for offset in (written[0], written[len(written) // 2]):
+            flip(data, offset)
+        self.assertEqual(alice.wait(), 0, alice.errors()[-2000:])
+        self.assertEqual(sha256(self.path("alice")), sha256(self.source))
+        self.assertIn("all chunks are checked again", alice.errors())
+
+    def test_bits_under_a_running_get(self):
+        self.rotten_before_the_file()
+
+    def test_bits_under_a_running_get_clear(self):
+        self.rotten_before_the_file("--protect", "session")
+
     # ---- files
 
     def test_files_at_cache(self):

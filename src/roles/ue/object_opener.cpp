@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/assert.hpp"
+#include "content/merkle_tree.hpp"
 
 namespace sealcast::roles {
 namespace {
@@ -11,8 +12,9 @@ constexpr int k_records_a_step = 64;
 
 }  // namespace
 
-ObjectOpener::ObjectOpener(swarm::ChunkStorage& storage, const content::Description& d, const content::ContentKey* key)
-    : storage_(storage), description_(d) {
+ObjectOpener::ObjectOpener(swarm::ChunkStorage& storage, const content::Description& d, const content::ContentKey* key,
+                           Plain plain)
+    : storage_(storage), description_(d), plain_reading_(plain) {
   if (!content::is_sealed(d.protection)) return;
   SEALCAST_ASSERT(key != nullptr);
   records_.emplace(*d.header, *key);
@@ -34,8 +36,11 @@ Status ObjectOpener::one_record(io::OutputFile& out) {
 }
 
 Status ObjectOpener::plain_piece(io::OutputFile& out) {
-  plain_.resize(std::min<std::uint64_t>(content::k_record, description_.length - at_));
+  const auto run = std::uint64_t{description_.chunk_size} << content::k_run_layer;
+  plain_.resize(std::min(run, description_.length - at_));
   SEALCAST_TRY(storage_.read(at_, plain_));
+  if (plain_reading_ == Plain::by_sum && !storage_.unchanged(at_, plain_))
+    return fail(ErrorCode::integrity, "octets from " + std::to_string(at_) + " on are not those that were verified");
   SEALCAST_TRY(out.write(plain_));
   at_ += plain_.size();
   written_ += plain_.size();

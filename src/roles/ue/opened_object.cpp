@@ -135,6 +135,7 @@ Status OpenedObject::sync() {
 
 void OpenedObject::unverified() {
   if (view_) view_->forget_checks();
+  next_record_ = 0;
 }
 
 Result<bool> OpenedObject::check_some() {

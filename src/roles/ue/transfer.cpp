@@ -241,7 +241,8 @@ void Transfer::open_kept() {
   auto output = io::OutputFile::create(part, compare_ ? io::Replace::never : replace());
   if (!output) return fail_with(output.error());
   output_.emplace(std::move(*output));
-  opener_ = std::make_unique<ObjectOpener>(state_->object(), *description_, quest_ ? quest_->key() : nullptr);
+  opener_ = std::make_unique<ObjectOpener>(state_->object(), *description_, quest_ ? quest_->key() : nullptr,
+                                           checked_again_ ? ObjectOpener::Plain::trusted : ObjectOpener::Plain::by_sum);
   node_.loop().post([this, alive = alive_] {
     if (*alive) open_some();
   });
@@ -257,6 +258,7 @@ void Transfer::check_tags() {
   if (!done_) return;
   auto more = state_->opened()->check_some();
   if (!more) {
+    if (check_again(more.error())) return;
     discard_ = more.error().code == ErrorCode::integrity;
     return fail_with(more.error());
   }
@@ -286,7 +288,7 @@ void Transfer::check_some() {
   auto chunks = description_->geometry().chunks();
   const auto& earlier = state_->held();
   for (int i = 0; i < k_runs_a_step && next_check_ < chunks; next_check_ += 32) {
-    if (!earlier.test_any({next_check_, std::min(next_check_ + 31, chunks - 1)})) continue;
+    if (!checked_again_ && !earlier.test_any({next_check_, std::min(next_check_ + 31, chunks - 1)})) continue;
     ++i;
     (void)node_.media().engine().check_run(os::monotonic_now(), description_->root, next_check_);
   }
@@ -300,11 +302,29 @@ void Transfer::check_some() {
   });
 }
 
+// The disk may have changed it since: then it is fetched again. What is as it was published, and does not open, is the
+// provider's fault.
+bool Transfer::check_again(const Error& why) {
+  if (why.code != ErrorCode::integrity || checked_again_) return false;
+  log(LogLevel::warning, "get", why.message + ": all chunks are checked again");
+  checked_again_ = true;
+  next_check_ = 0;
+  opener_.reset();
+  output_.reset();
+  if (state_->opened()) state_->opened()->unverified();
+  phase_ = "chunks";
+  complete();
+  return true;
+}
+
 // In slices: partners are served meanwhile.
 void Transfer::open_some() {
   if (!done_) return;
   auto more = opener_->step(*output_);
-  if (!more) return fail_with(more.error());
+  if (!more) {
+    if (!check_again(more.error())) fail_with(more.error());
+    return;
+  }
   if (*more)
     return node_.loop().post([this, alive = alive_] {
       if (*alive) open_some();

@@ -66,6 +66,7 @@ class Transfer {
   Result<content::Metadata> metadata() const;
   void complete();
   void check_some();
+  bool check_again(const Error& why);
   void check_tags();
   void open_kept();
   void open_some();
@@ -87,6 +88,7 @@ class Transfer {
   std::unique_ptr<UeSwarm> swarm_;
   std::unique_ptr<KeyQuest> quest_;  // sealed only
   std::uint32_t next_check_ = 0;     // chunks below were checked, or came in this run
+  bool checked_again_ = false;       // all of them, because what was read was not what had been verified
   std::optional<io::OutputFile> output_;
   std::unique_ptr<ObjectOpener> opener_;
   std::filesystem::path output_path_;
