@@ -2,8 +2,11 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#define XXH_INLINE_ALL
+#if defined(__x86_64__)
+#include <xxh_x86dispatch.h>  // the widest vectors that the processor has
+#else
 #include <xxhash.h>
+#endif
 
 #include "base/log.hpp"
 #include "io/file.hpp"

@@ -27,6 +27,14 @@ inline constexpr std::size_t k_max_control_queue = 4096;  // control datagrams t
 // part in nothing.
 enum class ChannelStage : std::uint8_t { opening, half_open, open, closed };
 
+// A run that was read and checked, and goes out.
+struct ServedRun {
+  Bytes octets;
+  content::ChunkRange range{};
+  std::uint32_t next = 0;  // chunk
+  Bytes hashes;            // its INTEGRITY messages that did not go out yet; its chunks come behind them
+};
+
 struct Channel {
   Channel(Association& a, SwarmState& s, RangePool& pool)
       : association(&a), swarm(&s), requested(pool), sent(pool), acknowledged(pool), source(pool) {}
@@ -56,17 +64,15 @@ struct Channel {
   RangeSet sent, acknowledged;                  // chunks that we sent here; of these, what the partner says it verified
   std::vector<content::ChunkRange> waiting;     // asked for, found corrupt, being fetched again (bounded)
   std::set<std::uint32_t> resend;               // chunks whose DATA was lost
-  Bytes run;                                    // octets of the run being sent, checked
-  content::ChunkRange run_range{};
-  std::uint32_t run_next = 0;
-  bool run_active = false;
-  Instant compacted{};  // `serve_queue` is cleared up at times
-  bool serves() const { return run_active || !serve_queue.empty() || !resend.empty(); }
+  std::deque<ServedRun> serving;                // the first goes out now
+  Instant compacted{};                          // `serve_queue` is cleared up at times
+  bool serves() const { return !serving.empty() || !serve_queue.empty() || !resend.empty(); }
 
   // What we fetch (fetcher.cpp).
   Source source;
   bool bitmap_seen = false, choked_by_partner = false;
   Instant choked{}, pruned{};                       // `source.has` is cleared up at times
+  Instant overtaken{};                              // when runs that were overtaken were last looked for
   bool news = false;                                // the datagram at hand told of chunks that were not known
   std::map<content::Bin, content::Digest> offered;  // hashes that help a run under way, not verified; bounded
   Instant last_progress{};                          // a chunk that was asked for came, or was asked for after a rest

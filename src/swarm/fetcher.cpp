@@ -81,9 +81,9 @@ void Fetcher::on_integrity(Instant now, Channel& c, std::span<const content::Nod
     work.count(8);
     if (!helps(c, node.bin)) continue;
     if (!c.offered.insert_or_assign(node.bin, node.hash).second) continue;
-    work.count(fetching.size() / 8);
-    for (auto& [run_bin, run] : fetching)
-      if (run.waits_for == node.bin) {
+    work.count(c.source.complete.size() / 8);
+    for (auto bin : c.source.complete)
+      if (auto& run = fetching.at(bin); run.waits_for == node.bin) {
         run.waits_for.reset();
         woken = true;
       }
@@ -93,8 +93,8 @@ void Fetcher::on_integrity(Instant now, Channel& c, std::span<const content::Nod
     work.count(c.offered.size());
     std::erase_if(c.offered, [&](auto& each) { return !helps(c, each.first); });
   }
-  woken = woken || std::any_of(fetching.begin(), fetching.end(),
-                               [](auto& each) { return each.second.complete() && !each.second.waits_for; });
+  woken = woken || std::any_of(c.source.complete.begin(), c.source.complete.end(),
+                               [&](Bin bin) { return !fetching.at(bin).waits_for; });
   if (woken) settle(now, c);
 }
 
@@ -117,7 +117,9 @@ void Fetcher::on_data(Instant now, Channel& c, const ppspp::Message& m) {
   run.received |= bit;
   auto offset = s.geometry().offset_of(chunk) - s.geometry().offset_of(run.range.first);
   std::copy(m.data.begin(), m.data.end(), run.data.octets().subspan(offset).begin());
-  if (run.complete()) settle(now, c);
+  if (!run.complete()) return;
+  c.source.complete.push_back(run.bin);
+  settle(now, c);
 }
 
 // ---- What is complete
@@ -144,14 +146,15 @@ bool Fetcher::proof(Channel& c, RunFetch& run, std::vector<content::NodeHash>& o
 // Hands to storage what is complete and can be proven: its hashes may come behind its chunks, or with another run.
 void Fetcher::settle(Instant now, Channel& c) {
   std::vector<content::NodeHash> hashes;
-  auto& fetching = c.source.fetching;
+  auto& complete = c.source.complete;
   while (c.open() && c.association->jobs < k_max_jobs) {  // a bad run may close it
-    core_->ranges.work.count(fetching.size() / 8 + 1);
-    auto ready = std::find_if(fetching.begin(), fetching.end(), [&](auto& each) {
-      return each.second.complete() && !each.second.waits_for && proof(c, each.second, hashes);
+    core_->ranges.work.count(complete.size() / 8 + 1);
+    auto ready = std::find_if(complete.begin(), complete.end(), [&](Bin bin) {
+      auto& run = c.source.fetching.at(bin);
+      return !run.waits_for && proof(c, run, hashes);
     });
-    if (ready == fetching.end()) return;
-    run_complete(now, c, ready->first, hashes);
+    if (ready == complete.end()) return;
+    run_complete(now, c, *ready, hashes);
   }
 }
 
@@ -291,7 +294,7 @@ void Fetcher::run_good(Instant now, SwarmState& s, const StoredRun& stored, Chan
   if (c) credit(*c, run);
   // The tree knows more now: what waits on any channel may be provable.
   core_->for_each_channel(s, [&](Channel& other) {
-    for (auto& [bin, waiting] : other.source.fetching) waiting.waits_for.reset();
+    for (auto bin : other.source.complete) other.source.fetching.at(bin).waits_for.reset();
     if (&other == c || !other.source.fetching.contains(run.bin)) return;
     s.picker.release(other.source, run.bin);
     if (other.source.fetching.empty()) other.useless_since.reset();
@@ -384,6 +387,9 @@ void Fetcher::chunks_lost(Instant now, AssociationId reader, SwarmState& s, cons
 // will not come (the partner never had it, or the request was cancelled by somebody).
 void Fetcher::deny_overtaken(Instant now, Channel& c, std::uint64_t order) {
   constexpr std::uint64_t k_overtakers = 8;
+  constexpr Duration k_pause = 100ms;  // a walk through all that is under way is not for each run
+  if (now - c.overtaken < k_pause) return;
+  c.overtaken = now;
   auto& fetching = c.source.fetching;
   core_->ranges.work.count(fetching.size() / 8);
   for (auto at = fetching.begin(); at != fetching.end();) {

@@ -5,6 +5,14 @@
 #include "rtp/packet.hpp"
 
 namespace sealcast::swarm {
+namespace {
+
+// At most, beside its payload.
+std::size_t header_of(const Association& a) {
+  return rtp::k_rtp_header + (a.secured() ? rtp::k_max_srtp_overhead : 0);
+}
+
+}  // namespace
 
 void PacketBuilder::begin() {
   slots_.clear();
@@ -12,10 +20,19 @@ void PacketBuilder::begin() {
   ended_ = feedback_ = false;
 }
 
-MutableByteView PacketBuilder::room(const Association& a, std::size_t payload) {
-  auto size = rtp::k_rtp_header + payload + (a.secured() ? rtp::k_max_srtp_overhead : 0);
-  if (ended_ || slots_.size() >= k_batch_segments || used_ + size > k_batch_octets) return {};
+MutableByteView PacketBuilder::room(const Association& a, std::size_t payload, std::size_t behind) {
+  const auto header = header_of(a);
+  const std::size_t packets = behind == 0 ? 1 : 2;
+  const auto size = packets * header + payload + behind;
+  if (ended_ || slots_.size() + packets > k_batch_segments || used_ + size > k_batch_octets) return {};
   return MutableByteView(octets_).subspan(used_ + rtp::k_rtp_header, payload);
+}
+
+std::size_t PacketBuilder::most(const Association& a) const {
+  const auto header = header_of(a);
+  if (ended_ || slots_.size() >= k_batch_segments || used_ + header >= k_batch_octets) return 0;
+  const auto left = k_batch_octets - used_ - header;
+  return segment_ == 0 ? left : std::min(left, segment_ - rtp::k_rtp_header - a.overhead());
 }
 
 bool PacketBuilder::misfit(const Association& a, std::size_t payload) const {

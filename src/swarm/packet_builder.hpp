@@ -9,7 +9,10 @@ class PacketBuilder {
   void begin();
   bool empty() const { return slots_.empty(); }
   // Room for an RTP payload of so many octets; empty when the batch is full, or has ended with a shorter packet.
-  MutableByteView room(const Association& a, std::size_t payload);
+  // behind: octets of payload of another packet that must find room, too; 0: none.
+  MutableByteView room(const Association& a, std::size_t payload, std::size_t behind = 0);
+  // Octets of the largest payload that room() has room for, and that is no misfit.
+  std::size_t most(const Association& a) const;
   // A packet of this payload is larger than those before it.
   bool misfit(const Association& a, std::size_t payload) const;
   // The packet whose payload was written into room(): numbered, and on the books of congestion control.

@@ -27,6 +27,7 @@ Picker::Picker(const Runs& runs, const content::Bitmap& held, Work& work)
 
 void Picker::release(Source& source, Bin bin) {
   if (source.fetching.erase(bin) == 0) return;
+  std::erase(source.complete, bin);
   auto asked = asked_.find(bin);
   if (--asked->second == 0) asked_.erase(asked);
 }
@@ -152,6 +153,8 @@ void Picker::check(std::span<const Source* const> sources) const {
       SEALCAST_ASSERT(!fetch.waits_for || fetch.complete());
     }
   }
+  for (auto* source : sources)
+    for (auto bin : source->complete) SEALCAST_ASSERT(source->fetching.at(bin).complete());
   SEALCAST_ASSERT(owners == asked_ && storing <= storing_.size());
   for (auto& [bin, count] : owners) SEALCAST_ASSERT(count == 1 || count == 2);
 }

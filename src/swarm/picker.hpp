@@ -36,9 +36,10 @@ struct Source {
   RangeSet denied;  // it did not give these when it was asked; not asked for again before `denied_until`
   Instant denied_until{};
   std::map<content::Bin, RunFetch> fetching;
-  std::size_t storing = 0;  // runs that came from here and are with storage
-  std::size_t window = 4;   // runs that may be under way, or with storage
-  std::uint64_t order = 0;  // of the run that was asked for last
+  std::vector<content::Bin> complete;  // of these: all chunks are here, and storage does not have it yet
+  std::size_t storing = 0;             // runs that came from here and are with storage
+  std::size_t window = 4;              // runs that may be under way, or with storage
+  std::uint64_t order = 0;             // of the run that was asked for last
   std::size_t busy() const { return fetching.size() + storing; }
   std::uint32_t cursor = 0;  // whole run where the search goes on
   // A search that has run out of its budget goes on at the next call.

@@ -15,6 +15,9 @@ constexpr std::size_t k_max_serve_queue = 256;  // requests of a partner that wa
 constexpr std::size_t k_max_resend = 16384;     // chunks to be sent again on one channel
 constexpr std::size_t k_max_control = 1204;     // octets of a control datagram: passes on every path
 constexpr std::uint64_t k_control_slack = 64;   // packets that control may go beyond the window
+// Octets of runs that are read before their turn, so that a batch goes on over the end of a run.
+constexpr std::size_t k_read_ahead = 128 * 1024;
+constexpr std::size_t k_max_spare = 4;  // buffers of runs that are used again
 
 }  // namespace
 
@@ -37,7 +40,8 @@ void Server::on_request(Instant now, Channel& c, ChunkRange range) {
   auto last = c.swarm->geometry().chunks() - 1;
   if (range.first > last) return;
   range.last = std::min(range.last, last);
-  if (c.requested.contains(range) || (c.run_active && c.run_range == range)) return;
+  if (c.requested.contains(range)) return;
+  if (std::any_of(c.serving.begin(), c.serving.end(), [&](auto& run) { return run.range == range; })) return;
   if (c.serve_queue.size() >= k_max_serve_queue && now - c.compacted >= 100ms) {
     c.compacted = now;
     core_->ranges.work.count(c.serve_queue.size());
@@ -53,7 +57,7 @@ void Server::on_cancel(Channel& c, ChunkRange range) {
     core_->ranges.work.count();
     at = c.resend.erase(at);
   }
-  if (c.run_active && c.run_range.first >= range.first && c.run_range.last <= range.last) c.run_active = false;
+  std::erase_if(c.serving, [&](auto& run) { return run.range.first >= range.first && run.range.last <= range.last; });
 }
 
 // Lost control goes again as it was; lost DATA is read again.
@@ -85,8 +89,6 @@ std::optional<SendBatch> Server::batch(Instant now, Association& a) {
       std::rotate(a.channels.begin(), a.channels.begin() + static_cast<std::ptrdiff_t>(i) + 1, a.channels.end());
       return packets_->finish(*core_, a);
     }
-    // Reading the run produced INTEGRITY: it goes first.
-    if (put_control(now, c)) return packets_->finish(*core_, a);
   }
   return std::nullopt;
 }
@@ -176,32 +178,50 @@ std::optional<ChunkRange> Server::next_request(Channel& c) {
   return std::nullopt;
 }
 
-// Reads and checks the next run that was asked for; its INTEGRITY is queued as control.
+// Reads and checks the next run that was asked for.
 bool Server::next_run(Instant now, Channel& c) {
-  while (!c.run_active) {
-    auto range = next_request(c);
-    if (!range) return false;
+  while (auto range = next_request(c)) {
     std::vector<std::uint32_t> corrupt;
-    auto data = c.swarm->read_checked(*range, corrupt);
+    auto data = c.swarm->read_checked(*range, corrupt, SwarmState::Check::by_sum, take_spare());
     if (!data) {
       if (c.waiting.size() < k_max_serve_queue) c.waiting.push_back(*range);
       fetcher_->chunks_lost(now, c.association->id, *c.swarm, corrupt);
       continue;
     }
-    c.run = std::move(*data);
-    c.run_range = *range;
-    c.run_next = range->first;
-    c.run_active = true;
-    put_integrity(c, *range);
+    c.serving.push_back({std::move(*data), *range, range->first, hashes_of(c, *range)});
     c.sent.add(*range);
+    return true;
   }
-  return true;
+  return false;
+}
+
+// False: there is nothing to send.
+bool Server::read_ahead(Instant now, Channel& c) {
+  std::size_t octets = 0;
+  for (auto& run : c.serving) octets += run.octets.size();
+  while (c.serving.empty() || octets + c.serving.back().octets.size() <= k_read_ahead) {
+    if (!next_run(now, c)) break;
+    octets += c.serving.back().octets.size();
+  }
+  return !c.serving.empty();
+}
+
+Bytes Server::take_spare() {
+  if (spare_.empty()) return {};
+  auto out = std::move(spare_.back());
+  spare_.pop_back();
+  return out;
+}
+
+void Server::served(Channel& c) {
+  if (spare_.size() < k_max_spare) spare_.push_back(std::move(c.serving.front().octets));
+  c.serving.pop_front();
 }
 
 // Nodes that the partner cannot know: the run's own, and uncles up to one whose parent lies above something that it has
 // verified. It is believed about what we sent it, no further; and whoever asks for a run once more gets every node, so
 // that an acknowledgement that was not the partner's does no lasting harm.
-void Server::put_integrity(Channel& c, ChunkRange range) {
+Bytes Server::hashes_of(Channel& c, ChunkRange range) {
   auto& s = *c.swarm;
   auto target = *s.runs.node_of(range);
   bool again = c.sent.overlaps(range) || c.sent.full();
@@ -209,22 +229,50 @@ void Server::put_integrity(Channel& c, ChunkRange range) {
     if (b == s.tree.root_bin()) return true;
     return !again && c.acknowledged.overlaps(s.runs.cut(bin::parent(b)));
   };
-  if (target == s.tree.root_bin()) return;
+  if (target == s.tree.root_bin()) return {};
   auto nodes = s.tree.uncles(target, known);
   nodes.push_back({target, s.tree.hash(target)});
   Bytes messages(nodes.size() * ppspp::k_integrity_message);
   Writer w(messages);
   for (auto& node : nodes) ppspp::write_integrity(w, node);
-  constexpr std::size_t k_most = 28 * ppspp::k_integrity_message;  // fits a datagram
-  for (std::size_t at = 0; at < messages.size(); at += k_most)
-    c.control.push_back(bytes_of(ByteView(messages).subspan(at, std::min(k_most, messages.size() - at))));
+  return messages;
+}
+
+// INTEGRITY of runs that were read: in front of the first of them, or as the last packet of a batch of DATA, which may
+// be shorter than the others. So a run costs no datagram of its own beside its chunks.
+bool Server::put_hashes(Instant now, Channel& c) {
+  auto& a = *c.association;
+  const auto most = std::min({a.config.max_datagram, k_max_control, packets_->most(a)});
+  auto octets = hashes_waiting(c);
+  if (octets == 0 || most < ppspp::k_channel_octets + ppspp::k_integrity_message) return false;
+  octets = std::min(octets, (most - ppspp::k_channel_octets) / ppspp::k_integrity_message * ppspp::k_integrity_message);
+  const auto payload = ppspp::k_channel_octets + octets;
+  Writer w(packets_->room(a, payload));
+  w.u32(c.remote);
+  for (auto run = c.serving.begin(); octets != 0; ++run) {
+    const auto part = std::min(octets, run->hashes.size());
+    w.bytes(ByteView(run->hashes).first(part));
+    run->hashes.erase(run->hashes.begin(), run->hashes.begin() + static_cast<std::ptrdiff_t>(part));
+    octets -= part;
+  }
+  SentPacket sent;
+  sent.channel = c.local;
+  sent.control = bytes_of(w.written().subspan(ppspp::k_channel_octets));
+  packets_->add(now, a, payload, std::move(sent));
+  return true;
+}
+
+std::size_t Server::hashes_waiting(const Channel& c) {
+  std::size_t out = 0;
+  for (auto& run : c.serving) out += run.hashes.size();
+  return std::min(out, k_max_control);
 }
 
 // False: no room for it in this batch.
 bool Server::put_chunk(Instant now, Channel& c, std::uint32_t chunk, ByteView data) {
   auto& a = *c.association;
   auto payload = ppspp::k_channel_octets + ppspp::k_data_overhead + data.size();
-  auto room = packets_->room(a, payload);
+  auto room = packets_->room(a, payload, hashes_waiting(c));
   if (room.empty() || packets_->misfit(a, payload)) return false;
   Writer w(room);
   w.u32(c.remote);
@@ -261,13 +309,17 @@ bool Server::put_data(Instant now, Channel& c) {
       c.resend.insert(chunk);
       break;
     }
-    bool fresh = !c.run_active;
-    if (!next_run(now, c)) break;
-    if (fresh && !c.control.empty()) break;  // its INTEGRITY goes first
-    auto offset = geometry.offset_of(c.run_next) - geometry.offset_of(c.run_range.first);
-    if (!put_chunk(now, c, c.run_next, ByteView(c.run).subspan(offset, geometry.size_of(c.run_next)))) break;
-    if (c.run_next++ == c.run_range.last) c.run_active = false;
+    if (!read_ahead(now, c)) break;
+    auto& run = c.serving.front();
+    if (!run.hashes.empty()) {
+      if (packets_->empty()) (void)put_hashes(now, c);
+      break;
+    }
+    auto offset = geometry.offset_of(run.next) - geometry.offset_of(run.range.first);
+    if (!put_chunk(now, c, run.next, ByteView(run.octets).subspan(offset, geometry.size_of(run.next)))) break;
+    if (run.next++ == run.range.last) served(c);
   }
+  if (!packets_->empty()) (void)put_hashes(now, c);
   return !packets_->empty();
 }
 

@@ -31,11 +31,17 @@ class Server {
   std::optional<Bytes> read_again(Instant now, Channel& c, std::uint32_t chunk);
   bool next_run(Instant now, Channel& c);
   std::optional<content::ChunkRange> next_request(Channel& c);
-  void put_integrity(Channel& c, content::ChunkRange range);
+  bool read_ahead(Instant now, Channel& c);
+  void served(Channel& c);  // the first of its runs
+  Bytes take_spare();
+  Bytes hashes_of(Channel& c, content::ChunkRange range);
+  bool put_hashes(Instant now, Channel& c);
+  static std::size_t hashes_waiting(const Channel& c);  // octets, at most what a control datagram holds
 
   EngineCore* core_;
   Fetcher* fetcher_;
   PacketBuilder* packets_;
+  std::vector<Bytes> spare_;
 };
 
 }  // namespace sealcast::swarm

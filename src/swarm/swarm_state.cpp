@@ -16,8 +16,10 @@ SwarmState::SwarmState(SwarmConfig c, Work& work)
       picker(runs, config.held, work),
       proven_(runs.count(), false) {}
 
-std::optional<Bytes> SwarmState::read_checked(ChunkRange range, std::vector<std::uint32_t>& corrupt, Check check) {
-  Bytes out(geometry().size_of(range));
+std::optional<Bytes> SwarmState::read_checked(ChunkRange range, std::vector<std::uint32_t>& corrupt, Check check,
+                                              Bytes spare) {
+  auto out = std::move(spare);
+  out.resize(geometry().size_of(range));
   auto node = runs.node_of(range);
   const auto offset = geometry().offset_of(range.first);
   const auto whole = range.first / 32;

@@ -22,10 +22,10 @@ class SwarmState {
 
   // Reads held chunks, a run, and checks them up to the root: tree and chunks may have been damaged on a disk. Chunks
   // that do not verify are marked missing and given in `corrupt`. Empty: storage failed, or something was corrupt.
-  // by_hash: a checksum of the storage is not enough.
+  // by_hash: a checksum of the storage is not enough. spare: memory to use again.
   enum class Check : std::uint8_t { by_sum, by_hash };
   std::optional<Bytes> read_checked(content::ChunkRange range, std::vector<std::uint32_t>& corrupt,
-                                    Check check = Check::by_sum);
+                                    Check check = Check::by_sum, Bytes spare = {});
 
   SwarmConfig config;
   content::MerkleTree tree;
