@@ -1,9 +1,12 @@
 #include <cstdlib>
 #include <sstream>
+#include <thread>
 
 #include "base/log.hpp"
+#include "base/text.hpp"
 #include "command.hpp"
 #include "crypto/backend.hpp"
+#include "io/media_driver.hpp"
 #include "io/signals.hpp"
 #include "logging.hpp"
 #include "man_page.hpp"
@@ -28,11 +31,37 @@ Status choose_crypto() {
     crypto::set_backend(crypto::Backend::openssl);
   else if (wanted == "ipsec-mb")
     crypto::set_backend(crypto::Backend::ipsec_mb);
+  else if (wanted == "ipsec-mb-avx2")
+    crypto::set_backend(crypto::Backend::ipsec_mb, crypto::Vectors::avx2);
+  else if (wanted == "ipsec-mb-sse")
+    crypto::set_backend(crypto::Backend::ipsec_mb, crypto::Vectors::sse);
   else if (!wanted.empty())
-    return fail(ErrorCode::usage, "SEALCAST_CRYPTO is \"" + wanted + "\"; it may be openssl or ipsec-mb");
+    return fail(ErrorCode::usage, "SEALCAST_CRYPTO is \"" + printable(wanted, 80) +
+                                      "\"; it may be openssl, ipsec-mb, ipsec-mb-avx2 or ipsec-mb-sse");
   if (auto trouble = crypto::backend_trouble(); !trouble.empty() && wanted.empty())
     log(LogLevel::info, "crypto", "OpenSSL does what ipsec-mb would do faster: " + trouble);
   return crypto::self_test();
+}
+
+// Steps that a kernel or a machine may lack, left out one by one.
+Status choose_media() {
+  auto* given = std::getenv("SEALCAST_MEDIA");
+  io::MediaOptions options;
+  options.storage_thread = std::thread::hardware_concurrency() > 1;
+  std::istringstream words(given ? given : "");
+  for (std::string word; std::getline(words, word, ',');) {
+    if (word == "no-gso")
+      options.segmentation = false;
+    else if (word == "no-gro")
+      options.coalescing = false;
+    else if (word == "one-thread")
+      options.storage_thread = false;
+    else if (!word.empty())
+      return fail(ErrorCode::usage, "SEALCAST_MEDIA has \"" + printable(word, 80) +
+                                        "\" in it; it may have no-gso, no-gro and one-thread, with commas between");
+  }
+  io::MediaOptions::set_of_process(std::move(options));
+  return {};
 }
 
 // Environment switches of the SIP library that would write keys to a file.
@@ -102,6 +131,7 @@ int run(int argc, char** argv) {
   silence_sip_library();
   start_logging(globals.log_level.empty() ? "warning" : globals.log_level);
   if (auto chosen = choose_crypto(); !chosen) return refuse(chosen.error());
+  if (auto chosen = choose_media(); !chosen) return refuse(chosen.error());
   return globals.action ? globals.action() : static_cast<int>(ErrorCode::usage);
 }
 

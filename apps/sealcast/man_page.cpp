@@ -55,7 +55,9 @@ std::string man_page(const CLI::App& app, const std::string& version) {
   out +=
       ".SH EXIT STATUS\n" + roff(app.get_footer()) +
       ".SH ENVIRONMENT\n.TP\n.B SEALCAST_DIR\nwhat \\-\\-dir is when it is not given\n.TP\n.B SEALCAST_CRYPTO\nopenssl "
-      "or ipsec\\-mb: which library encrypts packets (default: the faster one that works here)\n";
+      "or ipsec\\-mb: which library encrypts packets and hashes chunks (default: the faster one that works here); "
+      "ipsec\\-mb\\-avx2 and ipsec\\-mb\\-sse do without wider vectors\n.TP\n.B SEALCAST_MEDIA\nno\\-gso, no\\-gro, "
+      "one\\-thread, with commas between: steps of the media plane that are left out\n";
   return out;
 }
 

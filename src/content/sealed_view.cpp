@@ -32,7 +32,8 @@ SealedView::SealedView(const SealedHeader& header, const ContentKey& key, std::u
     : header_(header),
       keys_(header, key),
       cipher_(keys_.key()),
-      keystream_(keys_.key()),
+      opening_(keys_.key()),
+      sealing_(keys_.key()),
       length_(length),
       records_((length - k_sealed_header - 1) / k_record + 1),
       plain_store_(plain),
@@ -70,11 +71,11 @@ Status SealedView::read(std::uint64_t offset, MutableByteView out) {
   // What lies between two places of the object lies together in the file, and so do the tags.
   const auto first = place_of(offset), end = place_of(offset + out.size() - 1);
   const auto file_end = end.in_file() + (end.position < end.data() ? 1 : 0);
-  plain_.resize(file_end - first.in_file());
-  tags_.resize(end.in_tags() + (end.position >= end.text ? 1 : 0) - first.in_tags());
-  SEALCAST_TRY(plain_store_.read(first.in_file(), plain_));
-  SEALCAST_TRY(tag_store_.read(first.in_tags(), tags_));
-  for (auto plain = ByteView(plain_), tags = ByteView(tags_); !out.empty();) {
+  read_plain_.resize(file_end - first.in_file());
+  read_tags_.resize(end.in_tags() + (end.position >= end.text ? 1 : 0) - first.in_tags());
+  SEALCAST_TRY(plain_store_.read(first.in_file(), read_plain_));
+  SEALCAST_TRY(tag_store_.read(first.in_tags(), read_tags_));
+  for (auto plain = ByteView(read_plain_), tags = ByteView(read_tags_); !out.empty();) {
     const auto at = place_of(offset);
     const bool text = at.position < at.text;
     auto part =
@@ -85,7 +86,7 @@ Status SealedView::read(std::uint64_t offset, MutableByteView out) {
     std::copy(known.begin(), known.end(), part.begin());
     from = from.subspan(known.size());
     if (known.size() < part.size()) part.back() = delimiter(at.record + 1 == records_);
-    if (text) keystream_.apply(keys_.nonce(at.record), at.position, part);
+    if (text) sealing_.apply(keys_.nonce(at.record), at.position, part);
     out = out.subspan(part.size());
     offset += part.size();
   }
@@ -134,7 +135,7 @@ Status SealedView::open_text(const Place& at, ByteView sealed) {
     stream->next += sealed.size();
   } else {
     std::copy(sealed.begin(), sealed.end(), part.begin());
-    keystream_.apply(keys_.nonce(at.record), at.position, part);
+    opening_.apply(keys_.nonce(at.record), at.position, part);
   }
   if (at.position + sealed.size() < at.text) return {};
   if (plain_.back() != delimiter(at.record + 1 == records_)) return fail(wrong(at.record));

@@ -11,6 +11,7 @@
 
 namespace sealcast::content {
 
+// One thread may write while another reads what was written before.
 class SealedView final : public OctetStore {
  public:
   // length: of the object, one that plain_length() knows. plain, of that length, and tags outlive it.
@@ -45,13 +46,14 @@ class SealedView final : public OctetStore {
   SealedHeader header_;
   RecordKeys keys_;
   crypto::AesGcm cipher_;
-  crypto::GcmKeystream keystream_;
+  crypto::GcmKeystream opening_, sealing_;
   std::uint64_t length_, records_;
   OctetStore& plain_store_;
   OctetStore& tag_store_;
   std::vector<bool> checked_;
   std::vector<Stream> streams_;  // the one that was used longest ago first
-  Bytes plain_, tags_;           // of one call
+  Bytes plain_, tags_;           // of a write
+  Bytes read_plain_, read_tags_;
 };
 
 }  // namespace sealcast::content

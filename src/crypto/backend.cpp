@@ -13,6 +13,7 @@ const Primitives k_openssl{&make_openssl_gcm, &make_openssl_ctr_hmac, &openssl_s
 namespace {
 
 std::atomic<Backend> g_backend{Backend::automatic};
+std::atomic<Vectors> g_vectors{Vectors::widest};
 
 // Around every block and lane that the fast paths treat differently.
 constexpr std::array<std::size_t, 20> k_lengths{1,  15,  16,  17,  31,  47,  55,   56,   63,   64,
@@ -98,14 +99,19 @@ std::string wrong_answers(const Primitives& by) {
   return {};
 }
 
-void set_backend(Backend backend) {
+void set_backend(Backend backend, Vectors vectors) {
   g_backend = backend;
+  g_vectors = vectors;
+}
+Vectors vectors_allowed() {
+  return g_vectors;
 }
 bool uses_ipsec_mb() {
   return g_backend != Backend::openssl && ipsec_mb_fault().empty();
 }
-std::string_view backend_name() {
-  return uses_ipsec_mb() ? "ipsec-mb" : "openssl";
+std::string backend_name() {
+  if (!uses_ipsec_mb()) return "openssl";
+  return g_vectors == Vectors::widest ? "ipsec-mb" : g_vectors == Vectors::avx2 ? "ipsec-mb-avx2" : "ipsec-mb-sse";
 }
 std::string backend_trouble() {
   return g_backend == Backend::openssl ? std::string() : ipsec_mb_fault();

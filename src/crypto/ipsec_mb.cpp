@@ -15,8 +15,18 @@ using Manager = std::unique_ptr<IMB_MGR, decltype(&free_mb_mgr)>;
 Manager make_manager() {
   Manager out(alloc_mb_mgr(0), &free_mb_mgr);
   if (!out) return out;
-  IMB_ARCH architecture;
-  init_mb_mgr_auto(out.get(), &architecture);
+  auto architecture = IMB_ARCH_SSE;
+  switch (vectors_allowed()) {
+    case Vectors::widest:
+      init_mb_mgr_auto(out.get(), &architecture);
+      break;
+    case Vectors::avx2:
+      init_mb_mgr_avx2(out.get());
+      break;
+    case Vectors::sse:
+      init_mb_mgr_sse(out.get());
+      break;
+  }
   if (imb_get_errno(out.get()) != 0 || architecture == IMB_ARCH_NONE || architecture == IMB_ARCH_NOAESNI) out.reset();
   return out;
 }

@@ -14,6 +14,7 @@ struct Primitives {
 };
 extern const Primitives k_openssl, k_ipsec_mb;
 
+Vectors vectors_allowed();
 bool ipsec_mb_can();   // on this processor
 bool uses_ipsec_mb();  // it can, its answers are right, and nobody chose otherwise
 inline const Primitives& primitives() {

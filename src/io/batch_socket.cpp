@@ -69,7 +69,7 @@ Status BatchSocket::open(const Endpoint& local, const MediaOptions& options) {
   const auto bound = os::local_endpoint(descriptor_);
   if (!bound) return refuse("cannot listen on");
   local_ = *bound;
-  if (options.coalescing) (void)set(descriptor_, SOL_UDP, UDP_GRO, 1);
+  coalescing_ = options.coalescing && set(descriptor_, SOL_UDP, UDP_GRO, 1);
   int segment = 0;
   socklen_t octets = sizeof segment;
   segmentation_ = options.segmentation && ::getsockopt(descriptor_, SOL_UDP, UDP_SEGMENT, &segment, &octets) == 0;

@@ -25,6 +25,7 @@ class BatchSocket {
   int descriptor() const { return descriptor_; }
   const Endpoint& local() const { return local_; }
   bool segmentation() const { return segmentation_; }
+  bool coalescing() const { return coalescing_; }
 
   // What one recvmmsg gives; empty when there is nothing. The batches are good until the next call.
   std::span<ReceivedBatch> receive(MediaCounters& counters);
@@ -41,7 +42,7 @@ class BatchSocket {
   std::function<int(int, mmsghdr*, unsigned, int)> send_messages_;
   int descriptor_ = -1;
   Endpoint local_;
-  bool segmentation_ = false;
+  bool segmentation_ = false, coalescing_ = false;
   std::vector<std::uint8_t> room_;
   std::vector<ReceivedBatch> received_;
 };

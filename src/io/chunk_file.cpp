@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <list>
+#include <mutex>
 #include <utility>
 
 #include "base/assert.hpp"
@@ -122,7 +123,7 @@ struct ChunkFile::Impl {
         have_path(with_extension(base, ".have")),
         held(g.chunks()),
         run_octets(std::uint64_t{g.chunk_size()} << content::k_run_layer) {}
-  ~Impl() { put_away(); }
+  ~Impl();
   std::size_t tree_octets() const { return MerkleTree::octets(geometry.chunks()); }
   Status read(std::uint64_t offset, MutableByteView out);
   Status write(std::uint64_t offset, ByteView octets);
@@ -136,14 +137,20 @@ struct ChunkFile::Impl {
   content::Geometry geometry;
   Digest root;
   fs::path data_path, tree_path, have_path;
-  // Descriptor of the data, opened again if it had to be given up meanwhile.
-  Result<int> use_data();
+  using Shared = std::shared_ptr<os::Descriptor>;
+  // Descriptor of the data, opened again if it had to be given up meanwhile. Who has it may use it.
+  Result<Shared> use_data();
+  Result<Shared> open_again();
   void put_away();
+  void note(const Error& error) {
+    std::lock_guard lock(trouble_mutex);
+    trouble = error;
+  }
   Status check() const;
   Status sync_octets();
   Error no_octets() const;
 
-  os::Descriptor data;
+  Shared data;  // guarded by g_open_mutex, as `place` is
   dev_t device = 0;
   ino_t inode = 0;  // of the data: another file under its name is not ours
   std::optional<GuardedMapping> tree;
@@ -153,33 +160,44 @@ struct ChunkFile::Impl {
   ObjectData* elsewhere = nullptr;  // where it is if not
   std::uint64_t run_octets;
   std::optional<RunSums> sums;
+  std::mutex trouble_mutex;
   std::optional<Error> trouble;
   std::list<Impl*>::iterator place;  // in the list of open ones, if data is open
 };
 
 namespace {
 
-// Who keeps thousands of objects uses some of them at a time. The longest unused descriptor goes first. Objects belong
-// to the thread that opened them, and so does the list.
+// Who keeps thousands of objects uses some of them at a time. The longest unused descriptor goes first; who reads or
+// writes with it meanwhile has a share in it.
 std::size_t most_open() {
   static const std::size_t most = std::clamp<std::size_t>(os::descriptor_limit() / 8, 8, 512);
   return most;
 }
-thread_local std::list<ChunkFile::Impl*> open_ones;  // newest first
+std::mutex g_open_mutex;
+std::list<ChunkFile::Impl*> g_open;  // newest first
 
 }  // namespace
 
+ChunkFile::Impl::~Impl() {
+  std::lock_guard lock(g_open_mutex);
+  put_away();
+}
+
+// With the mutex.
 void ChunkFile::Impl::put_away() {
   if (!data) return;
   data.reset();
-  open_ones.erase(place);
+  g_open.erase(place);
 }
 
-Result<int> ChunkFile::Impl::use_data() {
-  if (data) {
-    open_ones.splice(open_ones.begin(), open_ones, place);
-    return data.get();
-  }
+Result<ChunkFile::Impl::Shared> ChunkFile::Impl::use_data() {
+  std::lock_guard lock(g_open_mutex);
+  if (!data) return open_again();
+  g_open.splice(g_open.begin(), g_open, place);
+  return data;
+}
+
+Result<ChunkFile::Impl::Shared> ChunkFile::Impl::open_again() {
   os::Descriptor again(::open(data_path.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC));
   if (!again) return fail(system_error("cannot open", data_path, errno));
   struct stat about {};
@@ -188,11 +206,12 @@ Result<int> ChunkFile::Impl::use_data() {
     return fail(damaged(data_path, "was replaced by another file"));
   device = about.st_dev;
   inode = about.st_ino;
-  data = std::move(again);
-  open_ones.push_front(this);
-  place = open_ones.begin();
-  if (open_ones.size() > most_open()) open_ones.back()->put_away();
-  return data.get();
+  data = std::make_shared<os::Descriptor>(std::move(again));
+  g_open.push_front(this);
+  place = g_open.begin();
+  auto out = data;
+  if (g_open.size() > most_open()) g_open.back()->put_away();
+  return out;
 }
 
 // Nodes that were lost under a running process: nothing that is proven with them holds, and nothing is saved.
@@ -224,7 +243,7 @@ Status ChunkFile::Impl::open_data(bool found) {
   if (size == geometry.length()) return {};
   // Empty and never saved: this is new, or an attempt that got no further.
   if (found || size != 0) return fail(wrong_size(data_path, static_cast<std::int64_t>(size), geometry.length()));
-  if (::ftruncate(descriptor, static_cast<off_t>(geometry.length())) != 0)
+  if (::ftruncate(descriptor->get(), static_cast<off_t>(geometry.length())) != 0)
     return fail(system_error("cannot make", data_path, errno));
   return {};
 }
@@ -281,14 +300,14 @@ Result<std::optional<content::Bitmap>> ChunkFile::peek(const fs::path& base, con
 
 Status ChunkFile::read(std::uint64_t offset, MutableByteView out) {
   auto done = impl_->read(offset, out);
-  if (!done) impl_->trouble = done.error();
+  if (!done) impl_->note(done.error());
   return done;
 }
 
 Status ChunkFile::write(std::uint64_t offset, ByteView data) {
   if (impl_->own) impl_->forget_sums(offset, data.size());
   auto done = impl_->write(offset, data);
-  if (!done) impl_->trouble = done.error();
+  if (!done) impl_->note(done.error());
   return done;
 }
 
@@ -324,7 +343,7 @@ Status ChunkFile::Impl::read(std::uint64_t offset, MutableByteView out) {
   SEALCAST_TRY(check());
   if (!own) return elsewhere ? elsewhere->read(offset, out) : fail(no_octets());
   SEALCAST_TRY_ASSIGN(auto descriptor, use_data());
-  SEALCAST_TRY_ASSIGN(auto got, read_at(descriptor, data_path, offset, out));
+  SEALCAST_TRY_ASSIGN(auto got, read_at(descriptor->get(), data_path, offset, out));
   if (got < out.size()) return fail(damaged(data_path, "became shorter"));
   return {};
 }
@@ -334,7 +353,7 @@ Status ChunkFile::Impl::write(std::uint64_t offset, ByteView octets) {
   SEALCAST_TRY(check());
   if (!own) return elsewhere ? elsewhere->write(offset, octets) : fail(no_octets());
   SEALCAST_TRY_ASSIGN(auto descriptor, use_data());
-  return write_at(descriptor, data_path, offset, octets);
+  return write_at(descriptor->get(), data_path, offset, octets);
 }
 
 Error ChunkFile::Impl::no_octets() const {
@@ -344,10 +363,10 @@ Error ChunkFile::Impl::no_octets() const {
 Status ChunkFile::Impl::sync_octets() {
   if (!own) return elsewhere->sync();
   SEALCAST_TRY_ASSIGN(auto descriptor, use_data());
-  SEALCAST_TRY(sync_data(descriptor, data_path));
+  SEALCAST_TRY(sync_data(descriptor->get(), data_path));
   struct stat about {};
-  if (::fstat(descriptor, &about) == 0 && static_cast<std::uint64_t>(about.st_size) < geometry.length() &&
-      ::ftruncate(descriptor, static_cast<off_t>(geometry.length())) != 0)
+  if (::fstat(descriptor->get(), &about) == 0 && static_cast<std::uint64_t>(about.st_size) < geometry.length() &&
+      ::ftruncate(descriptor->get(), static_cast<off_t>(geometry.length())) != 0)
     return fail(system_error("cannot mend", data_path, errno));
   return {};
 }
@@ -359,6 +378,7 @@ void ChunkFile::use(ObjectData& octets) {
 
 std::optional<Error> ChunkFile::trouble() const {
   if (auto whole = impl_->check(); !whole) return whole.error();
+  std::lock_guard lock(impl_->trouble_mutex);
   return impl_->trouble;
 }
 bool ChunkFile::lost() const {
@@ -392,7 +412,10 @@ Status ChunkFile::save(const content::Bitmap& held) {
     return fail(system_error("cannot sync", i.tree_path, errno));
   SEALCAST_TRY(i.check());
   SEALCAST_TRY(write_file_atomically(i.have_path, octets, 0600));
-  i.trouble.reset();
+  {
+    std::lock_guard lock(i.trouble_mutex);
+    i.trouble.reset();
+  }
   i.nothing_saved = held.empty();
   return {};
 }

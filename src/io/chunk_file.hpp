@@ -2,8 +2,9 @@
 // One object on disk: `<base>.data` (octets at their offsets, sparse; or they are elsewhere, and somebody else's),
 // `<base>.tree` (Merkle nodes, mmap'd, sparse),
 // `<base>.have` (bitmap), `<base>.sums` (a checksum for each run). Files that shrink or rot meanwhile are errors of
-// this object and of nothing else. Of objects that are open some hundred have a descriptor, those that were used last;
-// an object belongs to the thread that opened it.
+// this object and of nothing else. Of objects that are open some hundred have a descriptor, those that were used last.
+// Runs of chunks that nobody else has to do with may be written, and verified, on any thread beside the one that has
+// the object.
 #include <filesystem>
 #include <memory>
 #include <optional>

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "io/batch_socket.hpp"
+#include "io/storage_worker.hpp"
 #include "os/clock.hpp"
 
 namespace sealcast::io {
@@ -14,7 +15,16 @@ constexpr std::size_t k_receive_batches = 64, k_send_batches = 64, k_events = 25
 // An engine whose deadline has passed already (it waits for room in the socket, say) is not asked in a tight circle.
 constexpr Duration k_shortest_wait = 200us;
 
+MediaOptions g_of_process;
+
 }  // namespace
+
+const MediaOptions& MediaOptions::of_process() {
+  return g_of_process;
+}
+void MediaOptions::set_of_process(MediaOptions options) {
+  g_of_process = std::move(options);
+}
 
 struct MediaDriver::Impl {
   Impl(Loop& l, swarm::Engine& e, std::function<void(const swarm::Event&)> h)
@@ -30,6 +40,10 @@ struct MediaDriver::Impl {
   void deliver_later();
   void deliver();
   void post(void (Impl::*task)());
+  void hand_out_jobs();
+  void take_done();
+  void jobs_done();
+  void start_worker();
   void shut();
 
   Loop& loop;
@@ -47,6 +61,8 @@ struct MediaDriver::Impl {
   bool flush_posted = false, delivery_posted = false;
   // Owners: this, and each posted task weakly, which may run after the driver is gone.
   std::shared_ptr<bool> alive = std::make_shared<bool>(true);
+  bool storage_thread = false;  // else jobs are done on the spot
+  std::unique_ptr<StorageWorker> worker;
 };
 
 void MediaDriver::Impl::post(void (Impl::*task)()) {
@@ -68,7 +84,10 @@ void MediaDriver::Impl::receive() {
     if (batches.empty()) return;
     taken += batches.size();
     auto now = os::monotonic_now();
-    for (auto& batch : batches) engine.input(now, batch);
+    for (auto& batch : batches) {
+      engine.input(now, batch);
+      hand_out_jobs();
+    }
     // Acknowledgements keep the partner's window moving: they do not wait for the whole backlog.
     if (!send(k_send_batches / 4)) return;
   }
@@ -109,6 +128,7 @@ bool MediaDriver::Impl::send(std::size_t budget) {
 
 void MediaDriver::Impl::flush() {
   if (!socket.is_open()) return;
+  hand_out_jobs();
   bool idle = send(k_send_batches);
   if (!idle && pending_batch.data.empty() && !std::exchange(flush_posted, true)) post(&Impl::service);
   set_timer();
@@ -116,6 +136,39 @@ void MediaDriver::Impl::flush() {
 
 void MediaDriver::Impl::service() {
   flush_posted = false;
+  flush();
+  deliver();
+}
+
+// ---- Runs that have come
+
+void MediaDriver::Impl::start_worker() {
+  worker = std::make_unique<StorageWorker>([this, weak = std::weak_ptr(alive)] {
+    loop.post([this, weak] {
+      if (!weak.expired() && socket.is_open()) jobs_done();
+    });
+  });
+}
+
+void MediaDriver::Impl::hand_out_jobs() {
+  while (auto job = engine.poll_job()) {
+    if (!storage_thread) {
+      engine.job_done(os::monotonic_now(), swarm::run(std::move(*job)));
+      continue;
+    }
+    if (!worker) start_worker();
+    worker->add(std::move(*job));
+  }
+}
+
+void MediaDriver::Impl::take_done() {
+  if (!worker) return;
+  auto now = os::monotonic_now();
+  for (auto& done : worker->take_done()) engine.job_done(now, std::move(done));
+}
+
+void MediaDriver::Impl::jobs_done() {
+  take_done();
   flush();
   deliver();
 }
@@ -159,6 +212,7 @@ void MediaDriver::Impl::shut() {
   socket.close();
   pending_batch = {};
   flush_posted = delivery_posted = false;
+  worker.reset();
 }
 
 MediaDriver::MediaDriver(Loop& loop, swarm::Engine& engine, std::function<void(const swarm::Event&)> on_event)
@@ -174,6 +228,7 @@ Status MediaDriver::open(const Endpoint& local, MediaOptions options) {
   close();
   SEALCAST_TRY(i.socket.open(local, options));
   i.counters = {};
+  i.storage_thread = options.storage_thread;
   i.loop.watch(i.socket.descriptor(), true, false, [&i](bool readable, bool writable) { i.ready(readable, writable); });
   pump();
   return {};
@@ -190,15 +245,25 @@ void MediaDriver::pump() {
   impl_->deliver_later();
 }
 
+void MediaDriver::settle() {
+  if (!impl_->worker) return;
+  impl_->worker->settle();
+  impl_->take_done();
+}
+
 void MediaDriver::close() {
   auto& i = *impl_;
   if (!i.socket.is_open()) return;
+  settle();
   if (i.send_pending()) (void)i.send(k_send_batches);
   i.shut();
 }
 
 const MediaCounters& MediaDriver::counters() const {
   return impl_->counters;
+}
+bool MediaDriver::coalescing() const {
+  return impl_->socket.coalescing();
 }
 bool MediaDriver::segmentation() const {
   return impl_->socket.segmentation();

@@ -16,6 +16,12 @@ struct MediaOptions {
   bool coalescing = true;    // UDP_GRO, where the kernel has it
   std::function<int(int, ::mmsghdr*, unsigned, int)> send_messages =
       {};  // sendmmsg when empty; tests put a full or broken socket here
+  // Runs that have come are hashed and written by a thread beside the loop's: of an engine whose jobs are polled.
+  bool storage_thread = true;
+
+  // What a node of this process opens with: the fastest way that there is, or what was set here before the first one.
+  static const MediaOptions& of_process();
+  static void set_of_process(MediaOptions options);
 };
 
 struct MediaCounters {
@@ -37,10 +43,13 @@ class MediaDriver {
   Endpoint local() const;
   // After calls into the engine from outside: sends what they produced and sets the timer. Cheap; may be called often.
   void pump();
+  // Returns when all runs that were handed out are with the engine again: before what they are written to goes.
+  void settle();
   // Sends what the engine still has, as far as the socket takes it at once.
   void close();
   const MediaCounters& counters() const;
   bool segmentation() const;  // false once the kernel has refused it
+  bool coalescing() const;
 
  private:
   struct Impl;

@@ -205,7 +205,7 @@ Status CacheRole::take_up(const crypto::Digest& root) {
 }
 
 void CacheRole::put_away(const crypto::Digest& root) {
-  media_->engine().remove_swarm(os::monotonic_now(), root);
+  media_->remove_swarm(root);
   library_.close_object(root);
   open_.closed(root);
   if (auto at = keyinfos_.find(root); at != keyinfos_.end()) at->second.watch.reset();
@@ -689,7 +689,8 @@ json::Object CacheRole::status() const {
           {"sent", sent},
           {"received", received},
           {"associations", std::move(associations)},
-          {"backend", std::string(crypto::backend_name())}};
+          {"media", media_->status()},
+          {"backend", crypto::backend_name()}};
 }
 
 }  // namespace sealcast::roles

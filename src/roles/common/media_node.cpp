@@ -1,5 +1,6 @@
 #include "roles/common/media_node.hpp"
 
+#include "crypto/backend.hpp"
 #include "io/loop.hpp"
 #include "os/clock.hpp"
 
@@ -12,6 +13,11 @@ constexpr rtp::CryptoSuite k_suites[] = {rtp::CryptoSuite::aead_aes_128_gcm, rtp
 // are: with IP, UDP, RTP and the tag below IPv6's minimum MTU of 1280.
 constexpr std::size_t k_max_datagram = 8213;
 
+swarm::EngineOptions polled(swarm::EngineOptions options) {
+  options.storage_jobs = swarm::StorageJobs::polled;
+  return options;
+}
+
 }  // namespace
 
 Error negotiation_error(const sdp::Refusal& refusal, std::string side) {
@@ -23,7 +29,7 @@ Error negotiation_error(const sdp::Refusal& refusal, std::string side) {
 MediaNode::MediaNode(io::Loop& loop, RandomSource& random, swarm::EngineOptions options, OnEvent on_event)
     : random_(random),
       on_event_(std::move(on_event)),
-      engine_(random, std::move(options)),
+      engine_(random, polled(std::move(options))),
       driver_(loop, engine_, [this](const swarm::Event& event) { deliver(event); }) {}
 
 void MediaNode::deliver(const swarm::Event& event) {
@@ -37,7 +43,20 @@ void MediaNode::deliver(const swarm::Event& event) {
 Status MediaNode::open(const std::string& listen) {
   auto endpoint = parse_endpoint(listen);
   if (!endpoint) return fail(ErrorCode::usage, "media address \"" + listen + "\" is not an address and port");
-  return driver_.open(*endpoint);
+  return driver_.open(*endpoint, io::MediaOptions::of_process());
+}
+
+json::Object MediaNode::status() const {
+  auto& options = io::MediaOptions::of_process();
+  return {{"segmentation", driver_.segmentation()},
+          {"coalescing", driver_.coalescing()},
+          {"storage_thread", options.storage_thread},
+          {"crypto", crypto::backend_name()}};
+}
+
+void MediaNode::remove_swarm(const swarm::SwarmId& swarm) {
+  driver_.settle();
+  engine_.remove_swarm(os::monotonic_now(), swarm);
 }
 
 void MediaNode::close() {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <set>
 
+#include "base/json.hpp"
 #include "io/media_driver.hpp"
 #include "sdp/offer_answer.hpp"
 #include "swarm/engine.hpp"
@@ -37,6 +38,9 @@ class MediaNode {
   swarm::Engine& engine() { return engine_; }
   const swarm::Engine& engine() const { return engine_; }
   void pump() { driver_.pump(); }
+  // With all that of its runs is under way: what it lies in may go afterwards.
+  void remove_swarm(const swarm::SwarmId& swarm);
+  json::Object status() const;  // the steps that are taken: segmentation, coalescing, storage_thread, crypto
 
   PendingOffer offer(bool secured);
   // Offerer: the answer is checked, the association made. Errors carry rule and side.

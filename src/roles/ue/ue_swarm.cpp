@@ -31,7 +31,7 @@ UeSwarm::~UeSwarm() {
   peers_.reset();
   if (!in_engine_) return;
   if (auto saved = save(); !saved) log(LogLevel::error, "content", saved.error().message);
-  node_.media().engine().remove_swarm(os::monotonic_now(), description_.root);
+  node_.media().remove_swarm(description_.root);
   node_.media().pump();
 }
 
@@ -94,7 +94,7 @@ void UeSwarm::sleep() {
   if (!in_engine_) return;
   if (auto saved = save(); !saved) log(LogLevel::error, "content", saved.error().message);
   peers_.reset();
-  node_.media().engine().remove_swarm(os::monotonic_now(), description_.root);
+  node_.media().remove_swarm(description_.root);
   in_engine_ = false;
   node_.slept(*this);
   state_.close_object();
