@@ -3,6 +3,11 @@
 #include <utility>
 
 namespace sealcast::io {
+namespace {
+
+constexpr std::size_t k_at_a_time = 8;  // runs that are brought back together while there are more
+
+}  // namespace
 
 StorageWorker::StorageWorker(std::function<void()> wake) : wake_(std::move(wake)), thread_([this] { work(); }) {}
 
@@ -26,6 +31,7 @@ void StorageWorker::add(swarm::StorageJob job) {
 
 std::vector<swarm::JobDone> StorageWorker::take_done() {
   std::lock_guard lock(mutex_);
+  told_ = false;
   return std::exchange(done_, {});
 }
 
@@ -45,11 +51,12 @@ void StorageWorker::work() {
     lock.unlock();
     auto done = swarm::run(std::move(job));
     lock.lock();
-    const bool first = done_.empty();
     done_.push_back(std::move(done));
     busy_ = !waiting_.empty();
     if (!busy_) idle_.notify_all();
-    if (!first) continue;
+    // Some at a time: each awakening costs, and what is said to partners about several runs fits one datagram.
+    if (told_ || (busy_ && done_.size() < k_at_a_time)) continue;
+    told_ = true;
     lock.unlock();
     wake_();
     lock.lock();

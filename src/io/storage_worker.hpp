@@ -13,7 +13,7 @@ namespace sealcast::io {
 
 class StorageWorker {
  public:
-  // wake: called from the thread when something has been done and nothing waited to be taken before.
+  // wake: called from the thread when something waits to be taken: once before it is.
   explicit StorageWorker(std::function<void()> wake);
   ~StorageWorker();  // what has begun is done, the rest is dropped
   StorageWorker(const StorageWorker&) = delete;
@@ -30,7 +30,7 @@ class StorageWorker {
   std::condition_variable added_, idle_;
   std::deque<swarm::StorageJob> waiting_;
   std::vector<swarm::JobDone> done_;
-  bool busy_ = false, ends_ = false;
+  bool busy_ = false, told_ = false, ends_ = false;
   std::thread thread_;  // last: it uses all of the above
 };
 
