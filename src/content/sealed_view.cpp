@@ -23,7 +23,7 @@ struct SealedView::Place {
 
 struct SealedView::Stream {
   std::uint64_t record, next;  // octet of the record
-  crypto::GcmStream cipher;
+  std::unique_ptr<crypto::GcmStream> cipher;
   std::array<std::uint8_t, crypto::k_gcm_tag> tag{};
 };
 
@@ -131,7 +131,7 @@ Status SealedView::open_text(const Place& at, ByteView sealed) {
   plain_.resize(used + sealed.size());
   auto part = MutableByteView(plain_).subspan(used);
   if (auto* stream = stream_at(at)) {
-    stream->cipher.open(sealed, part);
+    stream->cipher->open(sealed, part);
     stream->next += sealed.size();
   } else {
     std::copy(sealed.begin(), sealed.end(), part.begin());
@@ -151,7 +151,7 @@ void SealedView::open_tag(const Place& at, ByteView tag) {
   stream->next += tag.size();
   if (stream->next < at.text + crypto::k_gcm_tag) return;
   // One that does not fit is looked at again by check(), which says so.
-  if (stream->cipher.finish(stream->tag)) checked_[at.record] = true;
+  if (stream->cipher->finish(stream->tag)) checked_[at.record] = true;
   stream->next = k_record + 1;  // nothing follows
 }
 
@@ -161,14 +161,14 @@ SealedView::Stream* SealedView::stream_at(const Place& at) {
   });
   if (at.position != 0 && found == streams_.end()) return nullptr;
   if (found == streams_.end() && streams_.size() < k_most_streams)
-    found = streams_.insert(found, Stream{at.record, 0, crypto::GcmStream(keys_.key())});
+    found = streams_.insert(found, Stream{at.record, 0, crypto::make_gcm_stream(keys_.key())});
   if (found == streams_.end()) found = streams_.begin();
   std::rotate(found, found + 1, streams_.end());
   auto& stream = streams_.back();
   if (at.position == 0) {
     stream.record = at.record;
     stream.next = 0;
-    stream.cipher.begin(keys_.nonce(at.record));
+    stream.cipher->begin(keys_.nonce(at.record));
   }
   return &stream;
 }

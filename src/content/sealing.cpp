@@ -87,27 +87,48 @@ std::array<std::uint8_t, 12> RecordKeys::nonce(std::uint64_t record) const {
   return out;
 }
 
+namespace {
+
+// A record in place: its text, and its tag behind it.
+crypto::PacketJob job_over(MutableByteView record, const std::array<std::uint8_t, 12>& nonce) {
+  crypto::PacketJob out;
+  std::copy(nonce.begin(), nonce.end(), out.iv.begin());
+  out.text = record.first(record.size() - crypto::k_gcm_tag);
+  out.tag = record.data() + out.text.size();
+  return out;
+}
+
+}  // namespace
+
 RecordSealer::RecordSealer(const SealedHeader& header, const ContentKey& key)
     : RecordSealer(salt_of(header), key.expose()) {}
-RecordSealer::RecordSealer(ByteView salt, ByteView key) : keys_(salt, key), cipher_(keys_.key()) {}
+RecordSealer::RecordSealer(ByteView salt, ByteView key)
+    : keys_(salt, key), cipher_(crypto::make_gcm_cipher(keys_.key())) {}
 
 void RecordSealer::seal(ByteView plain, bool last, Bytes& out) {
-  Bytes padded(plain.begin(), plain.end());
-  padded.push_back(delimiter(last));
   auto at = out.size();
-  out.resize(at + padded.size() + crypto::k_gcm_tag);
-  cipher_.seal(keys_.nonce(next_++), {}, padded, MutableByteView(out).subspan(at));
-  wipe(padded);
+  out.insert(out.end(), plain.begin(), plain.end());
+  out.push_back(delimiter(last));
+  out.resize(out.size() + crypto::k_gcm_tag);
+  auto job = job_over(MutableByteView(out).subspan(at), keys_.nonce(next_++));
+  cipher_->seal({&job, 1});
 }
 
 RecordOpener::RecordOpener(const SealedHeader& header, const ContentKey& key)
     : RecordOpener(salt_of(header), key.expose()) {}
-RecordOpener::RecordOpener(ByteView salt, ByteView key) : keys_(salt, key), cipher_(keys_.key()) {}
+RecordOpener::RecordOpener(ByteView salt, ByteView key)
+    : keys_(salt, key), cipher_(crypto::make_gcm_cipher(keys_.key())) {}
 
 bool RecordOpener::open(std::uint64_t index, ByteView record, bool last, Bytes& out) {
   if (record.size() < 17) return false;
+  out.assign(record.begin(), record.end());
+  auto job = job_over(out, keys_.nonce(index));
+  cipher_->open({&job, 1});
+  if (!job.ok) {
+    wipe(out);
+    return false;
+  }
   out.resize(record.size() - crypto::k_gcm_tag);
-  if (!cipher_.open(keys_.nonce(index), {}, record, out)) return false;
   while (!out.empty() && out.back() == 0) out.pop_back();
   if (out.empty() || out.back() != delimiter(last)) return false;
   out.pop_back();

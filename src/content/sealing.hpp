@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "crypto/aead.hpp"
+#include "crypto/packet_cipher.hpp"
 
 namespace sealcast::content {
 
@@ -56,7 +57,7 @@ class RecordSealer {
 
  private:
   RecordKeys keys_;
-  crypto::AesGcm cipher_;
+  std::unique_ptr<crypto::PacketCipher> cipher_;
   std::uint64_t next_ = 0;
 };
 
@@ -71,7 +72,7 @@ class RecordOpener {
 
  private:
   RecordKeys keys_;
-  crypto::AesGcm cipher_;
+  std::unique_ptr<crypto::PacketCipher> cipher_;
 };
 
 // File name and MIME type, sealed with the content (description member "meta").

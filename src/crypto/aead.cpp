@@ -3,6 +3,7 @@
 #include <openssl/evp.h>
 
 #include "base/assert.hpp"
+#include "crypto/primitives.hpp"
 
 namespace sealcast::crypto {
 namespace {
@@ -61,39 +62,47 @@ bool AesGcm::open(ByteView nonce, ByteView aad, ByteView sealed, MutableByteView
   return good;
 }
 
-struct GcmStream::Impl {
-  Cipher cipher = make_cipher();
+namespace {
+
+class OpensslGcmStream final : public GcmStream {
+ public:
+  explicit OpensslGcmStream(ByteView key) {
+    auto* method = key.size() == 16 ? EVP_aes_128_gcm() : EVP_aes_256_gcm();
+    SEALCAST_ASSERT(EVP_DecryptInit_ex(cipher_.get(), method, nullptr, key.data(), nullptr) == 1);
+  }
+  void begin(ByteView nonce) override {
+    SEALCAST_ASSERT(nonce.size() == k_gcm_nonce &&
+                    EVP_DecryptInit_ex(cipher_.get(), nullptr, nullptr, nullptr, nonce.data()) == 1);
+  }
+  void open(ByteView sealed, MutableByteView out) override {
+    SEALCAST_ASSERT(out.size() == sealed.size());
+    int size = 0;
+    bool good = sealed.empty() || EVP_DecryptUpdate(cipher_.get(), out.data(), &size, sealed.data(),
+                                                    static_cast<int>(sealed.size())) == 1;
+    SEALCAST_ASSERT(good);
+  }
+  bool finish(ByteView tag) override {
+    SEALCAST_ASSERT(tag.size() == k_gcm_tag);
+    std::uint8_t expected[k_gcm_tag], last[k_gcm_tag];
+    std::copy(tag.begin(), tag.end(), expected);
+    int size = 0;
+    return EVP_CIPHER_CTX_ctrl(cipher_.get(), EVP_CTRL_GCM_SET_TAG, k_gcm_tag, expected) == 1 &&
+           EVP_DecryptFinal_ex(cipher_.get(), last, &size) == 1;
+  }
+
+ private:
+  Cipher cipher_ = make_cipher();
 };
 
-GcmStream::GcmStream(ByteView key) : impl_(std::make_unique<Impl>()) {
+}  // namespace
+
+std::unique_ptr<GcmStream> make_openssl_gcm_stream(ByteView key) {
+  return std::make_unique<OpensslGcmStream>(key);
+}
+
+std::unique_ptr<GcmStream> make_gcm_stream(ByteView key) {
   SEALCAST_ASSERT(key.size() == 16 || key.size() == 32);
-  auto* method = key.size() == 16 ? EVP_aes_128_gcm() : EVP_aes_256_gcm();
-  SEALCAST_ASSERT(EVP_DecryptInit_ex(impl_->cipher.get(), method, nullptr, key.data(), nullptr) == 1);
-}
-GcmStream::~GcmStream() = default;
-GcmStream::GcmStream(GcmStream&&) noexcept = default;
-GcmStream& GcmStream::operator=(GcmStream&&) noexcept = default;
-
-void GcmStream::begin(ByteView nonce) {
-  SEALCAST_ASSERT(nonce.size() == k_gcm_nonce &&
-                  EVP_DecryptInit_ex(impl_->cipher.get(), nullptr, nullptr, nullptr, nonce.data()) == 1);
-}
-
-void GcmStream::open(ByteView sealed, MutableByteView out) {
-  SEALCAST_ASSERT(out.size() == sealed.size());
-  int size = 0;
-  bool good = sealed.empty() || EVP_DecryptUpdate(impl_->cipher.get(), out.data(), &size, sealed.data(),
-                                                  static_cast<int>(sealed.size())) == 1;
-  SEALCAST_ASSERT(good);
-}
-
-bool GcmStream::finish(ByteView tag) {
-  SEALCAST_ASSERT(tag.size() == k_gcm_tag);
-  std::uint8_t expected[k_gcm_tag], last[k_gcm_tag];
-  std::copy(tag.begin(), tag.end(), expected);
-  int size = 0;
-  return EVP_CIPHER_CTX_ctrl(impl_->cipher.get(), EVP_CTRL_GCM_SET_TAG, k_gcm_tag, expected) == 1 &&
-         EVP_DecryptFinal_ex(impl_->cipher.get(), last, &size) == 1;
+  return primitives().gcm_stream(key);
 }
 
 struct GcmKeystream::Impl {

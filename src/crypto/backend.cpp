@@ -8,7 +8,7 @@
 
 namespace sealcast::crypto {
 
-const Primitives k_openssl{&make_openssl_gcm, &make_openssl_ctr_hmac, &openssl_sha256};
+const Primitives k_openssl{&make_openssl_gcm, &make_openssl_gcm_stream, &make_openssl_ctr_hmac, &openssl_sha256};
 
 namespace {
 
@@ -59,6 +59,27 @@ std::string answer_of(PacketCipher& cipher, std::size_t tag) {
   return hex(all.finish());
 }
 
+// SHA-256 over what opening a sealed text in pieces gives; empty when its tag does not fit, or a wrong one does.
+std::string answer_of(GcmStream& stream, PacketCipher& sealer) {
+  auto sealed = pattern(k_header + 5000 + k_room, 5000);
+  auto job = job_over(sealed, 5000, 1);
+  job.aad = {};
+  sealer.seal({&job, 1});
+  Bytes out(job.text.size());
+  const auto nonce = ByteView(job.iv).first(k_gcm_nonce);
+  for (bool wrong : {false, true}) {
+    if (wrong) job.tag[7] ^= 1;
+    stream.begin(nonce);
+    for (std::size_t at = 0, i = 0; at < out.size(); ++i) {
+      const auto size = std::min(k_lengths[i % k_lengths.size()], out.size() - at);
+      stream.open(job.text.subspan(at, size), MutableByteView(out).subspan(at, size));
+      at += size;
+    }
+    if (stream.finish({job.tag, k_gcm_tag}) == wrong) return {};
+  }
+  return hex(sha256(out));
+}
+
 std::string answer_of(void (*hash)(std::span<const ByteView>, std::span<Digest>)) {
   std::vector<Bytes> texts;
   for (auto length : k_lengths) texts.push_back(pattern(length, length));
@@ -90,6 +111,8 @@ std::string wrong_answers(const Primitives& by) {
       {"AES-128-GCM", answer_of(*by.gcm(short_key), 16),
        "7a2d82c52ee93940b0e3483f35f84dd5126efb17749dc9b09a6c664c1e60fe46"},
       {"AES-256-GCM", answer_of(*by.gcm(key), 16), "5a9c5e4055b2506576ed87783a24a75028e4f75c63e5e50ac89824d0402c1d5c"},
+      {"AES-128-GCM in pieces", answer_of(*by.gcm_stream(short_key), *k_openssl.gcm(short_key)),
+       hex(sha256(ByteView(pattern(k_header + 5000, 5000)).subspan(k_header)))},
       {"AES-128-CTR with HMAC-SHA1", answer_of(*by.ctr_hmac(short_key, authentication_key), 10),
        "8a97ce60d9a8b53c2b3743856798b9e8efc6d327accea746c28a4f92461b40d7"},
       {"SHA-256", answer_of(by.sha256), "1cec2b60010bfd5b679b63de6654323906a077dc4ff2194f0211496e1cea373e"},

@@ -75,6 +75,43 @@ class IpsecMbGcm final : public PacketCipher {
   bool wide_;
 };
 
+class IpsecMbGcmStream final : public GcmStream {
+ public:
+  explicit IpsecMbGcmStream(ByteView key) : wide_(key.size() == 32) {
+    if (wide_)
+      IMB_AES256_GCM_PRE(manager(), key.data(), &key_);
+    else
+      IMB_AES128_GCM_PRE(manager(), key.data(), &key_);
+  }
+  ~IpsecMbGcmStream() override {
+    wipe({reinterpret_cast<std::uint8_t*>(&key_), sizeof key_});
+    wipe({reinterpret_cast<std::uint8_t*>(&context_), sizeof context_});
+  }
+  void begin(ByteView nonce) override {
+    SEALCAST_ASSERT(nonce.size() == k_gcm_nonce);
+    const auto init = wide_ ? manager()->gcm256_init : manager()->gcm128_init;
+    init(&key_, &context_, nonce.data(), &k_no_aad, 0);
+  }
+  void open(ByteView sealed, MutableByteView out) override {
+    SEALCAST_ASSERT(out.size() == sealed.size());
+    if (sealed.empty()) return;
+    const auto update = wide_ ? manager()->gcm256_dec_update : manager()->gcm128_dec_update;
+    update(&key_, &context_, out.data(), sealed.data(), sealed.size());
+  }
+  bool finish(ByteView tag) override {
+    std::uint8_t computed[k_gcm_tag];
+    const auto end = wide_ ? manager()->gcm256_dec_finalize : manager()->gcm128_dec_finalize;
+    end(&key_, &context_, computed, sizeof computed);
+    return equal_constant_time(computed, tag);
+  }
+
+ private:
+  static constexpr std::uint8_t k_no_aad = 0;
+  alignas(64) gcm_key_data key_{};
+  gcm_context_data context_{};
+  bool wide_;
+};
+
 // What is done side by side: as many as the library takes at once.
 constexpr std::size_t k_burst = 64;
 static_assert(k_burst <= IMB_MAX_BURST_SIZE);
@@ -207,6 +244,7 @@ void sha256_of_each(std::span<const ByteView> inputs, std::span<Digest> out) {
 
 const Primitives k_ipsec_mb{
     [](ByteView key) -> std::unique_ptr<PacketCipher> { return std::make_unique<IpsecMbGcm>(key); },
+    [](ByteView key) -> std::unique_ptr<GcmStream> { return std::make_unique<IpsecMbGcmStream>(key); },
     [](ByteView key, ByteView authentication_key) -> std::unique_ptr<PacketCipher> {
       return std::make_unique<IpsecMbCtrHmac>(key, authentication_key);
     },
