@@ -226,7 +226,7 @@ Status ChunkFile::Impl::read_have(bool& found) {
   if (!found && errno != ENOENT) return fail(system_error("cannot look at", have_path, errno));
   if (!found) return {};
   if (!S_ISREG(about.st_mode)) return fail(damaged(have_path, "is no regular file"));
-  auto size = have_octets(geometry, root, held).size();
+  const auto size = k_header + held.words().size() * sizeof(std::uint64_t) + sizeof(Digest);
   if (static_cast<std::uint64_t>(about.st_size) != size) return fail(damaged(have_path, "has the wrong size"));
   SEALCAST_TRY_ASSIGN(auto octets, read_file(have_path, size));
   SEALCAST_TRY_ASSIGN(held, parse_have(have_path, octets, geometry, root));
@@ -341,6 +341,7 @@ void ChunkFile::Impl::sum_up(std::uint64_t offset, ByteView octets) {
 
 Status ChunkFile::Impl::read(std::uint64_t offset, MutableByteView out) {
   SEALCAST_TRY(check());
+  tree->used();
   if (!own) return elsewhere ? elsewhere->read(offset, out) : fail(no_octets());
   SEALCAST_TRY_ASSIGN(auto descriptor, use_data());
   SEALCAST_TRY_ASSIGN(auto got, read_at(descriptor->get(), data_path, offset, out));
@@ -351,6 +352,7 @@ Status ChunkFile::Impl::read(std::uint64_t offset, MutableByteView out) {
 Status ChunkFile::Impl::write(std::uint64_t offset, ByteView octets) {
   SEALCAST_ASSERT(offset <= geometry.length() && octets.size() <= geometry.length() - offset);
   SEALCAST_TRY(check());
+  tree->used();
   if (!own) return elsewhere ? elsewhere->write(offset, octets) : fail(no_octets());
   SEALCAST_TRY_ASSIGN(auto descriptor, use_data());
   return write_at(descriptor->get(), data_path, offset, octets);
@@ -386,6 +388,7 @@ bool ChunkFile::lost() const {
 }
 
 std::span<Digest> ChunkFile::nodes() {
+  impl_->tree->used();
   return {static_cast<Digest*>(impl_->tree->data()), impl_->tree_octets() / sizeof(Digest)};
 }
 const content::Bitmap& ChunkFile::held_at_open() const {

@@ -35,6 +35,8 @@ class ChunkFile final : public swarm::ChunkStorage {
   bool unchanged(std::uint64_t offset, ByteView run) override;
   void verified(std::uint64_t offset, ByteView data) override;
   void use(ObjectData& octets);  // outlives it
+  // The same each time. Whoever goes through many of them without reading or writing octets calls it again with each
+  // thousand: it lets go of memory.
   std::span<content::Digest> nodes();
   const content::Geometry& geometry() const;
   const content::Bitmap& held_at_open() const;

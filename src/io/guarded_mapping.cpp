@@ -1,17 +1,22 @@
 #include "io/guarded_mapping.hpp"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <cstdint>
+#include <cstdio>
 #include <mutex>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "io/file.hpp"
+#include "os/descriptor.hpp"
 
 namespace sealcast::io {
 namespace {
@@ -77,6 +82,33 @@ std::optional<std::size_t> take_slot(std::uintptr_t begin, std::size_t octets) {
   return std::nullopt;
 }
 
+// Mappings that this thread has used since the kernel got their pages back.
+struct WorkingSet {
+  std::vector<std::pair<void*, std::size_t>> used;
+  std::uint64_t turn = 1;
+  long faults = 0;          // of the thread, when it was looked at last
+  std::size_t at_rest = 0;  // octets of files in memory when the turn began: programs and libraries
+};
+thread_local WorkingSet working_set;
+
+// What is mapped needs a fault first, and one maps up to a huge page: so often it is worth a look.
+constexpr long k_faults = 8;
+
+long faults() {
+  struct rusage usage {};
+  ::getrusage(RUSAGE_THREAD, &usage);
+  return usage.ru_minflt + usage.ru_majflt;
+}
+
+// Octets of files that the process has in memory. 0: nobody says so.
+std::size_t octets_of_files() {
+  static const os::Descriptor statm(::open("/proc/self/statm", O_RDONLY | O_CLOEXEC));
+  std::array<char, 128> text{};
+  if (!statm || ::pread(statm.get(), text.data(), text.size() - 1, 0) <= 0) return 0;
+  std::size_t all = 0, resident = 0, of_files = 0;
+  return std::sscanf(text.data(), "%zu %zu %zu", &all, &resident, &of_files) == 3 ? of_files * page_size : 0;
+}
+
 }  // namespace
 
 Result<GuardedMapping> GuardedMapping::make(int descriptor, std::size_t octets, const std::filesystem::path& path) {
@@ -95,19 +127,40 @@ Result<GuardedMapping> GuardedMapping::make(int descriptor, std::size_t octets, 
 }
 
 GuardedMapping::GuardedMapping(GuardedMapping&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)), size_(other.size_), slot_(other.slot_) {}
+    : data_(std::exchange(other.data_, nullptr)), size_(other.size_), slot_(other.slot_), turn_(other.turn_) {}
 GuardedMapping& GuardedMapping::operator=(GuardedMapping&& other) noexcept {
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
   std::swap(slot_, other.slot_);
+  std::swap(turn_, other.turn_);
   return *this;
 }
 
 // The slot first: nobody else can be given this range while it is guarded for us.
 GuardedMapping::~GuardedMapping() {
   if (!data_) return;
+  std::erase_if(working_set.used, [this](auto& each) { return each.first == data_; });
   slots[slot_].begin.store(0, std::memory_order_release);
   ::munmap(data_, size_);
+}
+
+// Of a shared mapping MADV_DONTNEED forgets where pages are, and not what is in them. Where nobody says how much there
+// is they go each time.
+void GuardedMapping::used() {
+  auto& set = working_set;
+  if (turn_ != set.turn) {
+    turn_ = set.turn;
+    set.used.emplace_back(data_, size_);
+  }
+  const auto now = faults();
+  if (now - set.faults < k_faults) return;
+  set.faults = now;
+  const auto octets = octets_of_files();
+  if (octets != 0 && octets < set.at_rest + k_most_mapped) return;
+  for (auto& [data, size] : set.used) ::madvise(data, size, MADV_DONTNEED);
+  set.used.clear();
+  ++set.turn;
+  set.at_rest = octets_of_files();
 }
 
 bool GuardedMapping::broken() const {

@@ -47,8 +47,10 @@ RunSums::RunSums(const std::filesystem::path& path, std::uint64_t runs) {
     log(LogLevel::info, "content", "without checksums of runs: " + mapping.error().message);
 }
 
-std::uint64_t* RunSums::at(std::uint64_t run) const {
-  return sums_ && !sums_->broken() ? static_cast<std::uint64_t*>(sums_->data()) + run : nullptr;
+std::uint64_t* RunSums::at(std::uint64_t run) {
+  if (!sums_ || sums_->broken()) return nullptr;
+  sums_->used();
+  return static_cast<std::uint64_t*>(sums_->data()) + run;
 }
 
 void RunSums::set(std::uint64_t run, ByteView octets) {
@@ -59,7 +61,7 @@ void RunSums::forget(std::uint64_t run) {
   if (auto* sum = at(run)) *sum = k_none;
 }
 
-bool RunSums::matches(std::uint64_t run, ByteView octets) const {
+bool RunSums::matches(std::uint64_t run, ByteView octets) {
   auto* sum = at(run);
   return sum && *sum != k_none && *sum == sum_of(octets) && at(run);  // the page may have gone while it was read
 }

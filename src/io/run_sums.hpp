@@ -17,10 +17,10 @@ class RunSums {
   // `octets` of run `run` have been verified just now.
   void set(std::uint64_t run, ByteView octets);
   void forget(std::uint64_t run);
-  bool matches(std::uint64_t run, ByteView octets) const;
+  bool matches(std::uint64_t run, ByteView octets);
 
  private:
-  std::uint64_t* at(std::uint64_t run) const;
+  std::uint64_t* at(std::uint64_t run);
 
   std::optional<GuardedMapping> sums_;
 };

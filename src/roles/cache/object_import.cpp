@@ -11,7 +11,8 @@ namespace {
 // saves.
 constexpr std::uint64_t k_least_save = 64 << 20;
 constexpr std::uint64_t k_saves = 64;
-constexpr std::size_t k_run = 128;  // chunks that are hashed side by side and written together
+constexpr std::uint32_t k_leaves = 512;  // taken again before memory is let go of
+constexpr std::size_t k_run = 128;       // chunks that are hashed side by side and written together
 
 }  // namespace
 
@@ -47,6 +48,7 @@ void ObjectImport::take_leaves_again() {
   auto chunks = std::min(file_->held_at_open().next_clear(0), geometry_.chunks() - 1);
   std::uint32_t taken = 0;
   for (; taken < chunks && nodes[content::bin::leaf(taken)] != content::Digest{}; ++taken) {
+    if (taken % k_leaves == 0) nodes = file_->nodes();
     auto leaf = nodes[content::bin::leaf(taken)];
     builder_.add(leaf);
   }

@@ -13,6 +13,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* k_beside = "beside-";
 constexpr std::size_t k_piece = 1 << 20;  // octets copied at a time
+constexpr std::size_t k_nodes = 1024;     // of a tree, before memory is let go of
 
 bool has_chunks(const fs::path& place) {
   std::error_code ignored;
@@ -258,8 +259,10 @@ Status ContentState::absorb(const fs::path& place, const Opening* opening) {
   if (file) from->use(*file);
   auto theirs = from->nodes();
   auto ours = object_->nodes();
-  for (std::size_t i = 0; i < ours.size(); ++i)
+  for (std::size_t i = 0; i < ours.size(); ++i) {
+    if (i % k_nodes == 0) ours = object_->nodes(), theirs = from->nodes();
     if (ours[i] == crypto::Digest{} && theirs[i] != crypto::Digest{}) ours[i] = theirs[i];
+  }
   auto& held = from->held_at_open();
   for (auto& range : held.ranges()) {
     for (auto first = held_.next_clear(range.first); first <= range.last; first = held_.next_clear(first)) {
