@@ -152,7 +152,9 @@ ProgressStyle progress_style(const std::string& name) {
   return ProgressStyle::automatic;
 }
 
-Result<std::uint64_t> parse_rate(const std::string& text) {
+namespace {
+
+Result<std::uint64_t> parse_amount(const std::string& text, const char* what, const char* in) {
   std::uint64_t out = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
   auto unit = std::string(end, text.data() + text.size());
@@ -162,9 +164,18 @@ Result<std::uint64_t> parse_rate(const std::string& text) {
                          : unit == "G" || unit == "g" ? 1 << 30
                                                       : 0;
   if (error != std::errc{} || factor == 0 || out > UINT64_MAX / 2 / factor)
-    return fail(ErrorCode::usage,
-                "\"" + printable(text, 40) + "\" is no rate: digits and K, M or G, in octets a second");
+    return fail(ErrorCode::usage, "\"" + printable(text, 40) + "\" is no " + what + ": digits and K, M or G, in " + in);
   return out * factor;
+}
+
+}  // namespace
+
+Result<std::uint64_t> parse_rate(const std::string& text) {
+  return parse_amount(text, "rate", "octets a second");
+}
+
+Result<std::uint64_t> parse_octets(const std::string& text) {
+  return parse_amount(text, "amount", "octets");
 }
 
 std::string joined(const std::vector<std::string>& words) {

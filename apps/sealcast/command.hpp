@@ -58,8 +58,9 @@ std::string access_body(const tracking::AccessList& access);
 
 ProgressStyle progress_style(const std::string& name);
 // Octets a second: "500K", "20M", "1G", plain digits; 0 = no limit.
-Result<std::uint64_t> parse_rate(const std::string& text);
-json::Object failure_document(const Error& error);          // of get --json
-std::string joined(const std::vector<std::string>& words);  // with blanks
+Result<std::uint64_t> parse_rate(const std::string& text);    // "300K": octets a second
+Result<std::uint64_t> parse_octets(const std::string& text);  // "300K"
+json::Object failure_document(const Error& error);            // of get --json
+std::string joined(const std::vector<std::string>& words);    // with blanks
 
 }  // namespace sealcast::app

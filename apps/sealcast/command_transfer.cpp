@@ -17,7 +17,7 @@ struct Flags {
   std::vector<std::string> uris;
   roles::TransferOptions options;
   std::optional<std::string> out;
-  std::string as, progress = "auto", key_order = "first", download_limit, upload_limit;
+  std::string as, progress = "auto", key_order = "first", download_limit, upload_limit, memory_limit;
   std::filesystem::path config;
   int stall_timeout = 60;
   bool sealed_only = false;
@@ -33,6 +33,11 @@ Result<roles::UeConfig> ue_config(const Globals& globals, const Flags& flags) {
   }
   if (!flags.upload_limit.empty()) {
     SEALCAST_TRY_ASSIGN(config.upload_limit, parse_rate(flags.upload_limit));
+  }
+  if (!flags.memory_limit.empty()) {
+    SEALCAST_TRY_ASSIGN(config.memory_limit, parse_octets(flags.memory_limit));
+    if (config.memory_limit < swarm::k_least_memory_limit)
+      return fail(ErrorCode::usage, "--memory-limit " + printable(flags.memory_limit, 40) + ": 1M is the least");
   }
   return config;
 }
@@ -186,6 +191,8 @@ void add_transfer_commands(CLI::App& app, Globals& globals) {
                         "octets of content a second, with K, M, G; 0 = none");
     command->add_option("--max-download-limit", flags->download_limit,
                         "octets of content a second, with K, M, G; 0 = none");
+    command->add_option("--memory-limit", flags->memory_limit,
+                        "octets of memory for what partners ask and send, with K, M, G (default 512M)");
   };
   auto* fetch = add_command(
       app, globals, "get", "fetch a content from caches and peers", [&globals, flags] { return get(globals, *flags); },

@@ -240,6 +240,7 @@ Result<roles::CacheConfig> read_cache_config(const fs::path& file) {
   top.flag("require_srtp", out.require_srtp);
   top.flag("insecure_signalling", out.insecure_signalling);
   top.number("upload_limit", out.upload_limit, 0, INT64_MAX);
+  top.number("memory_limit", out.memory_limit, swarm::k_least_memory_limit, INT64_MAX);
   SEALCAST_TRY(top.done());
   return out;
 }
@@ -258,6 +259,7 @@ Result<UeFile> read_ue_config(const fs::path& file) {
   top.flag("insecure_signalling", out.ue.insecure_signalling);
   top.number("download_limit", out.ue.download_limit, 0, INT64_MAX);
   top.number("upload_limit", out.ue.upload_limit, 0, INT64_MAX);
+  top.number("memory_limit", out.ue.memory_limit, swarm::k_least_memory_limit, INT64_MAX);
   SEALCAST_TRY(top.done());
   return out;
 }

@@ -26,6 +26,8 @@ class Arrivals {
 
  private:
   void begin(std::uint64_t sequence);
+  void make_room(std::uint64_t sequence);
+  void resize(std::uint64_t size);
   static constexpr std::uint64_t k_memory = 2048;
   // Less than a report covers: what is behind a number that was believed is still reported.
   static constexpr std::int64_t k_largest_jump = 512;
@@ -33,7 +35,10 @@ class Arrivals {
     std::uint64_t sequence = UINT64_MAX;
     Instant at{};
   };
-  std::vector<Entry> entries_ = std::vector<Entry>(k_memory);
+  static constexpr std::uint64_t k_overlap = 64;  // told again: an earlier feedback packet may have been lost
+  static constexpr std::uint64_t k_at_rest = 256;
+  // Of the number modulo its size, which grows to what a report has to cover, and shrinks with it.
+  std::vector<Entry> entries_;
   bool started_ = false;
   std::optional<std::uint16_t> expected_;  // behind a number that was not believed
   std::uint64_t highest_ = 0, lowest_ = 0, reported_to_ = 0;

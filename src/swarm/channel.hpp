@@ -29,17 +29,28 @@ enum class ChannelStage : std::uint8_t { opening, half_open, open, closed };
 
 // A run that was read and checked, and goes out.
 struct ServedRun {
-  Bytes octets;
+  Bytes octets;  // empty: to be read again
   content::ChunkRange range{};
   std::uint32_t next = 0;  // chunk
   Bytes hashes;            // its INTEGRITY messages that did not go out yet; its chunks come behind them
 };
 
 struct Channel {
-  Channel(Association& a, SwarmState& s, RangePool& pool)
-      : association(&a), swarm(&s), requested(pool), sent(pool), acknowledged(pool), source(pool) {}
+  Channel(Association& a, SwarmState& s, RangePool& pool, Memory& m)
+      : association(&a),
+        swarm(&s),
+        memory(&m),
+        at_rest(m.use.associations, k_octets_a_channel),
+        queued(m.use.queues),
+        requested(pool),
+        sent(pool),
+        acknowledged(pool),
+        serving_octets(m.use.serving),
+        source(pool) {}
   Association* association;
   SwarmState* swarm;
+  Memory* memory;
+  Charge at_rest, queued;
   ppspp::ChannelId local = 0, remote = 0;
   ChannelStage stage = ChannelStage::opening;
   bool initiator = false;
@@ -53,10 +64,19 @@ struct Channel {
 
   // Messages for the partner: each of `control` fits a datagram with its channel id.
   std::deque<Bytes> control;
-  std::vector<content::ChunkRange> have_queue;  // HAVE to be packed
+  std::size_t control_octets = 0;
+  std::vector<content::ChunkRange> have_queue;  // HAVE to be packed; bounded
+  std::optional<std::uint32_t> have_from;       // and of the bitmap from here on
   bool keyinfo_due = false;
   void queue(Bytes messages);
   void queue(ppspp::MessageType type, content::ChunkRange range);
+  void queue_alone(Bytes messages);  // a datagram of its own
+  void queue_again(Bytes messages);  // before all others
+  Bytes next_control();
+  void has(content::ChunkRange range);  // HAVE for the partner
+  bool queue_room() const;
+  bool resend_room() const;
+  void count();  // brings the books up to date
 
   // What we serve (server.cpp).
   std::deque<content::ChunkRange> serve_queue;  // what the partner asked for, in order
@@ -65,7 +85,9 @@ struct Channel {
   std::vector<content::ChunkRange> waiting;     // asked for, found corrupt, being fetched again (bounded)
   std::set<std::uint32_t> resend;               // chunks whose DATA was lost
   std::deque<ServedRun> serving;                // the first goes out now
-  Instant compacted{};                          // `serve_queue` is cleared up at times
+  Charge serving_octets;
+  void count_serving();  // brings the books up to date
+  Instant compacted{};   // `serve_queue` is cleared up at times
   bool serves() const { return !serving.empty() || !serve_queue.empty() || !resend.empty(); }
 
   // What we fetch (fetcher.cpp).
@@ -85,6 +107,8 @@ struct Channel {
 };
 
 struct Association : Timed {
+  explicit Association(Memory& m) : at_rest(m.use.associations, k_octets_an_association), in_flight(m.use.in_flight) {}
+  Charge at_rest, in_flight;
   AssociationId id = 0;
   AssociationConfig config;
   std::optional<rtp::SrtpSender> sender;

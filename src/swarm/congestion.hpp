@@ -19,6 +19,7 @@ class Congestion {
   std::uint64_t window() const { return control_->window() / datagram_; }
   std::uint64_t in_flight() const { return history_.in_flight(); }
   std::uint64_t lost() const { return lost_total_; }
+  std::size_t octets() const { return history_.octets(); }  // of memory
   bool window_open() const { return in_flight() * datagram_ < control_->window(); }
   bool may_send(Instant now) const { return window_open() && control_->next_send() <= now; }
   Instant next_send() const { return control_->next_send(); }

@@ -13,6 +13,11 @@ namespace {
 constexpr Duration k_dead_partner = 180s;
 constexpr int k_max_timeouts = 10;  // in a row, then the partner is gone
 
+Error no_memory(const EngineCore& e, const std::string& what) {
+  return {ErrorCode::network,
+          "the memory limit (" + std::to_string(e.memory.use.limit) + " octets) has no room for " + what + " more"};
+}
+
 }  // namespace
 
 Engine::Engine(RandomSource& random, EngineOptions options)
@@ -26,12 +31,13 @@ Result<AssociationId> Engine::add_association(Instant now, AssociationConfig con
   AssociationKey key{config.remote, config.remote_ssrc};
   if (e.associations.size() >= e.options.max_associations)
     return fail(ErrorCode::network, "too many associations (" + std::to_string(e.options.max_associations) + ")");
+  if (!e.memory.room_for_association()) return fail(no_memory(e, "an association"));
   if (e.by_key.contains(key))
     return fail(ErrorCode::negotiation,
                 "an association with " + config.remote.text() + " and this SSRC exists already");
   if (config.send_key.has_value() != config.receive_key.has_value())
     return fail(ErrorCode::negotiation, "an association needs both keys or none");
-  auto a = std::make_unique<Association>();
+  auto a = std::make_unique<Association>(e.memory);
   if (e.options.congestion_control) a->congestion = Congestion(e.options.congestion_control());
   a->id = e.next_association++;
   if (config.send_key) {
@@ -78,6 +84,7 @@ Status Engine::open_channel(Instant now, AssociationId id, const SwarmId& swarm)
                           std::to_string(a->config.max_datagram) + ")",
                       "fmtp-mismatch", "answerer"});
   if (e.channels >= e.options.max_channels) return fail(ErrorCode::network, "too many channels");
+  if (!e.memory.room_for_channel()) return fail(no_memory(e, "a channel"));
   e.make_channel(now, *a, *s, true);
   a->admitted.insert(swarm);
   return {};
@@ -112,6 +119,15 @@ std::vector<AssociationState> Engine::associations() const {
     s.integrity_failures = a->integrity_failures;
     out.push_back(s);
   }
+  return out;
+}
+
+MemoryUse Engine::memory() const {
+  auto& e = impl_->core;
+  auto out = e.memory.use;
+  out.arriving = e.buffers.reserved();
+  out.intervals = e.ranges.used * k_octets_an_interval;
+  for (auto& [id, s] : e.swarms) out.contents += s->config.held.words().size() * sizeof(std::uint64_t);
   return out;
 }
 
@@ -225,6 +241,7 @@ void Engine::Impl::tick(Instant now, Association& a) {
     std::vector<SentPacket> lost;
     a.congestion.on_timeout(now, lost);
     server.make_good(a, lost);
+    a.in_flight.set(a.congestion.octets());
   }
   bool dead = a.congestion.timeouts_in_row() >= k_max_timeouts || now - a.last_received >= k_dead_partner;
   for (std::size_t i = a.channels.size(); i-- > 0;) {
@@ -317,7 +334,7 @@ void Engine::check() const {
     channels -= sources.size();
     s->picker.check(sources);
   }
-  SEALCAST_ASSERT(channels == 0);
+  SEALCAST_ASSERT(channels == 0 && memory().used() <= e.memory.use.limit);
 }
 
 }  // namespace sealcast::swarm

@@ -14,6 +14,7 @@
 #include "content/bitmap.hpp"
 #include "content/merkle_tree.hpp"
 #include "rtp/srtp.hpp"
+#include "swarm/memory.hpp"
 #include "swarm/storage_job.hpp"
 
 namespace sealcast::swarm {
@@ -111,7 +112,7 @@ struct EngineOptions {
   std::size_t max_half_open = 64;    // channels whose handshake is not complete (attack 7)
   std::uint64_t download_limit = 0;  // octets of content a second, 0 = none
   std::uint64_t upload_limit = 0;
-  std::size_t buffer_limit = std::size_t{128} << 20;  // octets of runs under way; one for each channel all the same
+  std::size_t memory_limit = k_default_memory_limit;  // octets of all that is kept because of others
   StorageJobs storage_jobs = StorageJobs::within;
   // Of each association; NewReno when empty.
   std::function<std::unique_ptr<CongestionControl>()> congestion_control = {};
@@ -165,6 +166,7 @@ class Engine {
   void too_large(const Endpoint& to, std::size_t octets);
   std::uint64_t work() const;  // steps that input and timers have cost since the beginning
   std::vector<AssociationState> associations() const;
+  MemoryUse memory() const;
   void check() const;  // what must hold between calls; ends the process if it does not (tests and fuzzing)
 
  private:

@@ -23,7 +23,7 @@ void EngineCore::emit(EventKind kind, AssociationId association, const SwarmId& 
 }
 
 Channel& EngineCore::make_channel(Instant now, Association& a, SwarmState& s, bool initiator) {
-  auto made = std::make_unique<Channel>(a, s, ranges);
+  auto made = std::make_unique<Channel>(a, s, ranges, memory);
   auto& c = *made;
   do c.local = random.u32();
   while (c.local == 0 || a.by_id.contains(c.local));
@@ -97,10 +97,7 @@ void EngineCore::chunks_gained(SwarmState& s, ChunkRange range, const Channel* f
     });
     // ACK tells the one it came from. Who has it need not know, if it was the partner who said that it has it.
     if (&c == from || (c.association->secured() && c.source.has.contains(range))) return;
-    if (!c.have_queue.empty() && c.have_queue.back().last + 1 == range.first)
-      c.have_queue.back().last = range.last;
-    else
-      c.have_queue.push_back(range);
+    c.has(range);
   });
   if (s.config.held.full() && !s.completion_told) {
     s.completion_told = true;

@@ -26,9 +26,13 @@ struct EngineCore {
   EngineCore(RandomSource& r, EngineOptions o)
       : random(r),
         options(std::move(o)),
-        buffers(options.buffer_limit),
+        memory(std::max(options.memory_limit, k_least_memory_limit)),
+        buffers(memory.share.arriving),
         download(options.download_limit),
-        upload(options.upload_limit) {}
+        upload(options.upload_limit) {
+    ranges.most = memory.share.intervals / k_octets_an_interval;
+    ranges.guaranteed = k_intervals_at_rest;
+  }
 
   Association* find(AssociationId id);
   SwarmState* find(const SwarmId& id);
@@ -55,6 +59,7 @@ struct EngineCore {
 
   RandomSource& random;
   EngineOptions options;
+  Memory memory;
   RangePool ranges;
   BufferPool buffers;
   RateLimit download, upload;

@@ -81,6 +81,7 @@ void Engine::Impl::receive_rtcp(Instant now, Association& a, rtp::PacketSlot& sl
   std::vector<SentPacket> lost;
   a.congestion.feedback(now, *feedback, a.first_sequence, lost);
   server.make_good(a, lost);
+  a.in_flight.set(a.congestion.octets());
 }
 
 void Engine::Impl::datagram(Instant now, Association& a, ByteView payload) {
@@ -162,7 +163,7 @@ void Engine::Impl::first_datagram(Instant now, Association& a, ppspp::Decoder& d
   }
   constexpr std::size_t k_plain_channels = 4;
   if (of_swarm >= (a.secured() ? 1 : k_plain_channels) || half_open >= core.options.max_half_open ||
-      core.channels >= core.options.max_channels || a.channels.size() >= 1024)
+      core.channels >= core.options.max_channels || a.channels.size() >= 1024 || !core.memory.room_for_channel())
     return;
   // What an opened channel is told of our bitmap is paid here: who opens and closes without end waits.
   auto cost = std::min<std::uint64_t>(64 + s->geometry().chunks() / 4096, 4096);
@@ -187,8 +188,9 @@ void Engine::Impl::channel_opened(Instant now, Channel& c) {
   // Others that were half open for this swarm were somebody else's.
   for (auto& other : c.association->channels)
     if (other->swarm == c.swarm && other->stage == ChannelStage::half_open) other->opened = now - k_handshake_patience;
-  c.have_queue = c.swarm->config.held.ranges();
-  if (c.initiator && c.have_queue.empty()) c.queue({});  // the third datagram, if only as keep-alive
+  bool holds = !c.swarm->config.held.empty();
+  if (holds) c.have_from = 0;
+  if (c.initiator && !holds) c.queue({});  // the third datagram, if only as keep-alive
   core.emit(EventKind::channel_open, c.association->id, c.swarm->id());
 }
 

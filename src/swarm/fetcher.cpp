@@ -330,10 +330,11 @@ bool Fetcher::may_fetch(Instant now, const Channel& c) const {
   return c.open() && c.swarm->hungry() && !c.choked_by_partner && now >= c.rests_until;
 }
 
-// Memory for it is reserved before it is asked for. Each channel may have one under way whatever others have.
+// Memory for it is reserved before it is asked for.
 bool Fetcher::may_ask(Instant now, const Channel& c) {
   auto octets = std::size_t{32} * c.swarm->geometry().chunk_size();
-  return core_->download.allows(now) && (c.source.busy() == 0 || core_->buffers.room(octets));
+  return core_->download.allows(now) &&
+         (c.source.busy() == 0 ? core_->buffers.room_for_first(octets) : core_->buffers.room(octets));
 }
 
 void Fetcher::asked(Instant now, Channel& c, RunFetch& fetch) {

@@ -55,6 +55,7 @@ void PacketBuilder::add(Instant now, Association& a, std::size_t payload, SentPa
   sent.at = now;
   sent.octets = static_cast<std::uint32_t>(whole);
   a.congestion.sent(std::move(sent));
+  a.in_flight.set(a.congestion.octets());
   a.last_sent = now;
 }
 

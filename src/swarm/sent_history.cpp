@@ -5,6 +5,7 @@
 namespace sealcast::swarm {
 
 void SentHistory::add(SentPacket packet) {
+  control_octets_ += packet.control.size();
   packets_.push_back(std::move(packet));
   ++next_;
   ++in_flight_;
@@ -18,11 +19,13 @@ SentPacket* SentHistory::open(std::uint64_t number) {
 
 void SentHistory::acknowledge(SentPacket& packet) {
   packet.done = true;
+  control_octets_ -= packet.control.size();
   packet.control = {};
   --in_flight_;
 }
 
 SentPacket SentHistory::lose(SentPacket& packet) {
+  control_octets_ -= packet.control.size();
   auto out = std::move(packet);
   packet.done = true;
   --in_flight_;

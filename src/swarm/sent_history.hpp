@@ -26,6 +26,7 @@ class SentHistory {
   std::uint64_t first() const { return first_; }  // all before it are done
   std::uint64_t next() const { return next_; }    // number of the packet that is sent next
   std::uint64_t in_flight() const { return in_flight_; }
+  std::size_t octets() const { return packets_.size() * sizeof(SentPacket) + control_octets_; }  // of memory
   // The packet of this number while its fate is open, else nullptr.
   SentPacket* open(std::uint64_t number);
   void acknowledge(SentPacket& packet);
@@ -39,6 +40,7 @@ class SentHistory {
  private:
   std::deque<SentPacket> packets_;  // from first_ on
   std::uint64_t first_ = 0, next_ = 0, in_flight_ = 0;
+  std::size_t control_octets_ = 0;
 };
 
 }  // namespace sealcast::swarm

@@ -12,7 +12,6 @@ namespace {
 
 constexpr Duration k_keep_alive = 15s;
 constexpr std::size_t k_max_serve_queue = 256;  // requests of a partner that wait
-constexpr std::size_t k_max_resend = 16384;     // chunks to be sent again on one channel
 constexpr std::size_t k_max_control = 1204;     // octets of a control datagram: passes on every path
 constexpr std::uint64_t k_control_slack = 64;   // packets that control may go beyond the window
 // Octets of runs that are read before their turn, so that a batch goes on over the end of a run.
@@ -66,10 +65,10 @@ void Server::make_good(Association& a, std::vector<SentPacket>& lost) {
     auto* c = packet.channel != 0 ? a.find(packet.channel) : nullptr;
     if (!c) continue;
     if (!packet.is_data) {
-      if (!packet.control.empty() && c->control.size() < k_max_control_queue)
-        c->control.push_front(std::move(packet.control));
-    } else if (c->resend.size() < k_max_resend && !c->acknowledged.contains(packet.chunk)) {
+      if (!packet.control.empty()) c->queue_again(std::move(packet.control));
+    } else if (c->resend_room() && !c->acknowledged.contains(packet.chunk)) {
       c->resend.insert(packet.chunk);
+      c->count();
     }
   }
 }
@@ -121,28 +120,37 @@ bool Server::put_control(Instant now, Channel& c) {
   if (!c.open()) return put_handshake(now, c);
   auto& a = *c.association;
   bool keep_alive = now - a.last_sent >= k_keep_alive;
-  if (c.control.empty() && c.have_queue.empty() && !c.keyinfo_due && !keep_alive) return false;
+  if (c.control.empty() && c.have_queue.empty() && !c.have_from && !c.keyinfo_due && !keep_alive) return false;
   // Control may go beyond the window, but not without end.
-  if (a.congestion.in_flight() > a.congestion.window() + k_control_slack) return false;
+  if (a.congestion.in_flight() > a.congestion.window() + k_control_slack || !may_be_in_flight(a)) return false;
   Writer w(packets_->room(a, std::min(a.config.max_datagram, k_max_control)));
   w.u32(c.remote);
   auto body = w.size();
   if (!c.control.empty()) {
-    w.bytes(c.control.front());
-    c.control.pop_front();
+    w.bytes(c.next_control());
   } else if (c.keyinfo_due) {
     c.keyinfo_due = false;
     if (w.room() >= 3 + c.swarm->config.keyinfo.size()) ppspp::write_keyinfo(w, c.swarm->config.keyinfo);
   }
-  while (!c.have_queue.empty() && w.room() >= ppspp::k_range_message) {
-    ppspp::write_range(w, ppspp::MessageType::have, c.have_queue.back());
-    c.have_queue.pop_back();
-  }
+  put_haves(c, w);
   SentPacket sent;
   sent.channel = c.local;
   sent.control = bytes_of(w.written().subspan(body));
   packets_->add(now, a, w.size(), std::move(sent));
   return true;
+}
+
+void Server::put_haves(Channel& c, Writer& w) {
+  auto& held = c.swarm->config.held;
+  for (; !c.have_queue.empty() && w.room() >= ppspp::k_range_message; c.have_queue.pop_back())
+    ppspp::write_range(w, ppspp::MessageType::have, c.have_queue.back());
+  while (c.have_from && w.room() >= ppspp::k_range_message) {
+    auto first = held.next_set(*c.have_from);
+    if (first == held.size()) return c.have_from.reset();
+    auto end = held.next_clear(first);
+    ppspp::write_range(w, ppspp::MessageType::have, {first, end - 1});
+    c.have_from = end;
+  }
 }
 
 // ---- DATA
@@ -189,6 +197,7 @@ bool Server::next_run(Instant now, Channel& c) {
       continue;
     }
     c.serving.push_back({std::move(*data), *range, range->first, hashes_of(c, *range)});
+    c.count_serving();
     c.sent.add(*range);
     return true;
   }
@@ -197,11 +206,12 @@ bool Server::next_run(Instant now, Channel& c) {
 
 // False: there is nothing to send.
 bool Server::read_ahead(Instant now, Channel& c) {
+  const auto size = [&](const ServedRun& run) { return c.swarm->geometry().size_of(run.range) + run.hashes.size(); };
   std::size_t octets = 0;
-  for (auto& run : c.serving) octets += run.octets.size();
-  while (c.serving.empty() || octets + c.serving.back().octets.size() <= k_read_ahead) {
+  for (auto& run : c.serving) octets += size(run);
+  while (c.serving.empty() || (octets + size(c.serving.back()) <= k_read_ahead && !core_->memory.serving_is_full())) {
     if (!next_run(now, c)) break;
-    octets += c.serving.back().octets.size();
+    octets += size(c.serving.back());
   }
   return !c.serving.empty();
 }
@@ -214,7 +224,8 @@ Bytes Server::take_spare() {
 }
 
 void Server::served(Channel& c) {
-  if (spare_.size() < k_max_spare) spare_.push_back(std::move(c.serving.front().octets));
+  if (spare_.size() < k_max_spare && !core_->memory.serving_is_full())
+    spare_.push_back(std::move(c.serving.front().octets));
   c.serving.pop_front();
 }
 
@@ -288,6 +299,39 @@ bool Server::put_chunk(Instant now, Channel& c, std::uint32_t chunk, ByteView da
   return true;
 }
 
+// The first run was let go of, or is there. False: it is not here any more.
+bool Server::have_run(Instant now, Channel& c) {
+  auto& run = c.serving.front();
+  if (!run.octets.empty()) return true;
+  std::vector<std::uint32_t> corrupt;
+  auto data = c.swarm->config.held.test(run.range) ? c.swarm->read_checked(run.range, corrupt) : std::nullopt;
+  if (!corrupt.empty()) fetcher_->chunks_lost(now, c.association->id, *c.swarm, corrupt);
+  if (data)
+    run.octets = std::move(*data);
+  else
+    c.serving.pop_front();
+  c.count_serving();
+  return data.has_value();
+}
+
+// Under the limit runs are kept until they have gone out; beyond it they are read again when it is their turn.
+void Server::let_go(Channel& c) {
+  if (core_->memory.serving_is_full())
+    for (auto& run : c.serving) run.octets = {};
+  c.count_serving();
+}
+
+// What is on the way has its share too, and a few packets of each association are always let go.
+bool Server::may_be_in_flight(const Association& a) const {
+  constexpr std::uint64_t k_always = 4;
+  auto& memory = core_->memory;
+  return memory.use.in_flight < memory.share.in_flight || a.congestion.in_flight() < k_always;
+}
+
+bool Server::may_send(Instant now, const Association& a) const {
+  return may_be_in_flight(a) && a.congestion.may_send(now) && core_->upload.allows(now);
+}
+
 // A chunk whose DATA was lost; empty when it is not here any more.
 std::optional<Bytes> Server::read_again(Instant now, Channel& c, std::uint32_t chunk) {
   if (!c.swarm->config.held.test(chunk)) return std::nullopt;
@@ -300,7 +344,7 @@ std::optional<Bytes> Server::read_again(Instant now, Channel& c, std::uint32_t c
 bool Server::put_data(Instant now, Channel& c) {
   if (!c.open()) return false;
   auto& geometry = c.swarm->geometry();
-  while (c.association->congestion.may_send(now) && core_->upload.allows(now)) {
+  while (may_send(now, *c.association)) {
     if (!c.resend.empty()) {
       auto chunk = *c.resend.begin();
       c.resend.erase(c.resend.begin());
@@ -310,6 +354,7 @@ bool Server::put_data(Instant now, Channel& c) {
       break;
     }
     if (!read_ahead(now, c)) break;
+    if (!have_run(now, c)) continue;
     auto& run = c.serving.front();
     if (!run.hashes.empty()) {
       if (packets_->empty()) (void)put_hashes(now, c);
@@ -320,6 +365,8 @@ bool Server::put_data(Instant now, Channel& c) {
     if (run.next++ == run.range.last) served(c);
   }
   if (!packets_->empty()) (void)put_hashes(now, c);
+  let_go(c);
+  c.count();
   return !packets_->empty();
 }
 

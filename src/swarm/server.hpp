@@ -26,7 +26,12 @@ class Server {
   bool put_closing(Instant now, Association& a);
   bool put_handshake(Instant now, Channel& c);
   bool put_control(Instant now, Channel& c);
+  static void put_haves(Channel& c, Writer& w);
   bool put_data(Instant now, Channel& c);
+  bool may_be_in_flight(const Association& a) const;
+  bool may_send(Instant now, const Association& a) const;
+  bool have_run(Instant now, Channel& c);
+  void let_go(Channel& c);
   bool put_chunk(Instant now, Channel& c, std::uint32_t chunk, ByteView data);
   std::optional<Bytes> read_again(Instant now, Channel& c, std::uint32_t chunk);
   bool next_run(Instant now, Channel& c);

@@ -61,19 +61,23 @@ TEST_F(Job, SaysWhatStorageSays) {
 // ---- Buffers
 
 TEST(BufferPool, WhatIsReservedIsCountedUntilItGoes) {
-  BufferPool pool(100);
+  constexpr auto k_beside = BufferPool::k_beside;
+  BufferPool pool(8 * k_beside);
+  EXPECT_TRUE(pool.room(100 * k_beside)) << "the only one";
   {
     BufferPool::Buffer a(pool, 60);
-    EXPECT_FALSE(pool.room(41));
-    EXPECT_TRUE(pool.room(40));
+    EXPECT_FALSE(pool.room(4 * k_beside - 59));
+    EXPECT_TRUE(pool.room(4 * k_beside - 60));
+    EXPECT_FALSE(pool.room_for_first(6 * k_beside - 59));
+    EXPECT_TRUE(pool.room_for_first(6 * k_beside - 60));
     a.octets()[59] = 1;
     auto taken = a.take();
     auto moved = std::move(a);
-    EXPECT_EQ(pool.reserved(), 60u);
+    EXPECT_EQ(pool.reserved(), k_beside + 60);
     moved.put(std::move(taken));
     EXPECT_EQ(moved.octets()[59], 1);
     moved = BufferPool::Buffer(pool, 10);
-    EXPECT_EQ(pool.reserved(), 10u);
+    EXPECT_EQ(pool.reserved(), k_beside + 10);
   }
   EXPECT_EQ(pool.reserved(), 0u);
 }
@@ -256,26 +260,6 @@ TEST_F(PolledJobs, AnAnswerThatNobodyWaitsForIsNothing) {
     take_events();
   }
   EXPECT_EQ(ue.count(EventKind::chunks_verified), 1);
-}
-
-TEST(BufferLimit, BoundsWhatIsAskedForAndLetsEachChannelHaveOne) {
-  Content c(320 * 1152, 41);
-  EngineOptions options;
-  options.storage_jobs = StorageJobs::polled;
-  options.buffer_limit = 3 * 32 * 1152;
-  Node ue(1, c, false, true, Appetite::all, options);
-  Script first, second;
-  second.address.port = 10;
-  Instant now{1s};
-  auto asked = [&](Script& script) {
-    script.listen(ue, now);
-    return script.heard_ranges(MessageType::request).size();
-  };
-  first.open(ue, now, c.id, {0, 319});
-  EXPECT_EQ(asked(first), 3u);
-  second.open(ue, now, c.id, {0, 319});
-  EXPECT_EQ(asked(second), 1u);
-  ue.engine.check();
 }
 
 // ---- Slow storage in a scene

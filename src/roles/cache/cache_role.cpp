@@ -52,6 +52,7 @@ Status CacheRole::start() {
             "): fit for laboratories only");
   swarm::EngineOptions options;
   options.upload_limit = config_.upload_limit;
+  options.memory_limit = config_.memory_limit;
   media_ = std::make_unique<MediaNode>(loop_, random_, options, [this](const swarm::Event& event) { on_event(event); });
   SEALCAST_TRY(media_->open(config_.media));
   SEALCAST_TRY(start_agent());
@@ -686,6 +687,7 @@ json::Object CacheRole::status() const {
           {"call_table", calls_ ? calls_->status() : json::Object{}},
           {"token_callers", token_gate_.status()},
           {"work", media_->engine().work()},
+          {"memory", media_->memory_status()},
           {"sent", sent},
           {"received", received},
           {"associations", std::move(associations)},

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "sip/core/core.hpp"
+#include "swarm/memory.hpp"
 
 namespace sealcast::roles {
 
@@ -43,6 +44,7 @@ struct CacheConfig {
   bool require_srtp = false;  // local policy: plain associations are refused whatever the description says
   bool insecure_signalling = false;
   std::uint64_t upload_limit = 0;  // octets a second, 0 = none
+  std::size_t memory_limit = swarm::k_default_memory_limit;
 };
 
 struct UeConfig {
@@ -57,6 +59,7 @@ struct UeConfig {
   std::filesystem::path trust;
   bool require_srtp = false;
   std::uint64_t download_limit = 0, upload_limit = 0;  // octets a second, 0 = none
+  std::size_t memory_limit = swarm::k_default_memory_limit;
 };
 
 }  // namespace sealcast::roles

@@ -118,6 +118,13 @@ Result<NegotiatedAssociation> MediaNode::add(sdp::Agreement agreement, bool init
   return out;
 }
 
+json::Object MediaNode::memory_status() const {
+  const auto use = engine_.memory();
+  return {{"limit", use.limit},       {"used", use.used()},         {"associations", use.associations},
+          {"arriving", use.arriving}, {"intervals", use.intervals}, {"serving", use.serving},
+          {"queues", use.queues},     {"in_flight", use.in_flight}, {"contents", use.contents}};
+}
+
 void MediaNode::drop(swarm::AssociationId id) {
   makers_.erase(id);
   engine_.remove_association(os::monotonic_now(), id);

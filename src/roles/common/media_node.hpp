@@ -41,6 +41,8 @@ class MediaNode {
   // With all that of its runs is under way: what it lies in may go afterwards.
   void remove_swarm(const swarm::SwarmId& swarm);
   json::Object status() const;  // the steps that are taken: segmentation, coalescing, storage_thread, crypto
+  // What is on the books because of partners, by kind, in octets; `contents` is not limited.
+  json::Object memory_status() const;
 
   PendingOffer offer(bool secured);
   // Offerer: the answer is checked, the association made. Errors carry rule and side.

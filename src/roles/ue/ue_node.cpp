@@ -80,6 +80,7 @@ Status UeNode::start() {
   swarm::EngineOptions options;
   options.download_limit = config_.download_limit;
   options.upload_limit = config_.upload_limit;
+  options.memory_limit = config_.memory_limit;
   media_ = std::make_unique<MediaNode>(loop_, random_, options, [this](const swarm::Event& event) { on_event(event); });
   SEALCAST_TRY(media_->open(config_.media));
   calls_ = std::make_unique<AnsweredCalls>(loop_, *agent_, *media_, config_.domain);
