@@ -54,6 +54,8 @@ json::Object document_of(const content::ContentUri& uri, const roles::TransferRe
       {"from", json::Object{{"cache", r.traffic.received_from_caches}, {"peers", r.traffic.received_from_ues}}}};
   if (!r.key_id.empty()) out["key"] = json::Object{{"id", r.key_id}, {"holder", r.key_holder}};
   if (!r.title.empty()) out["title"] = r.title;
+  if (r.kept.runs != 0)
+    out["kept"] = json::Object{{"sampled", r.kept.sampled}, {"checked", r.kept.runs}, {"damaged", r.kept.damaged}};
   return out;
 }
 
@@ -203,6 +205,8 @@ void add_transfer_commands(CLI::App& app, Globals& globals) {
                   "without -o: replace a file that has the content's name already");
   fetch->add_flag("-c,--continue", flags->options.resume,
                   "go on with the verified chunks of an interrupted get, or say why not (without: begin anew then)");
+  fetch->add_flag("--check", flags->options.check,
+                  "verify every chunk of an interrupted get first (without: some of them; the others before the end)");
   fetch->add_flag("--keep", flags->options.keep,
                   "keep the content as it comes as well, to serve it without the key; takes its room twice");
   fetch

@@ -150,6 +150,7 @@ Status Seeder::open_and_start(const crypto::Digest& root) {
   auto& content = contents_.at(root);
   SEALCAST_TRY(open_output(root));
   if (!content.swarm) return start_swarm(root, swarm::Appetite::all);
+  content.swarm->take_kept();
   content.swarm->begin();
   return {};
 }

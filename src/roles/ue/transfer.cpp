@@ -13,6 +13,7 @@ namespace {
 
 constexpr Duration k_watch = 1s;
 constexpr int k_runs_a_step = 128;  // of 32 chunks
+constexpr int k_sample = 32;        // runs that are looked at before a transfer goes on
 // A holder that says "later" (429: many requests of one subscriber) is waited for longer than one that says nothing.
 constexpr Duration k_busy_patience = 600s;
 // Under a limit so many chunks may have to come before the first of them can be verified.
@@ -139,11 +140,12 @@ void Transfer::take_description(const std::string& jws) {
     fail_with(error);
   };
   bool key_first = sealed && (options_.key_first || state_->form() == Form::opened);
-  auto appetite = key_first ? swarm::Appetite::none : swarm::Appetite::all;
+  bool nothing_to_check = state_->held().empty() || state_->held().full();
+  auto appetite = key_first || !nothing_to_check ? swarm::Appetite::none : swarm::Appetite::all;
   swarm_ = std::make_unique<UeSwarm>(node_, *state_, *description_, appetite, std::move(events));
   if (auto started = swarm_->start(); !started) return fail_with(started.error());
   if (sealed && !state_->keyinfo().empty()) quest_->take_keyinfo(state_->keyinfo());
-  if (!sealed && swarm_->complete()) complete();
+  if (!key_first) begin_chunks();
 }
 
 // Chunks that may come before the key have to be kept as they are.
@@ -203,10 +205,52 @@ void Transfer::seek_key() {
 void Transfer::key_released() {
   if (!done_) return;
   if (auto named = name_output(); !named) return fail_with(named.error());
+  if (phase_ == "checking") return;  // --key-order parallel
   phase_ = "chunks";
+  phase_since_ = os::monotonic_now();
+  if (wants_chunks_) return complete();
   if (state_->form() == Form::opened)
     if (auto ready = open_output(); !ready) return fail_with(ready.error());
-  phase_since_ = os::monotonic_now();
+  swarm_->take_kept();
+  begin_chunks();
+}
+
+// ---- what an earlier run has left
+
+// It is asked for what is missing at once, whatever is kept: a sample says whether the disk is to be believed so far.
+// Before the output gets its name every chunk that is kept was verified in any case (complete()).
+void Transfer::begin_chunks() {
+  const auto& earlier = state_->held();
+  if (earlier.empty() || earlier.full() || (!options_.check && sample_is_good())) return want_chunks();
+  phase_ = "checking";
+  check_some();
+}
+
+// One that is damaged is no accident of its own: all are looked at first.
+bool Transfer::sample_is_good() {
+  const auto& earlier = state_->held();
+  const auto chunks = description_->geometry().chunks();
+  for (int i = 0; i < k_sample; ++i) {
+    auto chunk = earlier.next_set(node_.random().u32() % chunks);
+    if (chunk == chunks) chunk = earlier.next_set(0);
+    ++kept_.sampled;
+    if (check_kept(chunk)) continue;
+    log(LogLevel::warning, "get", "what an earlier run has left is damaged on disk: all of it is checked first");
+    return false;
+  }
+  return true;
+}
+
+bool Transfer::check_kept(std::uint32_t chunk) {
+  auto& engine = node_.media().engine();
+  if (engine.check_run(os::monotonic_now(), description_->root, chunk)) return true;
+  ++kept_.damaged;
+  if (!wants_chunks_) engine.set_appetite(os::monotonic_now(), description_->root, swarm::Appetite::none);
+  return false;
+}
+
+void Transfer::want_chunks() {
+  wants_chunks_ = true;
   swarm_->begin();
   if (swarm_->complete()) complete();
 }
@@ -290,15 +334,16 @@ void Transfer::check_some() {
   for (int i = 0; i < k_runs_a_step && next_check_ < chunks; next_check_ += 32) {
     if (!checked_again_ && !earlier.test_any({next_check_, std::min(next_check_ + 31, chunks - 1)})) continue;
     ++i;
-    (void)node_.media().engine().check_run(os::monotonic_now(), description_->root, next_check_);
+    if (!checked_again_) ++kept_.runs;
+    (void)check_kept(next_check_);
   }
   node_.media().pump();
   node_.loop().post([this, alive = alive_, more = next_check_ < chunks] {
     if (!*alive) return;
     if (more) return check_some();
-    phase_ = "chunks";
+    phase_ = quest_ && !quest_->key() ? "key" : "chunks";
     phase_since_ = os::monotonic_now();
-    complete();
+    wants_chunks_ ? complete() : want_chunks();
   });
 }
 
@@ -345,6 +390,7 @@ void Transfer::report(std::uint64_t octets) {
   report.octets = octets;
   report.traffic = swarm_->traffic();
   report.elapsed = os::monotonic_now() - started_;
+  report.kept = kept_;
   finish(std::move(report));
 }
 

@@ -16,8 +16,16 @@ struct TransferOptions {
   bool overwrite = false;        // a file of the content's own name may be replaced
   bool resume = false;           // -c: a state of an earlier run that cannot be read is an error
   bool keep = false;             // the object is kept as it came, beside the output
+  bool check = false;            // every chunk of an earlier run is verified before anything is asked for
   bool key_first = true;         // no chunk is asked for before a verified key is there
   Duration patience = 60s;       // while no octet of content is verified
+};
+
+// Chunks of an earlier run, verified again in this one. In runs of 32.
+struct KeptCheck {
+  std::uint64_t sampled = 0;  // before the first request
+  std::uint64_t runs = 0;     // all of them, once
+  std::uint64_t damaged = 0;  // fetched again
 };
 
 struct TransferReport {
@@ -28,6 +36,7 @@ struct TransferReport {
   std::uint64_t octets = 0;  // of the file
   swarm::Traffic traffic;
   Duration elapsed{};
+  KeptCheck kept;
 };
 
 struct TransferProgress {
@@ -64,6 +73,10 @@ class Transfer {
   void seek_key();
   void key_released();
   Result<content::Metadata> metadata() const;
+  void begin_chunks();
+  bool sample_is_good();
+  bool check_kept(std::uint32_t chunk);
+  void want_chunks();
   void complete();
   void check_some();
   bool check_again(const Error& why);
@@ -89,6 +102,8 @@ class Transfer {
   std::unique_ptr<KeyQuest> quest_;  // sealed only
   std::uint32_t next_check_ = 0;     // chunks below were checked, or came in this run
   bool checked_again_ = false;       // all of them, because what was read was not what had been verified
+  bool wants_chunks_ = false;        // what is missing is asked for
+  KeptCheck kept_;
   std::optional<io::OutputFile> output_;
   std::unique_ptr<ObjectOpener> opener_;
   std::filesystem::path output_path_;

@@ -156,13 +156,14 @@ void UeSwarm::refused(const sip::Response& response) {
                                       printable(response.reason, 120)});
 }
 
-void UeSwarm::begin() {
-  auto& engine = node_.media().engine();
-  auto now = os::monotonic_now();
+void UeSwarm::take_kept() {
   for (auto& range : state_.held().ranges())
-    if (!held().test(range)) engine.add_chunks(now, description_.root, range);
+    if (!held().test(range)) node_.media().engine().add_chunks(os::monotonic_now(), description_.root, range);
+}
+
+void UeSwarm::begin() {
   appetite_ = swarm::Appetite::all;
-  engine.set_appetite(now, description_.root, appetite_);
+  node_.media().engine().set_appetite(os::monotonic_now(), description_.root, appetite_);
   if (!held().empty()) node_.announce(*this);
   node_.media().pump();
 }

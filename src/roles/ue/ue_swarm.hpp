@@ -32,7 +32,9 @@ class UeSwarm {
   void allow_sleep() { sleeper_ = true; }  // when it is whole and nobody needs it
   bool may_sleep() const;
   bool awake() const { return in_engine_; }
-  // What `state` holds can be read from now on, and what is missing is wanted.
+  // What `state` holds can be read from now on. Once: what is found damaged later stays missing.
+  void take_kept();
+  // What is missing is wanted.
   void begin();
   Status save();
 
