@@ -102,7 +102,7 @@ long faults() {
 
 // Octets of files that the process has in memory. 0: nobody says so.
 std::size_t octets_of_files() {
-  static const os::Descriptor statm(::open("/proc/self/statm", O_RDONLY | O_CLOEXEC));
+  const os::Descriptor statm(::open("/proc/self/statm", O_RDONLY | O_CLOEXEC));
   std::array<char, 128> text{};
   if (!statm || ::pread(statm.get(), text.data(), text.size() - 1, 0) <= 0) return 0;
   std::size_t all = 0, resident = 0, of_files = 0;
