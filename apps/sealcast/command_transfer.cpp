@@ -37,7 +37,7 @@ Result<roles::UeConfig> ue_config(const Globals& globals, const Flags& flags) {
   if (!flags.memory_limit.empty()) {
     SEALCAST_TRY_ASSIGN(config.memory_limit, parse_octets(flags.memory_limit));
     if (config.memory_limit < swarm::k_least_memory_limit)
-      return fail(ErrorCode::usage, "--memory-limit " + printable(flags.memory_limit, 40) + ": 1M is the least");
+      return fail(ErrorCode::usage, "--memory-limit " + printable(flags.memory_limit, 40) + ": 4M is the least");
   }
   return config;
 }

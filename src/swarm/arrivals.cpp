@@ -57,6 +57,7 @@ void Arrivals::resize(std::uint64_t size) {
 }
 
 rtp::Feedback Arrivals::report(Instant now, std::uint32_t own_ssrc, std::uint32_t partner_ssrc) {
+  if (!started_) return {own_ssrc, partner_ssrc, 0, {}, 0};
   auto from = std::min(reported_to_, highest_ + 1) > k_overlap ? std::min(reported_to_, highest_ + 1) - k_overlap : 0;
   from = std::max({from, lowest_, highest_ + 1 > 1024 ? highest_ + 1 - 1024 : 0});
   rtp::Feedback out{own_ssrc, partner_ssrc, static_cast<std::uint16_t>(from), {}, 0};

@@ -197,6 +197,8 @@ class BadInput(LabTest):
         for rate in ("fast", "", "-1", "1.5M", "20MB", "M", "99999999999999999999", "18446744073709551615G", "20M\x1b"):
             if rate:
                 self.refused_get(lab, USAGE, "no rate", options=("--max-download-limit", rate))
+                self.refused_get(lab, USAGE, "no amount", options=("--memory-limit", rate))
+        self.refused_get(lab, USAGE, "4M is the least", options=("--memory-limit", "4095K"))
         source = make_file(self.path("file"), 5000)
         for options, word in (
             ((("--protect", "lots")), "--protect"),
@@ -601,6 +603,8 @@ class BadInput(LabTest):
         check("core", lambda t: t + "\n[binding]\nmin_expires = 0\n", '"binding.min_expires"', "between 1")
         check("cache", lambda t: t.replace("holds_keys = true", 'holds_keys = "yes"'), '"holds_keys"', "true or false")
         check("cache", lambda t: t + "\nupload_limit = -1\n", '"upload_limit"')
+        check("cache", lambda t: t + "\nmemory_limit = 4194303\n", '"memory_limit"', "between 4194304")
+        check("ue", lambda t: t + '\nmemory_limit = "1G"\n', '"memory_limit"')
         check("ue", lambda t: t.replace('transport = "tls"', 'transport = "pigeon"'), '"transport"', "tls")
         self.one_sentence(
             lab.run("core", "-c", os.path.join(lab.dir, "cache.toml")), USAGE, "cache.toml", '"cache"', '"core"'
