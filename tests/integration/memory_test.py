@@ -23,7 +23,8 @@ class Memory(LabTest):
         watcher = threading.Thread(target=watch)
         watcher.start()
         try:
-            gets = [lab.start_get(uri, who, self.path(who), "--memory-limit", "4M") for who in ("alice", "bob", "carol")]
+            less = ("--memory-limit", "4M")
+            gets = [lab.start_get(uri, who, self.path(who), *less) for who in ("alice", "bob", "carol")]
             for get in gets:
                 self.assertEqual(get.wait(), 0, get.errors() + lab.logs())
         finally:
