@@ -82,22 +82,26 @@ std::optional<std::size_t> take_slot(std::uintptr_t begin, std::size_t octets) {
   return std::nullopt;
 }
 
-// Mappings that this thread has used since the kernel got their pages back.
+// Mappings that were used since the kernel got their pages back.
 struct WorkingSet {
+  std::mutex mutex;
   std::vector<std::pair<void*, std::size_t>> used;
   std::uint64_t turn = 1;
-  long faults = 0;          // of the thread, when it was looked at last
+  long faults = 0;          // since it was looked at last
   std::size_t at_rest = 0;  // octets of files in memory when the turn began: programs and libraries
 };
-thread_local WorkingSet working_set;
+WorkingSet working_set;
 
 // What is mapped needs a fault first, and one maps up to a huge page: so often it is worth a look.
 constexpr long k_faults = 8;
 
+// Of this thread, since it was asked last.
 long faults() {
+  static thread_local long seen = 0;
   struct rusage usage {};
   ::getrusage(RUSAGE_THREAD, &usage);
-  return usage.ru_minflt + usage.ru_majflt;
+  const long now = usage.ru_minflt + usage.ru_majflt;
+  return now - std::exchange(seen, now);
 }
 
 // Octets of files that the process has in memory. 0: nobody says so.
@@ -139,7 +143,10 @@ GuardedMapping& GuardedMapping::operator=(GuardedMapping&& other) noexcept {
 // The slot first: nobody else can be given this range while it is guarded for us.
 GuardedMapping::~GuardedMapping() {
   if (!data_) return;
-  std::erase_if(working_set.used, [this](auto& each) { return each.first == data_; });
+  {
+    const std::lock_guard lock(working_set.mutex);
+    std::erase_if(working_set.used, [this](auto& each) { return each.first == data_; });
+  }
   slots[slot_].begin.store(0, std::memory_order_release);
   ::munmap(data_, size_);
 }
@@ -148,13 +155,14 @@ GuardedMapping::~GuardedMapping() {
 // is they go each time.
 void GuardedMapping::used() {
   auto& set = working_set;
+  const std::lock_guard lock(set.mutex);
   if (turn_ != set.turn) {
     turn_ = set.turn;
     set.used.emplace_back(data_, size_);
   }
-  const auto now = faults();
-  if (now - set.faults < k_faults) return;
-  set.faults = now;
+  set.faults += faults();
+  if (set.faults < k_faults) return;
+  set.faults = 0;
   const auto octets = octets_of_files();
   if (octets != 0 && octets < set.at_rest + k_most_mapped) return;
   for (auto& [data, size] : set.used) ::madvise(data, size, MADV_DONTNEED);

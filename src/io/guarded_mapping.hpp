@@ -1,8 +1,8 @@
 #pragma once
 // A shared mapping of a file whose loss is an error and not the end of the process. A page that the kernel cannot give
 // (the file was cut short, the disk is bad there) raises SIGBUS on whoever touches it; for mappings made here the page
-// becomes zeros of our own instead, and broken() says so from then on. However large they are, the mappings of a thread
-// have a bounded part of memory between them (ADR 12).
+// becomes zeros of our own instead, and broken() says so from then on. However large they are, the mappings of a
+// process have a bounded part of memory between them (ADR 12).
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -25,7 +25,7 @@ class GuardedMapping {
   void* data() const { return data_; }
   std::size_t size() const { return size_; }
   // To be called by and by while pages of it are used, say with each 64 KiB. When the process has about k_most_mapped
-  // octets of files in memory, the kernel gets those that this thread has mapped back; it keeps what was written.
+  // octets of files in memory, the kernel gets those of mappings back; it keeps what was written. From any thread.
   void used();
   static constexpr std::size_t k_most_mapped = std::size_t{32} << 20;
   // A page was lost: what stands there now is not what the file holds, and nothing of it may be kept.

@@ -4,8 +4,10 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <fstream>
 #include <numeric>
+#include <thread>
 
 #include "os/descriptor.hpp"
 #include "tests/support/temporary_directory.hpp"
@@ -76,6 +78,25 @@ TEST_F(Mappings, many_have_no_more_between_them) {
   }
   EXPECT_LE(most, before + GuardedMapping::k_most_mapped + k_slack);
   for (auto& mapping : all) EXPECT_EQ(*at(mapping, k_each - k_page), 2 * (k_each - k_page));
+}
+
+TEST_F(Mappings, it_is_the_same_from_any_thread) {
+  constexpr std::size_t k_octets = 4 * GuardedMapping::k_most_mapped;
+  auto mapping = map("shared", k_octets);
+  const auto before = mapped();
+  std::atomic<std::size_t> most = 0;
+  auto write = [&](std::size_t begin, std::size_t end) {
+    for (auto octet = begin; octet < end; octet += k_page) {
+      mapping.used();
+      *at(mapping, octet) = octet + 1;
+      if (octet % (64 * k_page) == 0) most = std::max(most.load(), mapped());
+    }
+  };
+  std::thread other(write, 0, k_octets / 2);
+  write(k_octets / 2, k_octets);
+  other.join();
+  EXPECT_LE(most, before + GuardedMapping::k_most_mapped + k_slack);
+  for (std::size_t octet = 0; octet < k_octets; octet += k_page) ASSERT_EQ(*at(mapping, octet), octet + 1);
 }
 
 TEST_F(Mappings, one_that_is_gone_is_let_alone) {
