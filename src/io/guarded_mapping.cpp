@@ -87,7 +87,7 @@ struct WorkingSet {
   std::mutex mutex;
   std::vector<std::pair<void*, std::size_t>> used;
   std::uint64_t turn = 1;
-  long faults = 0;          // since it was looked at last
+  long faults = 0;          // when it was looked at last
   std::size_t at_rest = 0;  // octets of files in memory when the turn began: programs and libraries
 };
 WorkingSet working_set;
@@ -95,13 +95,11 @@ WorkingSet working_set;
 // What is mapped needs a fault first, and one maps up to a huge page: so often it is worth a look.
 constexpr long k_faults = 8;
 
-// Of this thread, since it was asked last.
+// Of all threads: one may use a mapping, and another one say so.
 long faults() {
-  static thread_local long seen = 0;
   struct rusage usage {};
-  ::getrusage(RUSAGE_THREAD, &usage);
-  const long now = usage.ru_minflt + usage.ru_majflt;
-  return now - std::exchange(seen, now);
+  ::getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_minflt + usage.ru_majflt;
 }
 
 // Octets of files that the process has in memory. 0: nobody says so.
@@ -160,9 +158,9 @@ void GuardedMapping::used() {
     turn_ = set.turn;
     set.used.emplace_back(data_, size_);
   }
-  set.faults += faults();
-  if (set.faults < k_faults) return;
-  set.faults = 0;
+  const auto now = faults();
+  if (now - set.faults < k_faults) return;
+  set.faults = now;
   const auto octets = octets_of_files();
   if (octets != 0 && octets < set.at_rest + k_most_mapped) return;
   for (auto& [data, size] : set.used) ::madvise(data, size, MADV_DONTNEED);

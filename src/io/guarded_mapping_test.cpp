@@ -99,6 +99,20 @@ TEST_F(Mappings, it_is_the_same_from_any_thread) {
   for (std::size_t octet = 0; octet < k_octets; octet += k_page) ASSERT_EQ(*at(mapping, octet), octet + 1);
 }
 
+TEST_F(Mappings, who_says_so_need_not_be_who_uses_it) {
+  constexpr std::size_t k_part = GuardedMapping::k_most_mapped / 4;
+  auto mapping = map("split", 16 * k_part);
+  const auto before = mapped();
+  for (std::size_t begin = 0; begin < mapping.size(); begin += k_part) {
+    std::thread other([&] {
+      for (auto octet = begin; octet < begin + k_part; octet += k_page) *at(mapping, octet) = octet + 1;
+    });
+    other.join();
+    mapping.used();
+    EXPECT_LE(mapped(), before + GuardedMapping::k_most_mapped + k_slack);
+  }
+}
+
 TEST_F(Mappings, one_that_is_gone_is_let_alone) {
   auto other = map("other", 2 * GuardedMapping::k_most_mapped);
   {
