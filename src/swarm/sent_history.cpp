@@ -1,18 +1,25 @@
 #include "swarm/sent_history.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace sealcast::swarm {
 
 void SentHistory::add(SentPacket packet) {
-  packets_.push_back(std::move(packet));
-  ++next_;
+  if (next_ - first_ == packets_.size()) grow();
+  at(next_++) = std::move(packet);
   ++in_flight_;
+}
+
+void SentHistory::grow() {
+  std::vector<SentPacket> larger(std::max<std::size_t>(64, 2 * packets_.size()));
+  for (auto number = first_; number != next_; ++number) larger[number & (larger.size() - 1)] = std::move(at(number));
+  packets_ = std::move(larger);
 }
 
 SentPacket* SentHistory::open(std::uint64_t number) {
   if (number < first_ || number >= next_) return nullptr;
-  auto& packet = packets_[number - first_];
+  auto& packet = at(number);
   return packet.done ? nullptr : &packet;
 }
 
@@ -30,10 +37,7 @@ SentPacket SentHistory::lose(SentPacket& packet) {
 }
 
 void SentHistory::forget_done() {
-  while (!packets_.empty() && packets_.front().done) {
-    packets_.pop_front();
-    ++first_;
-  }
+  while (first_ != next_ && at(first_).done) ++first_;
 }
 
 std::int64_t SentHistory::number_of(std::uint16_t sequence, std::uint16_t first_sequence) const {
