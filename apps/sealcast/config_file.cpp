@@ -240,6 +240,7 @@ Result<roles::CacheConfig> read_cache_config(const fs::path& file) {
   top.flag("require_srtp", out.require_srtp);
   top.flag("insecure_signalling", out.insecure_signalling);
   top.number("upload_limit", out.upload_limit, 0, INT64_MAX);
+  top.number("scrub_rate", out.scrub_rate, 0, INT64_MAX);
   SEALCAST_TRY(top.done());
   return out;
 }
