@@ -71,6 +71,7 @@ json::Object CacheRole::scrub_status() const {
 
 json::Object CacheRole::status() const {
   json::Array associations;
+  const auto hashes = media_->engine().serving_hashes();
   std::uint64_t sent = 0, received = 0;
   for (auto& a : media_->engine().associations()) {
     sent += a.content_sent;
@@ -97,6 +98,7 @@ json::Object CacheRole::status() const {
           {"call_table", calls_ ? calls_->status() : json::Object{}},
           {"token_callers", token_gate_.status()},
           {"work", media_->engine().work()},
+          {"serving_hashes", json::Object{{"octets", hashes.octets}, {"put_off", hashes.put_off}}},
           {"sent", sent},
           {"received", received},
           {"associations", std::move(associations)},

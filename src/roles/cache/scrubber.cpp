@@ -61,7 +61,7 @@ void Scrubber::checked(Instant now, Found found) {
   progress_.round_done += octets;
   if (found == Found::damage) ++progress_.damaged_runs;
   const auto cost = std::chrono::duration<double>(static_cast<double>(work) / static_cast<double>(rate_));
-  due_ = std::max(due_ + std::chrono::ceil<Duration>(cost), now - k_made_good);
+  due_ = std::max(due_, now - k_made_good) + std::chrono::ceil<Duration>(cost);
   if (chunk_ == content_->geometry.chunks()) content_.reset();
 }
 

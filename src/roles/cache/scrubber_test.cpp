@@ -12,16 +12,16 @@ namespace {
 constexpr std::uint32_t k_chunk = 1024;
 constexpr std::uint64_t k_run = 32 * k_chunk;
 
-crypto::Digest root(std::uint8_t number) {
-  return crypto::Digest{number};
+crypto::Digest root(int number) {
+  return crypto::Digest{static_cast<std::uint8_t>(number)};
 }
 
 class Scrubbers : public testing::Test {
  protected:
-  void offer(std::uint8_t number, std::uint64_t octets) {
+  void offer(int number, std::uint64_t octets) {
     offered.insert_or_assign(root(number), *content::Geometry::make(octets, k_chunk));
   }
-  void make(std::uint64_t rate, std::uint8_t begin = 0) {
+  void make(std::uint64_t rate, int begin = 0) {
     scrubber.emplace(rate, root(begin), [this](const crypto::Digest* behind) -> std::optional<Scrubber::Content> {
       auto at = behind ? offered.upper_bound(*behind) : offered.begin();
       if (at == offered.end()) return std::nullopt;
@@ -44,7 +44,7 @@ class Scrubbers : public testing::Test {
   }
 
   std::map<crypto::Digest, content::Geometry> offered;
-  std::set<std::uint8_t> closed;  // cannot be opened
+  std::set<int> closed;  // cannot be opened
   std::optional<Scrubber> scrubber;
   std::vector<std::pair<int, std::uint32_t>> seen;
   Instant now{100s};
@@ -67,7 +67,7 @@ TEST_F(Scrubbers, ARoundGoesThroughEveryRunOfEveryContent) {
 }
 
 TEST_F(Scrubbers, ARoundBeginsWhereItIsTold) {
-  for (std::uint8_t number : {1, 4, 9}) offer(number, 1);
+  for (int number : {1, 4, 9}) offer(number, 1);
   make(1 << 20, 4);
   run_until(now + 15s);
   EXPECT_EQ(seen, (Seen{{9, 0}, {1, 0}, {4, 0}, {9, 0}, {1, 0}, {4, 0}}));
@@ -83,7 +83,7 @@ TEST_F(Scrubbers, TheRateIsKeptWhateverTheLengthOfTheContents) {
 }
 
 TEST_F(Scrubbers, OpeningCountsAsWork) {
-  for (std::uint8_t number = 1; number < 200; ++number) offer(number, 1);
+  for (int number = 1; number < 200; ++number) offer(number, 1);
   make(10 * Scrubber::k_opening);
   run_until(now + 5s);
   EXPECT_NEAR(static_cast<double>(seen.size()), 50, 2);
@@ -129,7 +129,7 @@ TEST_F(Scrubbers, WhereNothingIsOfferedItRests) {
 }
 
 TEST_F(Scrubbers, WhatCannotBeOpenedIsPassedOverAfterAPause) {
-  for (std::uint8_t number : {1, 2, 3}) offer(number, k_run);
+  for (int number : {1, 2, 3}) offer(number, k_run);
   closed = {1, 2};
   make(1 << 30);
   const auto began = now;
@@ -140,7 +140,7 @@ TEST_F(Scrubbers, WhatCannotBeOpenedIsPassedOverAfterAPause) {
 }
 
 TEST_F(Scrubbers, ContentsComeAndGoMeanwhile) {
-  for (std::uint8_t number : {1, 5}) offer(number, 4 * k_run);
+  for (int number : {1, 5}) offer(number, 4 * k_run);
   make(2 * k_run);
   run_until(now + 1s);
   ASSERT_NE(scrubber->current(), nullptr);
