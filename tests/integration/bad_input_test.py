@@ -601,6 +601,7 @@ class BadInput(LabTest):
         check("core", lambda t: t + "\n[binding]\nmin_expires = 0\n", '"binding.min_expires"', "between 1")
         check("cache", lambda t: t.replace("holds_keys = true", 'holds_keys = "yes"'), '"holds_keys"', "true or false")
         check("cache", lambda t: t + "\nupload_limit = -1\n", '"upload_limit"')
+        check("cache", lambda t: t + "\nscrub_rate = -1\n", '"scrub_rate"', "between 0")
         check("ue", lambda t: t.replace('transport = "tls"', 'transport = "pigeon"'), '"transport"', "tls")
         self.one_sentence(
             lab.run("core", "-c", os.path.join(lab.dir, "cache.toml")), USAGE, "cache.toml", '"cache"', '"core"'

@@ -213,8 +213,9 @@ void CacheRole::save_held(const crypto::Digest& root) {
   auto* held = media_ ? media_->engine().held(root) : nullptr;
   auto* content = library_.find(root);
   if (!held || !content || !content->file || content->file->lost()) return;
-  if (held->count() == content->file->held_at_open().count()) return;
+  if (held->words() == content->file->held_at_open().words()) return;
   if (auto saved = content->file->save(*held); !saved) log(LogLevel::error, "cache", saved.error().message);
+  if (!held->full()) mark(root, ObjectState::damaged);
 }
 
 void CacheRole::put_away(const crypto::Digest& root) {
