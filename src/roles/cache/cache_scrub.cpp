@@ -36,9 +36,10 @@ void CacheRole::scrub_run(Instant now, const Scrubber::Run& run) {
   if (!good) media_->pump();
 }
 
-// Left as it was found, unless somebody has begun to use it.
+// Left as it was found, unless somebody has begun to use it; what it lacks now is written down, whoever uses it.
 void CacheRole::end_scrub() {
   const auto done = *std::exchange(scrubbed_, std::nullopt);
+  save_held(done.root);
   if (!open_.contains(done.root) || calls_->uses(done.root) || repairs_.contains(done.root)) return;
   if (done.opened)
     put_away(done.root);
