@@ -241,6 +241,7 @@ Result<roles::CacheConfig> read_cache_config(const fs::path& file) {
   top.flag("insecure_signalling", out.insecure_signalling);
   top.number("upload_limit", out.upload_limit, 0, INT64_MAX);
   top.number("memory_limit", out.memory_limit, swarm::k_least_memory_limit, INT64_MAX);
+  top.number("scrub_rate", out.scrub_rate, 0, INT64_MAX);
   SEALCAST_TRY(top.done());
   return out;
 }

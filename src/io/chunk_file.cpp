@@ -311,6 +311,10 @@ Status ChunkFile::write(std::uint64_t offset, ByteView data) {
   return done;
 }
 
+bool ChunkFile::keeps_sums() const {
+  return impl_->own;
+}
+
 bool ChunkFile::unchanged(std::uint64_t offset, ByteView run) {
   return impl_->own && impl_->whole_run(offset, run) && impl_->sums->matches(offset / impl_->run_octets, run);
 }

@@ -32,6 +32,7 @@ class ChunkFile final : public swarm::ChunkStorage {
   ~ChunkFile() override;
   Status read(std::uint64_t offset, MutableByteView out) override;
   Status write(std::uint64_t offset, ByteView data) override;
+  bool keeps_sums() const override;
   bool unchanged(std::uint64_t offset, ByteView run) override;
   void verified(std::uint64_t offset, ByteView data) override;
   void use(ObjectData& octets);  // outlives it

@@ -39,31 +39,34 @@ Result<GuardedMapping> map(const std::filesystem::path& path, std::uint64_t octe
 
 }  // namespace
 
-RunSums::RunSums(const std::filesystem::path& path, std::uint64_t runs) {
+RunSums::RunSums(const std::filesystem::path& path, std::uint64_t runs) : runs_(runs) {
   auto mapping = map(path, runs * sizeof(std::uint64_t));
   if (mapping)
-    sums_.emplace(std::move(*mapping));
+    file_.emplace(std::move(*mapping));
   else
-    log(LogLevel::info, "content", "without checksums of runs: " + mapping.error().message);
+    log(LogLevel::info, "content", "checksums of runs are in memory: " + mapping.error().message);
 }
 
-std::uint64_t* RunSums::at(std::uint64_t run) {
-  if (!sums_ || sums_->broken()) return nullptr;
-  sums_->used();
-  return static_cast<std::uint64_t*>(sums_->data()) + run;
+std::uint64_t& RunSums::at(std::uint64_t run) {
+  if (file_ && !file_->broken()) {
+    file_->used();
+    return static_cast<std::uint64_t*>(file_->data())[run];
+  }
+  std::call_once(memory_made_, [this] { memory_.resize(runs_, k_none); });
+  return memory_[run];
 }
 
 void RunSums::set(std::uint64_t run, ByteView octets) {
-  if (auto* sum = at(run)) *sum = sum_of(octets);
+  at(run) = sum_of(octets);
 }
 
 void RunSums::forget(std::uint64_t run) {
-  if (auto* sum = at(run)) *sum = k_none;
+  at(run) = k_none;
 }
 
 bool RunSums::matches(std::uint64_t run, ByteView octets) {
-  auto* sum = at(run);
-  return sum && *sum != k_none && *sum == sum_of(octets) && at(run);  // the page may have gone while it was read
+  const std::uint64_t sum = at(run);
+  return sum != k_none && sum == sum_of(octets);
 }
 
 }  // namespace sealcast::io

@@ -194,10 +194,10 @@ bool Engine::check_run(Instant now, const SwarmId& swarm, std::uint32_t chunk) {
   auto run = s->runs.whole(chunk / 32);
   std::vector<std::uint32_t> corrupt;
   if (s->config.held.test(run))
-    s->read_checked(run, corrupt, SwarmState::Check::by_hash);
+    s->read_checked(run, corrupt);
   else
     for (auto i = run.first; i <= run.last; ++i)
-      if (s->config.held.test(i)) s->read_checked({i, i}, corrupt, SwarmState::Check::by_hash);
+      if (s->config.held.test(i)) s->read_checked({i, i}, corrupt);
   if (corrupt.empty()) return true;
   impl_->fetcher.chunks_lost(now, 0, *s, corrupt);
   return false;
@@ -312,6 +312,10 @@ std::optional<StorageJob> Engine::poll_job() {
 void Engine::job_done(Instant now, JobDone done) {
   impl_->fetcher.job_done(now, std::move(done));
   impl_->core.sweep();
+}
+
+ServingHashes Engine::serving_hashes() const {
+  return {impl_->core.hashes.octets(), impl_->core.hashes.times_put_off()};
 }
 
 std::uint64_t Engine::work() const {

@@ -91,6 +91,10 @@ struct SwarmProgress {
   Instant verified{};          // when octets verified last; the epoch when none have since the swarm was added
   bool held_by_limit = false;  // nothing is under way because our own download limit says wait
 };
+// What serving has cost in SHA-256 since the beginning (hash_budget.hpp), and requests that were dropped for it.
+struct ServingHashes {
+  std::uint64_t octets = 0, put_off = 0;
+};
 struct AssociationState {
   AssociationId id = 0;
   Endpoint remote;
@@ -164,6 +168,7 @@ class Engine {
   SwarmProgress progress(Instant now, const SwarmId& swarm) const;
   // The system refused datagrams of this size to this address as too large (EMSGSIZE).
   void too_large(const Endpoint& to, std::size_t octets);
+  ServingHashes serving_hashes() const;
   std::uint64_t work() const;  // steps that input and timers have cost since the beginning
   std::vector<AssociationState> associations() const;
   MemoryUse memory() const;

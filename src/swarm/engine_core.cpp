@@ -89,6 +89,7 @@ void EngineCore::freed(SwarmState& s) {
 }
 
 void EngineCore::chunks_gained(SwarmState& s, ChunkRange range, const Channel* from) {
+  s.gained(range);
   for_each_channel(s, [&](Channel& c) {
     std::erase_if(c.waiting, [&](ChunkRange run) {
       if (!s.config.held.test(run)) return false;

@@ -63,6 +63,7 @@ struct EngineCore {
   RangePool ranges;
   BufferPool buffers;
   RateLimit download, upload;
+  HashBudget hashes;
   AssociationId next_association = 1;
   std::uint64_t next_generation = 1;
   std::map<AssociationId, std::unique_ptr<Association>> associations;

@@ -1,19 +1,31 @@
 #include "swarm/sent_history.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace sealcast::swarm {
+namespace {
+
+constexpr std::size_t k_kept_at_rest = 16;  // packets
+
+}  // namespace
 
 void SentHistory::add(SentPacket packet) {
   control_octets_ += packet.control.size();
-  packets_.push_back(std::move(packet));
-  ++next_;
+  if (next_ - first_ == packets_.size()) grow();
+  at(next_++) = std::move(packet);
   ++in_flight_;
+}
+
+void SentHistory::grow() {
+  std::vector<SentPacket> larger(std::max(k_kept_at_rest, 2 * packets_.size()));
+  for (auto number = first_; number != next_; ++number) larger[number & (larger.size() - 1)] = std::move(at(number));
+  packets_ = std::move(larger);
 }
 
 SentPacket* SentHistory::open(std::uint64_t number) {
   if (number < first_ || number >= next_) return nullptr;
-  auto& packet = packets_[number - first_];
+  auto& packet = at(number);
   return packet.done ? nullptr : &packet;
 }
 
@@ -33,10 +45,9 @@ SentPacket SentHistory::lose(SentPacket& packet) {
 }
 
 void SentHistory::forget_done() {
-  while (!packets_.empty() && packets_.front().done) {
-    packets_.pop_front();
-    ++first_;
-  }
+  while (first_ != next_ && at(first_).done) ++first_;
+  // Who rests keeps little.
+  if (first_ == next_ && packets_.size() > k_kept_at_rest) packets_ = {};
 }
 
 std::int64_t SentHistory::number_of(std::uint16_t sequence, std::uint16_t first_sequence) const {

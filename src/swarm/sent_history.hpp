@@ -1,8 +1,8 @@
 #pragma once
 // The packets of one association whose fate is open. They are numbered from 0 on; on the wire a number is 16 bits,
 // which feedback about them is extended from.
-#include <deque>
 #include <optional>
+#include <vector>
 
 #include "base/bytes.hpp"
 #include "base/time.hpp"
@@ -38,7 +38,12 @@ class SentHistory {
   std::int64_t number_of(std::uint16_t sequence, std::uint16_t first_sequence) const;
 
  private:
-  std::deque<SentPacket> packets_;  // from first_ on
+  SentPacket& at(std::uint64_t number) { return packets_[number & (packets_.size() - 1)]; }
+  void grow();
+
+  // From first_ to next_, each at its number modulo the size, a power of two: nothing is allocated while the
+  // window has its size.
+  std::vector<SentPacket> packets_;
   std::uint64_t first_ = 0, next_ = 0, in_flight_ = 0;
   std::size_t control_octets_ = 0;
 };

@@ -186,16 +186,17 @@ std::optional<ChunkRange> Server::next_request(Channel& c) {
   return std::nullopt;
 }
 
-// Reads and checks the next run that was asked for.
+// Reads and checks the next run that was asked for. One that may not be hashed now is forgotten: whoever wants it asks
+// again.
 bool Server::next_run(Instant now, Channel& c) {
   while (auto range = next_request(c)) {
     std::vector<std::uint32_t> corrupt;
-    auto data = c.swarm->read_checked(*range, corrupt, SwarmState::Check::by_sum, take_spare());
-    if (!data) {
-      if (c.waiting.size() < k_max_serve_queue) c.waiting.push_back(*range);
+    auto data = c.swarm->read_to_serve(now, *range, core_->hashes, corrupt, take_spare());
+    if (!corrupt.empty()) {
+      if (!data && c.waiting.size() < k_max_serve_queue) c.waiting.push_back(*range);
       fetcher_->chunks_lost(now, c.association->id, *c.swarm, corrupt);
-      continue;
     }
+    if (!data) continue;
     c.serving.push_back({std::move(*data), *range, range->first, hashes_of(c, *range)});
     c.count_serving();
     c.sent.add(*range);
@@ -336,7 +337,7 @@ bool Server::may_send(Instant now, const Association& a) const {
 std::optional<Bytes> Server::read_again(Instant now, Channel& c, std::uint32_t chunk) {
   if (!c.swarm->config.held.test(chunk)) return std::nullopt;
   std::vector<std::uint32_t> corrupt;
-  auto out = c.swarm->read_checked({chunk, chunk}, corrupt);
+  auto out = c.swarm->read_to_serve(now, {chunk, chunk}, core_->hashes, corrupt);
   if (!corrupt.empty()) fetcher_->chunks_lost(now, c.association->id, *c.swarm, corrupt);
   return out;
 }

@@ -605,6 +605,7 @@ class BadInput(LabTest):
         check("cache", lambda t: t + "\nupload_limit = -1\n", '"upload_limit"')
         check("cache", lambda t: t + "\nmemory_limit = 4194303\n", '"memory_limit"', "between 4194304")
         check("ue", lambda t: t + '\nmemory_limit = "1G"\n', '"memory_limit"')
+        check("cache", lambda t: t + "\nscrub_rate = -1\n", '"scrub_rate"', "between 0")
         check("ue", lambda t: t.replace('transport = "tls"', 'transport = "pigeon"'), '"transport"', "tls")
         self.one_sentence(
             lab.run("core", "-c", os.path.join(lab.dir, "cache.toml")), USAGE, "cache.toml", '"cache"', '"core"'

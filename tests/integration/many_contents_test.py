@@ -54,7 +54,8 @@ class ManyContents(LabTest):
         cache = self.roles(lab)
         lab.subscribers("alice")
         self.assertEqual({each["root"] for each in self.listed(lab)}, {root_of(uri) for uri in uris})
-        self.assertEqual(lab.api("GET", "status")[2]["cache"]["objects_open"], 0, "nobody has asked for any")
+        open_now = lab.api("GET", "status")[2]["cache"]["objects_open"]
+        self.assertLessEqual(open_now, 1, "nobody has asked for any but the scrubber")
         # More of them than may be open at once.
         self.got(lab, uris, "alice", range(0, CONTENTS, CONTENTS // 24))
         self.assertLess(self.descriptors(cache), DESCRIPTORS // 2)

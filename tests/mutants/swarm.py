@@ -6,6 +6,7 @@ FETCH, SERVER, PACKETS, PICKER = (f"src/swarm/{name}.cpp" for name in ("fetcher"
 ARRIVALS = "src/swarm/arrivals.cpp"
 CONGESTION, RENO, DETECTOR = "src/swarm/congestion.cpp", "src/swarm/new_reno.cpp", "src/swarm/loss_detector.cpp"
 TEST = "swarm_test"
+SUMS = "swarm_test:SwarmStates.*:Serving.*"
 MUTANTS = [
     (
         "unprotected packets out",
@@ -81,11 +82,63 @@ MUTANTS = [
     (
         "damaged chunks to others",
         STATE,
-        "corrupt = damaged(*node, range, content::leaves_of(geometry().chunk_size(), out));",
-        "",
+        "  if (!bad.empty()) {\n    lose(bad, corrupt);",
+        "  if (false) {\n    lose(bad, corrupt);",
         TEST,
     ),
-    ("damaged chunks called held", STATE, "for (auto chunk : corrupt) config.held.reset(chunk);", "", TEST),
+    ("damaged chunks called held", STATE, "for (auto chunk : chunks) config.held.reset(chunk);", "", TEST),
+    (
+        "runs that the disk has changed, by their old checksum",
+        STATE,
+        "config.storage->unchanged(offset, *octets) && leads_to_root(run))",
+        "leads_to_root(run))",
+        SUMS,
+    ),
+    (
+        "nodes above a run that nobody has looked at",
+        STATE,
+        "config.storage->unchanged(offset, *octets) && leads_to_root(run))",
+        "config.storage->unchanged(offset, *octets))",
+        SUMS,
+    ),
+    ("nodes inside that nobody has looked at", STATE, "(needed == Nodes::above || proven_[run])", "true", SUMS),
+    ("reading for the asking", STATE, "  if (hashes_.rests(now, run)) {", "  if (false) {", SUMS),
+    (
+        "hashing for the asking",
+        STATE,
+        "if (!hashes_.may(now, run, runs.count(), octets->size(), budget)) {",
+        "if (false) {",
+        SUMS,
+    ),
+    (
+        "runs hashed again within their minute",
+        "src/swarm/hash_budget.hpp",
+        "if (!first && !again && !repaired(at)) {",
+        "if (false) {",
+        SUMS,
+    ),
+    (
+        "repairs without end in a minute",
+        "src/swarm/hash_budget.hpp",
+        "(at & (k_repaired | k_once_more)) == k_repaired",
+        "(at & k_repaired) != 0",
+        SUMS,
+    ),
+    (
+        "runs hashed again without a budget",
+        "src/swarm/hash_budget.hpp",
+        "if (!first && !budget.take(now, octets)) {",
+        "if (false) {",
+        SUMS,
+    ),
+    ("parts hashed without a budget", STATE, "if (!budget.take(now, size)) {", "if (false) {", SUMS),
+    (
+        "a user's file by a checksum",
+        STATE,
+        "if (!config.storage->keeps_sums()) {",
+        "if (false) {",
+        SUMS,
+    ),
     (
         "a plain channel of ours where SRTP is wanted",
         ENGINE,

@@ -5,7 +5,6 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "content/uri.hpp"
-#include "crypto/backend.hpp"
 #include "io/file.hpp"
 #include "io/unix_socket.hpp"
 #include "os/clock.hpp"
@@ -24,13 +23,20 @@ constexpr std::size_t k_repairs = 16;
 constexpr Duration k_repair_turn = 60s;
 constexpr std::size_t k_keyinfo_octets = 1600;  // about, on a page
 
+crypto::Digest anywhere(RandomSource& random) {
+  crypto::Digest out;
+  random.fill(out);
+  return out;
+}
+
 }  // namespace
 
 CacheRole::CacheRole(io::Loop& loop, CacheConfig config)
     : loop_(loop),
       config_(std::move(config)),
       library_(config_.state, config_.master_key.empty() ? config_.state / "master.key" : config_.master_key, random_),
-      open_(OpenPool::most_for(os::descriptor_limit())) {}
+      open_(OpenPool::most_for(os::descriptor_limit())),
+      scrubber_(config_.scrub_rate, anywhere(random_), [this](auto* behind) { return next_offered(behind); }) {}
 
 CacheRole::~CacheRole() {
   stop();
@@ -62,6 +68,7 @@ Status CacheRole::start() {
   for (auto& [root, content] : library_.contents()) refresh(root);
   renew_timer_ = loop_.after(k_renew, [this] { renew_keyinfo(); });
   beat_timer_ = loop_.after(k_beat, [this] { beat(); });
+  scrub();
   return {};
 }
 
@@ -111,14 +118,11 @@ Status CacheRole::load_keys() {
 void CacheRole::stop() {
   loop_.cancel(renew_timer_);
   loop_.cancel(beat_timer_);
-  renew_timer_ = beat_timer_ = 0;
+  loop_.cancel(scrub_timer_);
+  renew_timer_ = beat_timer_ = scrub_timer_ = 0;
+  scrubbed_.reset();
   if (pages_) pages_->withdraw();
-  open_.each([this](const crypto::Digest& root) {
-    auto* held = media_ ? media_->engine().held(root) : nullptr;
-    auto* content = library_.find(root);
-    if (!held || !content || !content->file || held->count() == content->file->held_at_open().count()) return;
-    if (auto saved = content->file->save(*held); !saved) log(LogLevel::error, "cache", saved.error().message);
-  });
+  open_.each([this](const crypto::Digest& root) { save_held(root); });
   for (auto& [root, repair] : repairs_) loop_.cancel(repair.again);
   repairs_.clear();
   keyinfos_.clear();
@@ -205,7 +209,18 @@ Status CacheRole::take_up(const crypto::Digest& root) {
   return {};
 }
 
+// What was found missing meanwhile, or came back: nobody is to find it out once more.
+void CacheRole::save_held(const crypto::Digest& root) {
+  auto* held = media_ ? media_->engine().held(root) : nullptr;
+  auto* content = library_.find(root);
+  if (!held || !content || !content->file || content->file->lost()) return;
+  if (held->words() == content->file->held_at_open().words()) return;
+  if (auto saved = content->file->save(*held); !saved) log(LogLevel::error, "cache", saved.error().message);
+  if (!held->full()) mark(root, ObjectState::damaged);
+}
+
 void CacheRole::put_away(const crypto::Digest& root) {
+  save_held(root);
   media_->remove_swarm(root);
   library_.close_object(root);
   open_.closed(root);
@@ -353,6 +368,9 @@ void CacheRole::on_event(const swarm::Event& event) {
               content::root_text(event.swarm) + " are damaged on disk: not served, fetched again");
       note_trouble(event.swarm);
       want_repair(event.swarm);
+      break;
+    case swarm::EventKind::chunks_verified:
+      repaired_chunks_ += event.range.size();
       break;
     case swarm::EventKind::swarm_complete:
       finish_repair(event.swarm);
@@ -659,40 +677,6 @@ Result<std::optional<keys::KeyRecord>> CacheRole::find(const crypto::Digest& roo
   keys::KeyRecord out{content->description, std::nullopt, content->not_before, content->access.allows(subscriber)};
   if (*key) out.key.emplace(std::move(**key));
   return out;
-}
-
-json::Object CacheRole::status() const {
-  json::Array associations;
-  std::uint64_t sent = 0, received = 0;
-  for (auto& a : media_->engine().associations()) {
-    sent += a.content_sent;
-    received += a.content_received;
-    if (associations.size() < 256)
-      associations.push_back(json::Object{{"remote", a.remote.text()},
-                                          {"secured", a.secured},
-                                          {"sent", a.content_sent},
-                                          {"received", a.content_received},
-                                          {"window", a.congestion_window},
-                                          {"rtt_us", static_cast<std::int64_t>(a.round_trip.count())},
-                                          {"lost", a.packets_lost},
-                                          {"authentication_failures", a.authentication_failures},
-                                          {"integrity_failures", a.integrity_failures}});
-  }
-  return {{"uri", uri()},
-          {"contents", static_cast<std::int64_t>(library_.contents().size())},
-          {"objects_open", static_cast<std::int64_t>(open_.size())},
-          {"repairs", static_cast<std::int64_t>(repairs_.size() + to_repair_.size())},
-          {"announcements", static_cast<std::int64_t>(pages_ ? pages_->pages() : 0)},
-          {"calls", static_cast<std::int64_t>(calls_ ? calls_->size() : 0)},
-          {"call_table", calls_ ? calls_->status() : json::Object{}},
-          {"token_callers", token_gate_.status()},
-          {"work", media_->engine().work()},
-          {"memory", media_->memory_status()},
-          {"sent", sent},
-          {"received", received},
-          {"associations", std::move(associations)},
-          {"media", media_->status()},
-          {"backend", crypto::backend_name()}};
 }
 
 }  // namespace sealcast::roles

@@ -7,6 +7,7 @@
 #include "keys/service.hpp"
 #include "os/random.hpp"
 #include "roles/cache/cache_library.hpp"
+#include "roles/cache/scrubber.hpp"
 #include "roles/common/announcement_pages.hpp"
 #include "roles/common/answered_calls.hpp"
 #include "roles/common/open_pool.hpp"
@@ -53,6 +54,11 @@ class CacheRole final : private sip::Handler, private keys::KeyLookup {
     std::string learnt;
     std::unique_ptr<PeerWatch> watch;
   };
+  // What the scrubber is at.
+  struct Scrubbed {
+    crypto::Digest root{};
+    bool opened = false;  // for it
+  };
   // A damaged object that is fetched again.
   struct Repair {
     std::unique_ptr<SwarmPeers> peers;
@@ -97,6 +103,12 @@ class CacheRole final : private sip::Handler, private keys::KeyLookup {
   void start_repair(const crypto::Digest& root);
   void stop_repair(const crypto::Digest& root);
   void finish_repair(const crypto::Digest& root);
+  void save_held(const crypto::Digest& root);
+  std::optional<Scrubber::Content> next_offered(const crypto::Digest* behind) const;
+  void scrub();
+  void scrub_run(Instant now, const Scrubber::Run& run);
+  void end_scrub();
+  json::Object scrub_status() const;
   void renew_keyinfo();
   void beat();
   // Later on the loop, unless the role has stopped by then.
@@ -122,7 +134,10 @@ class CacheRole final : private sip::Handler, private keys::KeyLookup {
   std::map<crypto::Digest, KeyInfo> keyinfos_;
   std::map<crypto::Digest, Repair> repairs_;
   std::deque<crypto::Digest> to_repair_;
-  io::Loop::TimerId renew_timer_ = 0, beat_timer_ = 0;
+  Scrubber scrubber_;
+  std::optional<Scrubbed> scrubbed_;
+  std::uint64_t repaired_chunks_ = 0;  // whatever found their damage
+  io::Loop::TimerId renew_timer_ = 0, beat_timer_ = 0, scrub_timer_ = 0;
   store::AuditBrake audit_brake_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // owner: this; weakly those of post() and after()
 };

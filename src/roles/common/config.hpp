@@ -43,7 +43,8 @@ struct CacheConfig {
   bool holds_keys = true;
   bool require_srtp = false;  // local policy: plain associations are refused whatever the description says
   bool insecure_signalling = false;
-  std::uint64_t upload_limit = 0;  // octets a second, 0 = none
+  std::uint64_t upload_limit = 0;                     // octets a second, 0 = none
+  std::uint64_t scrub_rate = std::uint64_t{4} << 20;  // octets a second, 0 = never
   std::size_t memory_limit = swarm::k_default_memory_limit;
 };
 
