@@ -14,6 +14,7 @@ void SentHistory::add(SentPacket packet) {
   control_octets_ += packet.control.size();
   if (next_ - first_ == packets_.size()) grow();
   at(next_++) = std::move(packet);
+  peak_ = std::max<std::size_t>(peak_, next_ - first_);
   ++in_flight_;
 }
 
@@ -46,8 +47,10 @@ SentPacket SentHistory::lose(SentPacket& packet) {
 
 void SentHistory::forget_done() {
   while (first_ != next_ && at(first_).done) ++first_;
-  // Who rests keeps little.
-  if (first_ == next_ && packets_.size() > k_kept_at_rest) packets_ = {};
+  if (first_ != next_) return;
+  // Who rests keeps little; who is busy and empty for a moment keeps what he needs again.
+  if (packets_.size() > std::max(k_kept_at_rest, 4 * peak_)) packets_ = {};
+  peak_ = 0;
 }
 
 std::int64_t SentHistory::number_of(std::uint16_t sequence, std::uint16_t first_sequence) const {

@@ -46,6 +46,7 @@ class SentHistory {
   std::vector<SentPacket> packets_;
   std::uint64_t first_ = 0, next_ = 0, in_flight_ = 0;
   std::size_t control_octets_ = 0;
+  std::size_t peak_ = 0;  // packets at once since all were done the last time
 };
 
 }  // namespace sealcast::swarm
