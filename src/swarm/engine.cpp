@@ -285,12 +285,20 @@ Instant Engine::deadline() const {
   return impl_->deadline();
 }
 
-// Not always the same one first: under a download limit whoever is first takes what the limiter has to give.
+// Under a download limit whoever is first takes what the limiter has to give. So it is not always the same one, and
+// when there is something everybody has his turn: one whose own time comes just behind another's would never have any.
 void Engine::on_deadline(Instant now) {
   auto& e = impl_->core;
   e.last_tick = now;
   (void)impl_->deadline();
   auto due = e.agenda.due(now);
+  if (e.options.download_limit != 0 && e.download.allows(now)) {
+    due.clear();
+    for (auto& [id, a] : e.associations) {
+      due.push_back(a.get());
+      e.agenda.touch(*a);
+    }
+  }
   auto first = std::find_if(due.begin(), due.end(), [&](auto* a) { return a->id > e.asked_last; });
   std::rotate(due.begin(), first, due.end());
   for (auto* a : due) impl_->tick(now, *a);

@@ -242,6 +242,22 @@ TEST(Engine, UnderADownloadLimitNoPartnerTakesAll) {
   EXPECT_GT(traffic.received_from_ues, 500000u);
 }
 
+// The limiter has something again at times that one partner's timer may always be the first to meet.
+TEST(Engine, UnderADownloadLimitNobodysTurnIsMissed) {
+  Content c(1500000, 22);
+  EngineOptions options;
+  options.download_limit = 400000;
+  for (auto behind : {1us, 137us, 1'003us, 7'777us, 29'000us}) {
+    Node cache(1, c, true, true), seed(3, c, true, true), ue(2, c, false, true, Appetite::all, options);
+    World world({0, 0, 20us}, {&cache, &seed, &ue});
+    world.connect(ue, cache, c.id, true);
+    world.run(500ms + behind);
+    world.connect(ue, seed, c.id, true, true, PartnerKind::ue);
+    world.run(60s, [&] { return whole(ue, c); });
+    EXPECT_GT(ue.engine.traffic(c.id).received_from_ues, 300000u) << behind.count();
+  }
+}
+
 TEST(Engine, ClosingIsTold) {
   Content c(1000, 14);
   Node cache(1, c, true, true), ue(2, c, false, true);
