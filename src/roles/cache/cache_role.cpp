@@ -122,6 +122,7 @@ void CacheRole::stop() {
   renew_timer_ = beat_timer_ = scrub_timer_ = 0;
   scrubbed_.reset();
   if (pages_) pages_->withdraw();
+  if (media_) media_->settle();
   open_.each([this](const crypto::Digest& root) { save_held(root); });
   for (auto& [root, repair] : repairs_) loop_.cancel(repair.again);
   repairs_.clear();
@@ -220,6 +221,7 @@ void CacheRole::save_held(const crypto::Digest& root) {
 }
 
 void CacheRole::put_away(const crypto::Digest& root) {
+  media_->settle();
   save_held(root);
   media_->remove_swarm(root);
   library_.close_object(root);

@@ -38,6 +38,9 @@ class MediaNode {
   swarm::Engine& engine() { return engine_; }
   const swarm::Engine& engine() const { return engine_; }
   void pump() { driver_.pump(); }
+  // Returns when all runs that have come are written, or refused, and count: before what is held is saved for the last
+  // time.
+  void settle() { driver_.settle(); }
   // With all that of its runs is under way: what it lies in may go afterwards.
   void remove_swarm(const swarm::SwarmId& swarm);
   json::Object status() const;  // the steps that are taken: segmentation, coalescing, storage_thread, crypto

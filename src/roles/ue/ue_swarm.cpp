@@ -30,6 +30,7 @@ UeSwarm::~UeSwarm() {
   node_.leave(*this);
   peers_.reset();
   if (!in_engine_) return;
+  node_.media().settle();
   if (auto saved = save(); !saved) log(LogLevel::error, "content", saved.error().message);
   node_.media().remove_swarm(description_.root);
   node_.media().pump();
@@ -92,6 +93,7 @@ bool UeSwarm::may_sleep() const {
 
 void UeSwarm::sleep() {
   if (!in_engine_) return;
+  node_.media().settle();
   if (auto saved = save(); !saved) log(LogLevel::error, "content", saved.error().message);
   peers_.reset();
   node_.media().remove_swarm(description_.root);
