@@ -60,7 +60,7 @@ Status configure(const char* device, const std::string& address, unsigned mtu) {
   if (ioctl(socket.get(), SIOCSIFMTU, &size) != 0) return refused("an MTU of " + std::to_string(mtu));
   auto queue = request_for(device);
   queue.ifr_qlen = k_device_queue;
-  if (ioctl(socket.get(), SIOCSIFTXQLEN, &queue) != 0) return refused("the length of a device's queue");
+  (void)ioctl(socket.get(), SIOCSIFTXQLEN, &queue);  // root of a user namespace may not: the device holds 500 then
   SEALCAST_TRY(set_address(socket.get(), device, SIOCSIFADDR, address));
   SEALCAST_TRY(set_address(socket.get(), device, SIOCSIFNETMASK, "255.255.255.0"));
   SEALCAST_TRY(up(socket.get(), "lo"));
