@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/lifetime.hpp"
 #include "roles/ue/ue_node.hpp"
 
 namespace sealcast::roles {
@@ -47,8 +48,8 @@ class KeyQuest {
   std::optional<content::ContentKey> key_;
   std::string holder_;
   std::optional<Error> trouble_, verdict_;
-  io::Loop::TimerId timer_ = 0;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // owners: this, and requests that are out
+  Timers::TimerId timer_ = 0;
+  Lifetime lifetime_;
 };
 
 }  // namespace sealcast::roles

@@ -8,7 +8,6 @@
 #include "base/text.hpp"
 #include "content/uri.hpp"
 #include "io/file.hpp"
-#include "os/clock.hpp"
 #include "os/limits.hpp"
 #include "roles/common/names.hpp"
 #include "roles/ue/ue_swarm.hpp"
@@ -132,7 +131,7 @@ void UeNode::register_now() {
   agent_->register_identity(
       std::move(credentials), k_registration,
       [this]() -> std::vector<sip::Header> {
-        return {{k_enrolment_header, keys::make_enrolment(identity(), os::unix_now(), *device_)}};
+        return {{k_enrolment_header, keys::make_enrolment(identity(), loop_.unix_now(), *device_)}};
       },
       [this](const sip::RegistrationState& state) { registration_changed(state); });
 }
@@ -230,7 +229,7 @@ void UeNode::announce(const UeSwarm& swarm) {
 }
 
 void UeNode::announcement_answered(const sip::Response& response) {
-  auto now = os::monotonic_now();
+  auto now = loop_.now();
   if (response.status != 403 || now < next_confirmation_) return;
   next_confirmation_ = now + k_least_between_confirmations;
   confirm_registration([](const Status&) {});  // the announcer asks again by itself
@@ -251,7 +250,7 @@ void UeNode::refresh_some() {
 
 void UeNode::request_key(const content::Description& description, const keys::KeyHolder& holder,
                          std::function<void(Result<keys::KeyAnswer>)> done) {
-  auto request = keys::make_request(description, identity(), holder, os::unix_now(), *device_, random_);
+  auto request = keys::make_request(description, identity(), holder, loop_.unix_now(), *device_, random_);
   auto rid = request.rid;
   exchanges_.emplace(rid, KeyExchange{std::move(request), description, std::move(done)});
   send_key_request(rid);
@@ -319,7 +318,7 @@ void UeNode::on_request(sip::RequestId id, const sip::Request& request) {
   // The request id is 128 random bits that only the holder and the core have seen: a wrong answer is theirs, and ends
   // the exchange.
   finish_key_request(rid, keys::check_answer(request.body, exchange->second.request, exchange->second.description,
-                                             identity(), os::unix_now()));
+                                             identity(), loop_.unix_now()));
 }
 
 // ---- invitations
@@ -354,7 +353,7 @@ UeSwarm* UeNode::invited_swarm(const sip::Request& request, tracking::Admission&
       refresh_timer_ = loop_.after(k_refresh_pause, [this] { refresh_some(); });
     return at->second->own_pseudonym();
   };
-  admission = token_gate_.admit(os::monotonic_now(), os::unix_now(), {request.from, request.from},
+  admission = token_gate_.admit(loop_.now(), loop_.unix_now(), {request.from, request.from},
                                 request.values(k_token_header), *trust_.tracker, expect);
   return admission.swarms.empty() ? nullptr : swarms_.at(admission.swarms.front());
 }
@@ -373,7 +372,7 @@ void UeNode::on_invite(sip::CallId id, const sip::Request& request) {
     return agent_->answer(id, {480, "The content cannot be opened now", {}, {}, {{"Retry-After", "5"}}});
   }
   AnsweredCalls::Terms terms{swarm->policy(), {swarm->description().root}, swarm::PartnerKind::ue, request.from};
-  terms.life = std::chrono::seconds(admission.expires_at - os::unix_now());
+  terms.life = std::chrono::seconds(admission.expires_at - loop_.unix_now());
   calls_->answer(id, request, terms);
   if (!calls_->uses(root_of(*swarm))) swarm_unused(root_of(*swarm));  // the offer was refused
 }
@@ -402,7 +401,7 @@ Status UeNode::take_up(UeSwarm& swarm) {
 // One that turned out damaged is fetched again, and stays.
 void UeNode::swarm_unused(const crypto::Digest& root) {
   auto at = swarms_.find(root);
-  if (at != swarms_.end() && at->second->may_sleep()) open_.leave(root, os::monotonic_now());
+  if (at != swarms_.end() && at->second->may_sleep()) open_.leave(root, loop_.now());
   look_for_unused();
 }
 
@@ -412,7 +411,7 @@ void UeNode::look_for_unused() {
 
 void UeNode::put_unused_away() {
   unused_timer_ = 0;
-  const auto now = os::monotonic_now();
+  const auto now = loop_.now();
   for (auto& [root, swarm] : awake_) {
     if (!swarm->may_sleep() || calls_->uses(root)) continue;
     if (!open_.contains(root)) open_.use(root);

@@ -57,7 +57,7 @@ class UeNode final : private sip::Handler {
   bool announced() const { return pages_ && pages_->settled(); }
   std::size_t swarms_announced() const { return pages_ ? pages_->taken() : 0; }
 
-  io::Loop& loop() { return loop_; }
+  Timers& timers() { return loop_; }
   sip::Signalling& agent() { return *agent_; }
   MediaNode& media() { return *media_; }
   RandomSource& random() { return random_; }
@@ -72,7 +72,7 @@ class UeNode final : private sip::Handler {
     std::function<void(Result<keys::KeyAnswer>)> done;
     int attempts = 0;
     bool confirmed = false;  // refused once, and registered anew since
-    io::Loop::TimerId timer = 0;
+    Timers::TimerId timer = 0;
   };
   void on_request(sip::RequestId id, const sip::Request& request) override;
   void on_invite(sip::CallId id, const sip::Request& request) override;
@@ -107,13 +107,13 @@ class UeNode final : private sip::Handler {
   void refresh_some();
   std::unique_ptr<AnnouncementPages> pages_;
   std::set<crypto::Digest> to_refresh_;  // swarms whose pseudonym may have changed
-  io::Loop::TimerId refresh_timer_ = 0;
+  Timers::TimerId refresh_timer_ = 0;
   bool is_registered_ = false;
   int refusals_ = 0;  // in a row, of an identity that was registered
   std::function<void(const Error&)> on_expelled_;
   std::vector<std::function<void(Status)>> waiting_;  // for the registration under way
   Status busy_;                                       // why they still wait; told when that has lasted too long
-  io::Loop::TimerId busy_timer_ = 0;
+  Timers::TimerId busy_timer_ = 0;
   Instant next_confirmation_{};
   static const crypto::Digest& root_of(const UeSwarm& swarm);
   Status take_up(UeSwarm& swarm);
@@ -121,7 +121,7 @@ class UeNode final : private sip::Handler {
   void put_unused_away();
   std::map<crypto::Digest, UeSwarm*> swarms_, awake_;
   OpenPool open_;  // of the swarms that may sleep
-  io::Loop::TimerId unused_timer_ = 0;
+  Timers::TimerId unused_timer_ = 0;
   std::map<std::string, KeyExchange> exchanges_;  // by rid
 };
 
