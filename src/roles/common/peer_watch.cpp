@@ -29,14 +29,16 @@ PeerWatch::PeerWatch(Timers& timers, sip::Signalling& agent, std::string tracker
 
 PeerWatch::~PeerWatch() {
   lifetime_.end();
+  quit();
+}
+
+void PeerWatch::quit() {
   timers_.cancel(timer_);
-  if (subscription_ != 0) agent_.unsubscribe(subscription_);
+  if (auto mine = std::exchange(subscription_, 0); mine != 0) agent_.unsubscribe(mine);
 }
 
 void PeerWatch::refresh() {
-  if (subscription_ != 0) agent_.unsubscribe(subscription_);
-  subscription_ = 0;
-  timers_.cancel(timer_);
+  quit();
   subscribe();
 }
 
@@ -44,10 +46,7 @@ void PeerWatch::set_kind(WatchKind kind) {
   if (std::exchange(kind_, kind) == kind) return;
   if (kind == WatchKind::standing) return refresh();
   // One that waits for its list still gets it, and then ends.
-  if (!heard_) return;
-  if (subscription_ != 0) agent_.unsubscribe(subscription_);
-  subscription_ = 0;
-  timers_.cancel(timer_);
+  if (heard_) quit();
 }
 
 void PeerWatch::subscribe() {
@@ -55,15 +54,17 @@ void PeerWatch::subscribe() {
   request.method = "SUBSCRIBE";
   request.uri = tracker_;
   request.event = "p2pcds-peers";
-  request.expires = kind_ == WatchKind::standing ? k_expires : 0;
+  const bool stands = kind_ == WatchKind::standing;
+  request.expires = stands ? k_expires : 0;
   request.content_type = "application/vnd.p2pcds.peer+json";
   request.body = json::Value(json::Object{{"v", 1}, {"id", root_}}).text();
   heard_ = false;
   auto mine = std::make_shared<sip::SubscriptionId>(0);  // owners: the two callbacks, about no other one
-  auto on_notify = [this, mine](const sip::Request& notify) {
+  auto on_notify = [this, mine, stands](const sip::Request& notify) {
     if (subscription_ != *mine) return;
     pause_ = 1s;
     heard_ = true;
+    if (stands && kind_ == WatchKind::once) quit();
     if (!notify.body.empty()) on_list_(notify.body);
   };
   auto on_end = [this, mine](const sip::Response& response) {

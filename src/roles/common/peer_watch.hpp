@@ -24,6 +24,7 @@ class PeerWatch {
 
  private:
   void subscribe();
+  void quit();
   void ended(const sip::Response& response);
 
   Timers& timers_;
