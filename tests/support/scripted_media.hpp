@@ -28,10 +28,7 @@ class ScriptedMedia final : public roles::MediaPlane {
   void tell(swarm::AssociationId id, swarm::EventKind kind, std::string text = {}) {
     ASSERT_TRUE(associations.contains(id)) << "no such association";
     auto on_event = associations.at(id).on_event;  // which may drop it
-    swarm::Event event{kind};
-    event.association = id;
-    event.text = std::move(text);
-    on_event(event);
+    on_event({kind, id, {}, {}, std::move(text), {}});
   }
 
   roles::PendingOffer offer(bool secured) override { return {{}, secured ? "secured offer" : "plain offer"}; }
