@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/lifetime.hpp"
-#include "roles/ue/ue_node.hpp"
+#include "roles/ue/key_requests.hpp"
 
 namespace sealcast::roles {
 
@@ -19,8 +19,9 @@ struct KeyQuestEvents {
 
 class KeyQuest {
  public:
-  // description outlives it.
-  KeyQuest(UeNode& node, const content::Description& description, std::string who, KeyQuestEvents events);
+  // Timers, requests and description outlive it. who: for the log.
+  KeyQuest(Timers& timers, KeyRequests& requests, const content::Description& description, std::string who,
+           KeyQuestEvents events);
   ~KeyQuest();
   // Of any origin; verified here.
   void take_keyinfo(const std::string& keyinfo);
@@ -38,9 +39,10 @@ class KeyQuest {
   void ask_later(Duration wait);
   Error refusal(int status) const;
 
-  UeNode& node_;
+  Timers& timers_;
+  KeyRequests& requests_;
   const content::Description& description_;
-  std::string who_;  // for the log
+  std::string who_;
   KeyQuestEvents events_;
   std::vector<keys::KeyHolder> holders_;
   std::size_t next_ = 0;

@@ -168,7 +168,8 @@ void Seeder::seek_key(const crypto::Digest& root) {
     if (contents_.at(root).swarm) return;
     if (auto started = start_swarm(root, swarm::Appetite::none); !started) give_up(root, started.error());
   };
-  content.quest = std::make_unique<KeyQuest>(node_, *content.description, "seed", std::move(events));
+  content.quest =
+      std::make_unique<KeyQuest>(node_.timers(), node_.key_requests(), *content.description, "seed", std::move(events));
   if (auto known = content.state->keyinfo(); !known.empty()) content.quest->take_keyinfo(known);
 }
 

@@ -195,7 +195,7 @@ void Transfer::seek_key() {
   };
   events.on_key = [this] { key_released(); };
   events.on_refused = [this](const Error& error) { fail_with(error); };
-  quest_ = std::make_unique<KeyQuest>(node_, *description_, "get", std::move(events));
+  quest_ = std::make_unique<KeyQuest>(node_.timers(), node_.key_requests(), *description_, "get", std::move(events));
 }
 
 void Transfer::key_released() {
