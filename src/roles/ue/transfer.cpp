@@ -176,7 +176,8 @@ Status Transfer::open_output() {
 
 Status Transfer::check_space() const {
   auto& held = state_->held();
-  auto missing = std::uint64_t{description_->geometry().chunks() - held.count()} * description_->chunk_size;
+  auto missing = std::min(std::uint64_t{description_->geometry().chunks() - held.count()} * description_->chunk_size,
+                          description_->room());
   auto free = io::free_space(state_->object().data_path());
   if (free && *free < missing)
     return fail(ErrorCode::disk_full, "the disk of " + printable(state_->object().data_path().string(), 4096) +
