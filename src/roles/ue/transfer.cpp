@@ -12,8 +12,9 @@ namespace sealcast::roles {
 namespace {
 
 constexpr Duration k_watch = 1s;
-constexpr int k_runs_a_step = 128;  // of 32 chunks
-constexpr int k_sample = 32;        // runs that are looked at before a transfer goes on
+constexpr int k_runs_a_step = 128;   // of 32 chunks
+constexpr int k_pieces_a_step = 64;  // records, or runs, that are written out
+constexpr int k_sample = 32;         // runs that are looked at before a transfer goes on
 // A holder that says "later" (429: many requests of one subscriber) is waited for longer than one that says nothing.
 constexpr Duration k_busy_patience = 600s;
 // Under a limit so many chunks may have to come before the first of them can be verified.
@@ -266,7 +267,7 @@ Result<content::Metadata> Transfer::metadata() const {
 }
 
 void Transfer::complete() {
-  if (opener_ || phase_ == "checking" || phase_ == "opening" || !done_ || !swarm_->complete()) return;
+  if (reader_ || phase_ == "checking" || phase_ == "opening" || !done_ || !swarm_->complete()) return;
   if (quest_ && !quest_->key()) return;  // --key-order parallel: the key is still on its way
   if (next_check_ < description_->geometry().chunks()) {
     phase_ = "checking";
@@ -285,8 +286,8 @@ void Transfer::open_kept() {
   auto output = io::OutputFile::create(part, compare_ ? io::Replace::never : replace());
   if (!output) return fail_with(output.error());
   output_.emplace(std::move(*output));
-  opener_ = std::make_unique<ObjectOpener>(state_->object(), *description_, quest_ ? quest_->key() : nullptr,
-                                           checked_again_ ? ObjectOpener::Plain::trusted : ObjectOpener::Plain::by_sum);
+  reader_.emplace(state_->object(), state_->object().nodes(), *description_, quest_ ? quest_->key() : nullptr);
+  written_ = 0;
   node_.loop().post([this, alive = alive_] {
     if (*alive) open_some();
   });
@@ -302,7 +303,7 @@ void Transfer::check_tags() {
   if (!done_) return;
   auto more = state_->opened()->check_some();
   if (!more) {
-    if (check_again(more.error())) return;
+    if (begin_again(more.error())) return;
     discard_ = more.error().code == ErrorCode::integrity;
     return fail_with(more.error());
   }
@@ -347,17 +348,21 @@ void Transfer::check_some() {
   });
 }
 
-// The disk may have changed it since: then it is fetched again. What is as it was published, and does not open, is the
-// provider's fault.
-bool Transfer::check_again(const Error& why) {
-  if (why.code != ErrorCode::integrity || checked_again_) return false;
-  log(LogLevel::warning, "get", why.message + ": all chunks are checked again");
-  checked_again_ = true;
-  next_check_ = 0;
-  opener_.reset();
+// The disk may have changed it since: then it is fetched again, and what partners asked for meanwhile may be under way
+// already. What is as it was published, and does not open, is the provider's fault.
+bool Transfer::begin_again(const Error& why) {
+  const bool lost = why.code == ErrorCode::unavailable && !swarm_->complete();
+  if (!lost && (why.code != ErrorCode::integrity || checked_again_)) return false;
+  if (!lost) {
+    log(LogLevel::warning, "get", why.message + ": all chunks are checked again");
+    checked_again_ = true;
+    next_check_ = 0;
+  }
+  reader_.reset();
   output_.reset();
   if (state_->opened()) state_->opened()->unverified();
   phase_ = "chunks";
+  phase_since_ = os::monotonic_now();
   complete();
   return true;
 }
@@ -365,19 +370,28 @@ bool Transfer::check_again(const Error& why) {
 // In slices: partners are served meanwhile.
 void Transfer::open_some() {
   if (!done_) return;
-  auto more = opener_->step(*output_);
+  auto more = write_some();
   if (!more) {
-    if (!check_again(more.error())) fail_with(more.error());
+    if (!begin_again(more.error())) fail_with(more.error());
     return;
   }
   if (*more)
     return node_.loop().post([this, alive = alive_] {
       if (*alive) open_some();
     });
-  if (opener_->written() != description_->plain_length)
-    return fail_with({ErrorCode::integrity, "the opened content has another length than its description says"});
   if (auto written = write_output(); !written) return fail_with(written.error());
-  report(opener_->written());
+  report(written_);
+}
+
+// Some 4 MiB. False: all is written.
+Result<bool> Transfer::write_some() {
+  for (int i = 0; i < k_pieces_a_step; ++i) {
+    SEALCAST_TRY_ASSIGN(auto piece, reader_->read(swarm_->held(), written_));
+    SEALCAST_TRY(output_->write(piece));
+    written_ += piece.size();
+    if (written_ == reader_->length()) return false;
+  }
+  return true;
 }
 
 void Transfer::report(std::uint64_t octets) {

@@ -6,7 +6,7 @@
 
 #include "content/uri.hpp"
 #include "roles/ue/key_quest.hpp"
-#include "roles/ue/object_opener.hpp"
+#include "roles/ue/object_reader.hpp"
 #include "roles/ue/ue_swarm.hpp"
 
 namespace sealcast::roles {
@@ -79,10 +79,11 @@ class Transfer {
   void want_chunks();
   void complete();
   void check_some();
-  bool check_again(const Error& why);
+  bool begin_again(const Error& why);
   void check_tags();
   void open_kept();
   void open_some();
+  Result<bool> write_some();
   void report(std::uint64_t octets);
   void watch();
   Duration patience() const;
@@ -105,7 +106,8 @@ class Transfer {
   bool wants_chunks_ = false;        // what is missing is asked for
   KeptCheck kept_;
   std::optional<io::OutputFile> output_;
-  std::unique_ptr<ObjectOpener> opener_;
+  std::optional<ObjectReader> reader_;  // while it is opened
+  std::uint64_t written_ = 0;           // octets of the file
   std::filesystem::path output_path_;
   std::string output_key_;             // names the output among those of this subscriber
   std::vector<io::FileLock> outputs_;  // that no other process of this subscriber may write now
