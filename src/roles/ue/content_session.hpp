@@ -3,8 +3,8 @@
 // description (verified, of no weaker protection than any that was seen before), the content's key when it is sealed,
 // the swarm, and what is held. `get` makes a file of it, `seed` stays in it. Where octets lie is up to them (state()).
 //
-// In this order: describe() or recall(); state().open_object(), which seek_key() does not need; join(). Octets that lie
-// opened in a file can be read from open_output() on, which needs the key.
+// describe() or recall() comes first, then state().open_object(), then join() and, of a sealed content, seek_key(), in
+// either order. Octets that lie opened in a file can be read from open_output() on, which needs the key.
 #include <memory>
 #include <optional>
 

@@ -83,6 +83,10 @@ void expect_integrity(const Result<ByteView>& result, const std::string& named) 
   EXPECT_NE(says(result).find(named), std::string::npos) << says(result);
 }
 
+void flip(const fs::path& path, std::streamoff at, char octet) {
+  std::fstream(path, std::ios::in | std::ios::out | std::ios::binary).seekp(at) << octet;
+}
+
 const auto k_both = {content::Protection::sealed, content::Protection::none};
 
 // Near the edges of chunks, runs and records, of the first, an inner and the short last one.
@@ -226,6 +230,28 @@ TEST(ObjectReader, TheTreeIsNotBelievedEither) {
   expect_integrity(reader.read(object.held, 0), "chunk 0 ");
 }
 
+// As `get --keep` leaves it, and with files that change under the reader.
+TEST(ObjectReader, OfWhatIsKeptAsItCame) {
+  for (auto protection : k_both) {
+    test::TemporaryDirectory directory;
+    Published object(k_record_plain + 5000, protection);
+    const auto base = directory.path() / "object";
+    auto file = io::ChunkFile::open(base, object.description.geometry(), object.description.root).value();
+    std::copy(object.nodes.begin(), object.nodes.end(), file->nodes().begin());
+    ASSERT_TRUE(file->write(0, object.sealed()));
+    ObjectReader reader(*file, file->nodes(), object.description, object.its_key());
+    EXPECT_EQ(object.range(reader, 0, object.plain.size()).value(), object.plain);
+    EXPECT_EQ(object.range(reader, 0, object.plain.size()).value(), object.plain) << "by checksums";
+    flip(file->data_path(), 50 * k_chunk, static_cast<char>(object.sealed()[50 * k_chunk] ^ 1));
+    expect_integrity(reader.read(object.held, 40 * k_chunk), "chunk 50 ");
+    EXPECT_TRUE(reader.read(object.held, k_record_plain + 4000));
+    fs::resize_file(file->data_path(), 1000);
+    auto piece = reader.read(object.held, 0);
+    ASSERT_FALSE(piece);
+    EXPECT_NE(says(piece).find(file->data_path().string()), std::string::npos) << says(piece);
+  }
+}
+
 // As `get` leaves it: what is read comes out of the file, and is authenticated by tags that lie beside it.
 struct OpenedReader : ::testing::Test {
   OpenedReader() {
@@ -241,9 +267,6 @@ struct OpenedReader : ::testing::Test {
     chunks->use(*opened);
     ASSERT_TRUE(chunks->write(0, object.sealed()));
     reader.emplace(*chunks, object.nodes, description, object.its_key());
-  }
-  void flip(const fs::path& path, std::streamoff at, char octet) {
-    std::fstream(path, std::ios::in | std::ios::out | std::ios::binary).seekp(at) << octet;
   }
   fs::path file() const { return directory.path() / "film"; }
   test::TemporaryDirectory directory;
