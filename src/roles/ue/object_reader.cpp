@@ -14,12 +14,13 @@ using content::k_record_plain;
 using content::k_sealed_header;
 namespace bin = content::bin;
 
+// Looks at `needed` only: a bitmap may be long, and this is asked for each record.
 std::vector<ChunkRange> missing_of(const Bitmap& held, ChunkRange needed, std::size_t limit) {
   std::vector<ChunkRange> out;
-  for (auto first = held.next_clear(needed.first); first <= needed.last && out.size() < limit;) {
-    const auto next = held.next_set(first);
-    out.push_back({first, std::min(next - 1, needed.last)});
-    first = held.next_clear(next);
+  while (out.size() < limit && needed.first <= needed.last && !held.test(needed)) {
+    const auto first = held.next_clear(needed.first);
+    needed.first = held.test_any({first, needed.last}) ? held.next_set(first) : needed.last + 1;
+    out.push_back({first, needed.first - 1});
   }
   return out;
 }
@@ -104,8 +105,9 @@ Result<ByteView> ObjectReader::read_clear(const Bitmap& held, std::uint64_t offs
   auto range = whole;
   if (!held.test(whole)) {
     SEALCAST_TRY(all_held(held, {first, first}));
+    range = {first, first};
     const auto last = std::min<std::uint64_t>((offset + most - 1) / size, whole.last);
-    range = {first, static_cast<std::uint32_t>(std::min<std::uint64_t>(last, held.next_clear(first) - 1))};
+    while (range.last < last && held.test(range.last + 1)) ++range.last;
   }
   const auto begin = geometry.offset_of(range.first);
   octets_.resize(geometry.size_of(range));

@@ -230,6 +230,34 @@ TEST(ObjectReader, TheTreeIsNotBelievedEither) {
   expect_integrity(reader.read(object.held, 0), "chunk 0 ");
 }
 
+// Whatever a disk does to octets, tree and checksums: what is returned is right. And what is held and sound is
+// returned.
+TEST(ObjectReader, NeverAWrongOctet) {
+  test::SeededRandom random(8);
+  int good = 0, refused = 0;
+  for (int round = 0; round < 60; ++round) {
+    Published object(1 + random.below(4 * k_record_plain), *(k_both.begin() + round % 2));
+    auto reader = object.reader();
+    const bool damage = round % 4 < 2;
+    for (std::size_t i = 0; damage && i < 3; ++i) {
+      object.sealed()[random.below(object.sealed().size())] ^= static_cast<std::uint8_t>(1 + random.below(255));
+      object.nodes[random.below(object.nodes.size())][3] ^= 1;
+    }
+    for (int i = 0; i < 5; ++i) object.held.reset(static_cast<std::uint32_t>(random.below(object.held.size())));
+    for (int i = 0; i < 30; ++i) {
+      const auto from = random.below(object.plain.size() + 1), octets = random.below(object.plain.size() - from + 1);
+      const auto lacks = reader.missing(object.held, from, octets);
+      auto read = object.range(reader, from, octets);
+      ASSERT_FALSE(read && !lacks.empty());
+      ASSERT_TRUE(read || damage || !lacks.empty()) << read.error().message;
+      ASSERT_TRUE(!read || equal(*read, ByteView(object.plain).subspan(from, octets)));
+      read ? ++good : ++refused;
+    }
+  }
+  EXPECT_GT(good, 100);
+  EXPECT_GT(refused, 100);
+}
+
 // As `get --keep` leaves it, and with files that change under the reader.
 TEST(ObjectReader, OfWhatIsKeptAsItCame) {
   for (auto protection : k_both) {
