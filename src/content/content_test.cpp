@@ -244,6 +244,17 @@ TEST(Description, ComesBackAsItWasSigned) {
   EXPECT_TRUE(verify_description(jws, {provider.public_key()}, 999900));
 }
 
+TEST(Description, SaysWhatRoomAnObjectWithHolesTakes) {
+  SeededRandom random(6);
+  auto provider = crypto::PrivateKey::generate(random);
+  auto d = example(random);
+  EXPECT_EQ(d.room(), d.length);
+  d.filled = 4096;
+  auto again = verify_description(sign_description(d, provider), {provider.public_key()}, 1500000);
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(again->room(), 4096U);
+}
+
 TEST(Description, ImpossibleMembersAreNamed) {
   SeededRandom random(7);
   auto provider = crypto::PrivateKey::generate(random);
@@ -262,6 +273,9 @@ TEST(Description, ImpossibleMembersAreNamed) {
   refused("len", std::int64_t{INT64_MAX});
   refused("len", -1);
   refused("plen", 5);
+  refused("fill", -1);
+  refused("fill", std::int64_t{1} << 40);
+  refused("fill", "all");
   refused("chunk", 100);
   refused("chunk", std::int64_t{1} << 40);
   refused("prot", "clear");

@@ -32,6 +32,10 @@ class Members {
     }
     return *value;
   }
+  std::optional<std::uint64_t> optional(const char* name, std::uint64_t most) {
+    if (!payload_.find(name)) return {};
+    return static_cast<std::uint64_t>(integer(name, 0, static_cast<std::int64_t>(most)));
+  }
   std::string text(const char* name, std::size_t longest, bool required) {
     auto* member = take(name);
     if (!member && !required) return {};
@@ -99,6 +103,7 @@ Description read(Members& members) {
   else
     members.fault("root");
   out.length = static_cast<std::uint64_t>(members.integer("len", 1, static_cast<std::int64_t>(k_longest_object)));
+  out.filled = members.optional("fill", out.length);
   out.chunk_size = static_cast<std::uint32_t>(members.integer("chunk", k_min_chunk_size, k_max_chunk_size));
   if (!Geometry::make(out.length, out.chunk_size)) members.fault("len");
   auto protection = parse_protection(members.text("prot", 32, true));
@@ -141,6 +146,7 @@ std::string sign_description(const Description& d, const crypto::PrivateKey& pro
     out["name"] = d.name;
     out["type"] = d.type;
   }
+  if (d.room() < d.length) out["fill"] = d.room();
   if (!d.title.empty()) out["title"] = d.title;
   return crypto::jws_sign(std::move(out), k_type, provider);
 }

@@ -16,7 +16,8 @@ struct Description {
   std::string content_id;  // "urn:sealcast:<22 characters>"
   std::int64_t version = 1;
   crypto::Digest root{};
-  std::uint64_t length = 0;  // octets of the object
+  std::uint64_t length = 0;             // octets of the object
+  std::optional<std::uint64_t> filled;  // of these, that are in no long stretch of zeros; none: all
   std::uint32_t chunk_size = k_default_chunk_size;
   Protection protection = Protection::sealed_session;
   std::uint64_t plain_length = 0;                // octets of the file
@@ -28,6 +29,7 @@ struct Description {
   UnixSeconds issued_at = 0, expires_at = 0;
   std::string provider;  // thumbprint of the signer; filled by verify
 
+  std::uint64_t room() const { return filled.value_or(length); }  // octets that it takes on a disk, if it is true
   Geometry geometry() const { return *Geometry::make(length, chunk_size); }
 };
 

@@ -15,6 +15,7 @@
 #include "base/encoding.hpp"
 #include "base/text.hpp"
 #include "io/file_names.hpp"
+#include "io/octet_file.hpp"
 #include "os/random.hpp"
 
 namespace sealcast::io {
@@ -258,7 +259,21 @@ Status OutputFile::check(const fs::path& path, Replace replace) {
   return {};
 }
 
+namespace {
+
+// The place of the next write moves behind it, and so does the end of the file.
+bool skip_as_hole(int descriptor, std::size_t octets) {
+  auto place = ::lseek(descriptor, 0, SEEK_CUR);
+  if (place < 0) return false;
+  place += static_cast<off_t>(octets);
+  return ::ftruncate(descriptor, place) == 0 && ::lseek(descriptor, place, SEEK_SET) == place;
+}
+
+}  // namespace
+
 Status OutputFile::write(ByteView data) {
+  if (is_hole(data) && skip_as_hole(descriptor_, data.size())) return {};
+  filled_ += data.size();
   return write_all(descriptor_, data, part_);
 }
 
@@ -287,12 +302,14 @@ OutputFile::OutputFile(OutputFile&& other) noexcept
     : path_(std::move(other.path_)),
       part_(std::exchange(other.part_, {})),
       replace_(other.replace_),
-      descriptor_(std::exchange(other.descriptor_, -1)) {}
+      descriptor_(std::exchange(other.descriptor_, -1)),
+      filled_(other.filled_) {}
 OutputFile& OutputFile::operator=(OutputFile&& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(part_, other.part_);
   std::swap(replace_, other.replace_);
   std::swap(descriptor_, other.descriptor_);
+  std::swap(filled_, other.filled_);
   return *this;
 }
 

@@ -44,7 +44,9 @@ class OutputFile {
   OutputFile(OutputFile&& other) noexcept;
   OutputFile& operator=(OutputFile&&) noexcept;
   ~OutputFile();  // removes the part unless committed
+  // The next octets; a long stretch of zeros becomes a hole.
   Status write(ByteView data);
+  std::uint64_t filled() const { return filled_; }  // octets so far that are in no such hole
   Status commit();
   // What was written so far against a file that is there already.
   Result<bool> same_as(const std::filesystem::path& path) const;
@@ -54,6 +56,7 @@ class OutputFile {
   std::filesystem::path path_, part_;
   Replace replace_ = Replace::allowed;
   int descriptor_ = -1;
+  std::uint64_t filled_ = 0;
 };
 
 // Sequential reader of a source that must not change meanwhile: size, times and inode are compared at the end.

@@ -1,6 +1,7 @@
 #include "io/octet_file.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -24,7 +25,26 @@ Result<std::size_t> read_at(int descriptor, const fs::path& path, std::uint64_t 
   return done;
 }
 
+namespace {
+
+constexpr std::size_t k_least_hole = 4096;
+
+// Not beyond the end of the file, which a hole does not move.
+bool make_hole(int descriptor, std::uint64_t offset, std::uint64_t octets) {
+  struct stat about {};
+  return ::fstat(descriptor, &about) == 0 && offset + octets <= static_cast<std::uint64_t>(about.st_size) &&
+         ::fallocate(descriptor, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
+                     static_cast<off_t>(octets)) == 0;
+}
+
+}  // namespace
+
+bool is_hole(ByteView data) {
+  return data.size() >= k_least_hole && is_zeros(data);
+}
+
 Status write_at(int descriptor, const fs::path& path, std::uint64_t offset, ByteView data) {
+  if (is_hole(data) && make_hole(descriptor, offset, data.size())) return {};
   while (!data.empty()) {
     auto put = ::pwrite(descriptor, data.data(), data.size(), static_cast<off_t>(offset));
     if (put < 0 && errno == EINTR) continue;

@@ -10,6 +10,9 @@ namespace sealcast::io {
 // Octets that were read; fewer than asked for only where the file ends. `path` is for the sentence of an error.
 Result<std::size_t> read_at(int descriptor, const std::filesystem::path& path, std::uint64_t offset,
                             MutableByteView out);
+// Is it a stretch of zeros that is worth a hole of a file?
+bool is_hole(ByteView data);
+// Such a stretch becomes a hole, where that is possible.
 Status write_at(int descriptor, const std::filesystem::path& path, std::uint64_t offset, ByteView data);
 Status sync_data(int descriptor, const std::filesystem::path& path);
 

@@ -41,24 +41,28 @@ os::Descriptor bind_any(const IpAddress& address, std::uint16_t& port) {
   return bind_one(address, port);
 }
 
+// From now on a listener with SO_REUSEADDR may have the port too. Who looks for a free one binds without it, and does
+// not get this one.
+void share(int socket) {
+  int on = 1;
+  ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+}
+
 }  // namespace
 
-Result<std::vector<std::uint16_t>> free_tcp_ports(const std::string& address, std::size_t count) {
+Result<HeldPorts> free_tcp_ports(const std::string& address, std::size_t count) {
   auto parsed = parse_ip_address(address);
   if (!parsed) return fail(ErrorCode::usage, "\"" + address + "\" is no IP address");
-  std::vector<os::Descriptor> held;  // all at once, so that they differ
-  std::vector<std::uint16_t> ports;
-  int reason = 0;
-  for (std::size_t i = 0; i < count && reason == 0; ++i) {
+  HeldPorts held;
+  for (std::size_t i = 0; i < count; ++i) {
     std::uint16_t port = 0;
     auto fd = bind_any(*parsed, port);
-    if (!fd)
-      reason = errno;
-    else
-      held.push_back(std::move(fd)), ports.push_back(port);
+    if (!fd) return fail(ErrorCode::network, "no free port on " + address + ": " + std::strerror(errno));
+    share(fd.get());
+    held.sockets.push_back(std::move(fd));
+    held.ports.push_back(port);
   }
-  if (reason != 0) return fail(ErrorCode::network, "no free port on " + address + ": " + std::strerror(reason));
-  return ports;
+  return held;
 }
 
 }  // namespace sealcast::io

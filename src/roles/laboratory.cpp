@@ -28,11 +28,10 @@ struct Maker {
   RandomSource& random;
   std::int64_t now;
   crypto::Certificate ca;
-  std::vector<std::uint16_t> ports;
   std::size_t next_port = 0;
 
   std::string listener() {
-    auto port = std::to_string(ports[next_port++]);
+    auto port = std::to_string(lab.ports->ports[next_port++]);
     return (options.address.find(':') == std::string::npos ? options.address : "[" + options.address + "]") + ":" +
            port;
   }
@@ -196,7 +195,8 @@ Result<Laboratory> make_laboratory(const fs::path& directory, const LaboratoryOp
   if (!only_ours(directory))
     return fail(ErrorCode::usage, directory.string() + " is not empty and holds no laboratory");
   SEALCAST_TRY_ASSIGN(auto ports, io::free_tcp_ports(options.address, 4 + options.caches.size()));
-  Maker maker{{fs::absolute(directory)}, options, random, now, {}, std::move(ports)};
+  Laboratory lab{fs::absolute(directory), std::make_shared<io::HeldPorts>(std::move(ports))};
+  Maker maker{std::move(lab), options, random, now, {}};
   SEALCAST_TRY(maker.make_all());
   return maker.lab;
 }

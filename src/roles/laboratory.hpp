@@ -2,11 +2,13 @@
 // A laboratory on one machine: a directory with a CA of its own, certificates, keys, trust and a configuration file for
 // each role.
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/random.hpp"
 #include "base/result.hpp"
+#include "io/socket.hpp"
 
 namespace sealcast::roles {
 
@@ -21,6 +23,7 @@ struct LaboratoryOptions {
 // Files of a laboratory, by path.
 struct Laboratory {
   std::filesystem::path directory;
+  std::shared_ptr<io::HeldPorts> ports = {};  // of one that was made now: nobody else takes them until it is started
   std::filesystem::path core_config() const { return directory / "core.toml"; }
   std::filesystem::path tracker_config() const { return directory / "tracker.toml"; }
   std::filesystem::path cache_config(const std::string& name) const { return directory / (name + ".toml"); }

@@ -133,6 +133,24 @@ class Inside(LabTest):
         self.assertEqual(sha256(self.path("a")), sha256(source))
 
 
+    def holes_are_more_than_the_disks(self):
+        lab = self.begun("core", "tracker")
+        for disk in ("cache", "subscribers/alice"):
+            small_disk(os.path.join(lab.dir, disk), 48 << 20)
+        lab.role("cache")
+        source, out = make_file(self.path("film"), SIZE), self.path("out")
+        with open(source, "r+b") as handle:
+            handle.seek(150 << 20)
+            handle.write(b"behind a hole")
+            handle.truncate(300 << 20)
+        small_disk(out, 16 << 20)
+        spool = os.path.join(lab.dir, "provider", "spool")
+        small_disk(spool, 16 << 20)
+        uri = lab.publish(source, "--public", "--protect", "session", "--socket", lab.socket())
+        lab.get_good(uri, "alice", os.path.join(out, "a"))
+        self.assertEqual(sha256(os.path.join(out, "a")), sha256(source))
+
+
 class FullDisk(LabTest):
     def inside(self, name):
         words = ["unshare", "-rm", sys.executable, os.path.abspath(__file__), f"Inside.{name}"]
@@ -154,6 +172,10 @@ class FullDisk(LabTest):
     @unittest.skipUnless(may_mount(), "no mount namespaces here")
     def test_of_an_output(self):
         self.inside("output_is_full")
+
+    @unittest.skipUnless(may_mount(), "no mount namespaces here")
+    def test_that_holes_do_not_fill(self):
+        self.inside("holes_are_more_than_the_disks")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """A laboratory for tests: real processes on loopback, in a directory of their own. The program is named by
 $SEALCAST."""
+import contextlib
 import glob
 import hashlib
 import http.client
@@ -240,6 +241,7 @@ class Lab:
         self.work = work
         self.dir = os.path.join(work, name)
         self.processes = []
+        self.held = []  # sockets
         self.count = 0
 
     def start(self, name, *arguments, env=None, wrapper=()):
@@ -259,10 +261,23 @@ class Lab:
         """The same laboratory, each role a process of its own: core, tracker, cache. `more`: lines for a role's
         configuration."""
         self.good("init", *options)
+        self.hold_ports()
         for role, lines in more.items():
             with open(os.path.join(self.dir, role + ".toml"), "a", encoding="utf-8") as handle:
                 handle.write(lines)
         return tuple(self.role(role) for role in ("core", "tracker", "cache"))
+
+    def hold_ports(self):
+        """Nobody else finds the ports of the configuration free until the roles listen on them: laboratories beside
+        this one choose theirs by binding without SO_REUSEADDR."""
+        for path in glob.glob(os.path.join(self.dir, "*.toml")):
+            with open(path, encoding="utf-8") as handle:
+                for address, port in re.findall(r'"\[?([0-9a-f.:]+)\]?:([1-9][0-9]*)"', handle.read()):
+                    held = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+                    with contextlib.suppress(OSError):  # held already: other files name it too
+                        held.bind((address, int(port)))
+                    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    self.held.append(held)
 
     def socket(self, cache="cache"):
         """Admin socket of a cache; the first one of `up` has admin.sock in the directory itself."""
@@ -363,6 +378,8 @@ class Lab:
                 process.process.wait(10)
             except subprocess.TimeoutExpired:
                 process.kill()
+        for held in self.held:
+            held.close()
 
 
 class LabTest(unittest.TestCase):

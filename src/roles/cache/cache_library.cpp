@@ -251,7 +251,7 @@ Result<std::optional<content::ContentKey>> CacheLibrary::key(const crypto::Diges
 // A disk that cannot hold the object is left as it is.
 Status CacheLibrary::check_space(const crypto::Digest& root, const CachedContent& content) {
   auto needed =
-      content.description.length + std::uint64_t{content.description.geometry().chunks()} * 2 * sizeof(crypto::Digest);
+      content.description.room() + std::uint64_t{content.description.geometry().chunks()} * 2 * sizeof(crypto::Digest);
   // What an earlier import has written, kept or to be written over.
   auto there = io::occupied(base(root) += ".data") + io::occupied(base(root) += ".tree");
   auto missing = needed - std::min(needed, there);

@@ -53,6 +53,7 @@ class ObjectWriter {
                std::function<void(std::uint64_t done)> on_progress);
   // key: of sealed content.
   Result<content::Digest> write(io::SourceFile& source, const content::ContentKey* key);
+  std::uint64_t filled() const { return out_->filled(); }  // octets of the object that take room; after write()
 
  private:
   Status put(ByteView octets);

@@ -173,6 +173,7 @@ Result<Publisher::Spooled> Publisher::seal(const PublishOptions& options, const 
     if (on_progress_) on_progress_({"sealing", source.size(), done});
   });
   SEALCAST_TRY_ASSIGN(d.root, writer.write(source, out.key ? &*out.key : nullptr));
+  d.filled = writer.filled();
   SEALCAST_TRY(source.check_unchanged());
   content::Metadata metadata{options.source.filename().string(),
                              options.type.empty() ? "application/octet-stream" : options.type};

@@ -177,7 +177,8 @@ Status Transfer::open_output() {
 
 Status Transfer::check_space() const {
   auto& held = state().held();
-  auto missing = std::uint64_t{description().geometry().chunks() - held.count()} * description().chunk_size;
+  auto missing = std::min(std::uint64_t{description().geometry().chunks() - held.count()} * description().chunk_size,
+                          description().room());
   auto free = io::free_space(state().object().data_path());
   if (free && *free < missing)
     return fail(ErrorCode::disk_full, "the disk of " + printable(state().object().data_path().string(), 4096) +
