@@ -1,8 +1,12 @@
-"""What a user would take instead of Sealcast, as bench/compare runs it: nginx with curl, and libtorrent."""
+"""What a user would take instead of Sealcast, as bench/compare and bench/links run it: nginx with curl, libtorrent, and
+TCP with each congestion control that the kernel has."""
 import os
+import platform
 import resource
+import socket
 import subprocess
 import sys
+import threading
 import time
 
 GB = 1e9
@@ -13,6 +17,14 @@ def cpu_of(pid):
     with open(f"/proc/{pid}/stat", encoding="ascii") as handle:
         fields = handle.read().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def machine():
+    """Where and of what figures are."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    model = next((l.split(":", 1)[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), "unknown")
+    commit = subprocess.run(["git", "-C", here, "describe", "--always", "--dirty"], capture_output=True, text=True)
+    return {"processor": model, "cores": os.cpu_count(), "kernel": platform.release(), "commit": commit.stdout.strip()}
 
 
 class Sample:
@@ -75,6 +87,46 @@ def _user():
     return subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
 
 
+class HttpServer:
+    """One file for whoever asks, by sendfile; the path is the congestion control: http://HOST:PORT/bbr. `wrapper` goes
+    before the command."""
+
+    port = 18090
+
+    def __init__(self, source, wrapper=()):
+        words = [*wrapper, "/usr/bin/python3", os.path.abspath(__file__), "serve", source, str(self.port)]
+        self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        _expect(self.process, "ready")
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+
+
+def _answer(wire, source):
+    with wire, open(source, "rb") as file:
+        request = b""
+        while b"\r\n\r\n" not in request:
+            part = wire.recv(4096)
+            if not part:
+                return
+            request += part
+        wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, request.split(b" ")[1].lstrip(b"/"))
+        wire.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % os.path.getsize(source))
+        try:
+            wire.sendfile(file)
+        except OSError:
+            pass  # whoever asked has had enough
+
+
+def _serve(source, port):
+    listener = socket.create_server(("", port))
+    print("ready", flush=True)
+    while True:
+        wire, _ = listener.accept()
+        threading.Thread(target=_answer, args=(wire, source), daemon=True).start()
+
+
 class Libtorrent:
     """Debian's python3-libtorrent: each peer a process of its own (this file, run as a program), tuned for speed."""
 
@@ -130,7 +182,7 @@ class Libtorrent:
 def _expect(process, word):
     line = process.stdout.readline().strip()
     if line != word:
-        raise SystemExit(f"libtorrent says {line!r} where {word!r} was expected")
+        raise SystemExit(f"an anchor says {line!r} where {word!r} was expected")
 
 
 def _tell(process, word):
@@ -187,6 +239,8 @@ def _run_peer(lt, number, torrent, place, utp, rc4):
 
 
 if __name__ == "__main__":
+    if sys.argv[1] == "serve":
+        _serve(sys.argv[2], int(sys.argv[3]))
     import libtorrent
 
     if sys.argv[1] == "make":

@@ -33,7 +33,9 @@ Link::Arrivals Link::carry(Instant now, std::size_t octets, RandomSource& random
   out.count = chance(random) < options_.duplicate ? 2 : 1;
   for (int i = 0; i < out.count; ++i) {
     auto late = chance(random) * static_cast<double>(options_.jitter.count());
-    out.at[static_cast<std::size_t>(i)] = sent + options_.delay + Duration(static_cast<std::int64_t>(late));
+    auto delay = options_.delay + Duration(static_cast<std::int64_t>(late));
+    if (options_.early > 0 && chance(random) < options_.early) delay -= std::min(delay, options_.early_by);
+    out.at[static_cast<std::size_t>(i)] = sent + delay;
   }
   return out;
 }

@@ -12,6 +12,8 @@ struct LinkOptions {
   double loss = 0, duplicate = 0;  // probability for each datagram
   Duration delay = 5ms;            // of the way alone
   Duration jitter = 0us;           // up to so much more for each datagram alone: what reorders them
+  double early = 0;                // probability that a datagram overtakes those before it,
+  Duration early_by = 0us;         // by so much of the delay
   std::uint64_t rate = 0;          // bit/s, IP and UDP headers included; 0 = no limit
   std::size_t queue = 256 * 1024;  // octets that may wait for the rate; what comes on top is dropped
   std::size_t largest = SIZE_MAX;  // octets of UDP payload that pass

@@ -21,7 +21,7 @@ Link& Network::link(const Endpoint& from, const Endpoint& to) {
 void Network::launch(const Endpoint& from, const Endpoint& to, ByteView octets) {
   auto at = now;
   if (auto up = uplinks_.find(from); up != uplinks_.end()) {
-    auto passed = up->second.carry(at, octets.size(), *random_);
+    auto passed = up->second->carry(at, octets.size(), *random_);
     if (passed.count == 0) return;
     at = passed.at[0];
   }

@@ -2,7 +2,9 @@
 // Engines, the links between them and virtual time: what io::MediaDriver does for one engine, for all of a scene. The
 // same seed of the random source and the same calls give the same course, datagram by datagram.
 #include <functional>
+#include <initializer_list>
 #include <map>
+#include <memory>
 #include <queue>
 #include <vector>
 
@@ -24,7 +26,12 @@ class Network {
   // From one node to another; made when it is first asked for.
   Link& link(const Endpoint& from, const Endpoint& to);
   // What all that the node sends goes through before it comes to the links: its up-link.
-  void set_uplink(const Endpoint& node, LinkOptions options) { uplinks_.insert_or_assign(node, Link(options)); }
+  void set_uplink(const Endpoint& node, LinkOptions options) { share_uplink({node}, options); }
+  // The same, of several nodes in common.
+  void share_uplink(std::initializer_list<Endpoint> nodes, LinkOptions options) {
+    auto shared = std::make_shared<Link>(options);
+    for (auto& node : nodes) uplinks_[node] = shared;
+  }
 
   // How long each job of an engine takes that leaves storage to its driver: anything between the two, so that answers
   // come in any order. Others complete at once.
@@ -66,7 +73,7 @@ class Network {
   LinkOptions every_;
   RandomSource* random_;
   std::map<Endpoint, Place> nodes_;
-  std::map<Endpoint, Link> uplinks_;
+  std::map<Endpoint, std::shared_ptr<Link>> uplinks_;
   std::map<std::pair<Endpoint, Endpoint>, Link> links_;
   std::priority_queue<Flying, std::vector<Flying>, std::greater<>> air_;
   // By their time; those of one time in an order that the seed chooses.

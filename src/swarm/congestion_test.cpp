@@ -3,8 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <numeric>
 
+#include "swarm/cubic.hpp"
 #include "swarm/new_reno.hpp"
 
 namespace sealcast::swarm {
@@ -89,25 +91,70 @@ TEST(RoundTrip, TheTimeoutHasBounds) {
 
 // ---- Loss detector
 
-TEST(LossDetector, APacketIsLostWhenMoreThanTheReorderingOvertookIt) {
+// Packets a millisecond apart on a path of 40 ms.
+struct Detecting {
   SentHistory history;
   LossDetector detector;
-  for (int i = 0; i < 8; ++i) history.add(packet());
-  EXPECT_TRUE(detector.overtaken(history, 3).empty());
-  history.acknowledge(*history.open(3));
-  detector.on_acknowledged(3);
-  EXPECT_TRUE(detector.overtaken(history, 3).empty());
-  history.acknowledge(*history.open(5));
-  detector.on_acknowledged(5);
-  EXPECT_EQ(detector.overtaken(history, 3), (std::vector<std::uint64_t>{0, 1}));
-  detector.on_acknowledged(4);  // late: the highest stays
-  EXPECT_EQ(detector.overtaken(history, 3), (std::vector<std::uint64_t>{0, 1}));
+  RoundTrip path;
+  Instant start{1s};
+  explicit Detecting(int packets) {
+    path.measure(40ms);
+    for (int i = 0; i < packets; ++i) {
+      detector.on_sent(start + i * 1ms, history);
+      history.add(packet(start + i * 1ms));
+    }
+  }
+  void arrive(std::uint64_t number) {
+    history.acknowledge(*history.open(number));
+    detector.on_acknowledged(number);
+  }
+  std::vector<std::uint64_t> lost(Duration after) { return detector.lost(start + after, history, path); }
+};
+
+TEST(LossDetector, APacketIsLostWhenTheReorderingWindowIsOverBehindOneThatOvertookIt) {
+  Detecting d(8);
+  EXPECT_TRUE(d.lost(10s).empty());  // nothing overtook anything
+  d.arrive(3);
+  EXPECT_TRUE(d.lost(49ms).empty());
+  EXPECT_EQ(d.detector.deadline(d.history, d.path).at, d.start + 50ms);  // 40 ms and a quarter of it
+  EXPECT_EQ(d.detector.deadline(d.history, d.path).due, LossDetector::Due::reordering);
+  EXPECT_EQ(d.lost(50ms), (std::vector<std::uint64_t>{0}));
+  EXPECT_EQ(d.lost(10s), (std::vector<std::uint64_t>{0, 1, 2}));  // 4 and later ones were not overtaken
 }
 
-TEST(LossDetector, ReorderingGrowsWithTheWindowWithinBounds) {
-  EXPECT_EQ(LossDetector::reordering(2), 3u);
-  EXPECT_EQ(LossDetector::reordering(40), 10u);
-  EXPECT_EQ(LossDetector::reordering(8192), 16u);
+TEST(LossDetector, AMistakeWidensTheReorderingWindowForAWhile) {
+  Detecting d(1);
+  EXPECT_EQ(d.detector.reordering_window(d.path), 10ms);
+  d.detector.on_arrived_after_all();
+  EXPECT_EQ(d.detector.reordering_window(d.path), 20ms);
+  for (int i = 0; i < 50; ++i) d.detector.on_arrived_after_all();
+  EXPECT_EQ(d.detector.reordering_window(d.path), 40ms);  // a round trip at most
+  for (int i = 0; i < 15; ++i) d.detector.on_loss_event();
+  EXPECT_EQ(d.detector.reordering_window(d.path), 40ms);
+  d.detector.on_loss_event();
+  EXPECT_EQ(d.detector.reordering_window(d.path), 10ms);
+}
+
+TEST(LossDetector, TheReorderingWindowIsNotShorterThanWhatAReceiverCanTell) {
+  Detecting d(1);
+  RoundTrip quick;
+  quick.measure(100us);
+  EXPECT_EQ(d.detector.reordering_window(quick), 1ms);
+}
+
+TEST(LossDetector, AProbeComesBehindTwoRoundTripsOnceAndThenTheTimeout) {
+  Detecting d(1);
+  auto deadline = d.detector.deadline(d.history, d.path);
+  EXPECT_EQ(deadline.due, LossDetector::Due::probe);
+  EXPECT_EQ(deadline.at, d.start + 90ms);
+  d.detector.on_probe();
+  deadline = d.detector.deadline(d.history, d.path);
+  EXPECT_EQ(deadline.due, LossDetector::Due::timeout);
+  EXPECT_EQ(deadline.at, d.start + 200ms);
+  d.detector.on_progress(d.start + 95ms);
+  EXPECT_EQ(d.detector.deadline(d.history, d.path).at, d.start + 95ms + 90ms);
+  d.detector.on_timeout(d.start + 1s);  // no probe while timeouts follow each other
+  EXPECT_EQ(d.detector.deadline(d.history, d.path).at, d.start + 1400ms);
 }
 
 TEST(LossDetector, TheTimerRunsFromTheFirstInFlightAndFromEachProgress) {
@@ -115,21 +162,21 @@ TEST(LossDetector, TheTimerRunsFromTheFirstInFlightAndFromEachProgress) {
   LossDetector detector;
   RoundTrip path;
   Instant now{1s};
-  EXPECT_EQ(detector.deadline(history, path), k_never);
+  EXPECT_EQ(detector.deadline(history, path).at, k_never);
   detector.on_sent(now, history);
   history.add(packet(now));
-  EXPECT_EQ(detector.deadline(history, path), now + 1s);
+  EXPECT_EQ(detector.deadline(history, path).at, now + 1s);
   detector.on_sent(now + 300ms, history);
   history.add(packet(now + 300ms));
-  EXPECT_EQ(detector.deadline(history, path), now + 1s);
+  EXPECT_EQ(detector.deadline(history, path).at, now + 1s);
   history.acknowledge(*history.open(0));
   detector.on_progress(now + 400ms);
-  EXPECT_EQ(detector.deadline(history, path), now + 1400ms);
+  EXPECT_EQ(detector.deadline(history, path).at, now + 1400ms);
   history.acknowledge(*history.open(1));
-  EXPECT_EQ(detector.deadline(history, path), k_never);
+  EXPECT_EQ(detector.deadline(history, path).at, k_never);
   detector.on_sent(now + 9s, history);
   history.add(packet(now + 9s));
-  EXPECT_EQ(detector.deadline(history, path), now + 10s);
+  EXPECT_EQ(detector.deadline(history, path).at, now + 10s);
 }
 
 TEST(LossDetector, TimeoutsInARowDoubleTheWaitUpToABound) {
@@ -139,12 +186,69 @@ TEST(LossDetector, TimeoutsInARowDoubleTheWaitUpToABound) {
   history.add(packet());
   for (auto wait : {2s, 4s, 8s, 10s, 10s}) {
     detector.on_timeout(Instant{5s});
-    EXPECT_EQ(detector.deadline(history, path), Instant{5s} + wait);
+    EXPECT_EQ(detector.deadline(history, path).at, Instant{5s} + wait);
   }
   EXPECT_EQ(detector.timeouts_in_row(), 5);
   detector.on_progress(Instant{6s});
   EXPECT_EQ(detector.timeouts_in_row(), 0);
-  EXPECT_EQ(detector.deadline(history, path), Instant{7s});
+  EXPECT_EQ(detector.deadline(history, path).at, Instant{7s});
+}
+
+TEST(LostPackets, AreFoundOnceByTheirNumbersWhileTheyAreKept) {
+  LostPackets gone;
+  auto sent = packet();
+  sent.is_data = true;
+  for (std::uint32_t n = 0; n < LostPackets::k_most + 10; ++n) {
+    sent.chunk = 1000 + n;
+    gone.add(n * 2, sent);
+  }
+  EXPECT_FALSE(gone.take(18));  // the oldest had to go
+  EXPECT_FALSE(gone.take(21));
+  auto one = gone.take(20);
+  ASSERT_TRUE(one);
+  EXPECT_EQ(one->chunk, 1010u);
+  EXPECT_FALSE(gone.take(20));
+  gone.forget_before(100);
+  EXPECT_FALSE(gone.take(98));
+  EXPECT_TRUE(gone.take(100));
+}
+
+// ---- Pacer
+
+// What goes out within `time` when everything goes that may.
+std::pair<int, int> paced(Duration time, double rate, Duration late = 0us) {
+  Pacer pacer;
+  Instant now{1s}, end = now + time;
+  int sent = 0, longest = 0;
+  while (now < end) {
+    int train = 0;
+    for (; pacer.next_send() <= now; ++train) pacer.on_sent(now, 1000, rate);
+    sent += train;
+    longest = std::max(longest, train);
+    now = pacer.next_send() + late;
+  }
+  return {sent, longest};
+}
+
+TEST(Pacer, SendsAtItsRateInTrainsOfAMillisecond) {
+  auto [sent, longest] = paced(10s, 5e6);  // 5 packets a millisecond
+  EXPECT_NEAR(sent, 50000, 20);
+  EXPECT_LE(longest, 9);
+  EXPECT_NEAR(paced(10s, 3e8).first, 3000000, 1000);  // a packet takes less than its clock can tell
+  EXPECT_NEAR(paced(10s, 1e5).first, 1000, 5);        // and much longer than a train
+}
+
+TEST(Pacer, MakesGoodATimerThatIsALittleLate) {
+  EXPECT_NEAR(paced(10s, 5e6, 200us).first, 50000, 20);
+  EXPECT_LT(paced(10s, 5e6, 5ms).first, 20000);  // but saves up no more than a part of a train
+}
+
+TEST(Pacer, WithoutARateDoesNotWait) {
+  Pacer pacer;
+  for (int i = 0; i < 10000; ++i) {
+    pacer.on_sent(Instant{1s}, 1200, 0);
+    ASSERT_EQ(pacer.next_send(), Instant::min());
+  }
 }
 
 // ---- NewReno
@@ -162,7 +266,7 @@ struct Reno {
 TEST(NewReno, BeginsWithTenPackets) {
   Reno reno;
   EXPECT_EQ(reno.control.window(), 12000u);
-  EXPECT_EQ(reno.control.next_send(), Instant::min());
+  EXPECT_EQ(reno.control.pace(50ms), 0);
 }
 
 TEST(NewReno, GrowsByAPacketForEachAcknowledgementUntilTheFirstLoss) {
@@ -225,6 +329,153 @@ TEST(NewReno, TheWindowHasBounds) {
   EXPECT_EQ(small.packets(), 3u);
 }
 
+// ---- CUBIC
+
+// Packets of one path, whose round trip the test says.
+struct Growing {
+  Cubic control;
+  Instant now{1s};
+  Duration round_trip = 50ms;
+  std::uint64_t number = 0;
+  Growing() { control.on_datagram_size(1200); }
+  double packets() const { return static_cast<double>(control.window()) / 1200; }
+  // A window is sent and arrives, evenly within a round trip, but for the `lost` oldest of it.
+  void round(std::uint64_t lost = 0, bool full = true) {
+    auto count = control.window() / 1200;
+    auto first = number;
+    for (std::uint64_t i = 0; i < count; ++i) control.on_sent({number++, now, k_never, 1200});
+    for (std::uint64_t i = 0; i < count; ++i) {
+      auto sent = now + round_trip * static_cast<int>(i) / static_cast<int>(count);
+      if (i >= lost) control.on_acknowledged({first + i, sent, sent + round_trip, 1200, full});
+      if (i == lost + 8 || (i + 1 == count && i < lost + 8))  // some have overtaken them
+        for (std::uint64_t gone = 0; gone < lost; ++gone) control.on_lost({first + gone, now, k_never, 1200}, number);
+    }
+    now += round_trip;
+  }
+};
+
+TEST(Cubic, DoublesEachRoundTripUntilTheQueueGrows) {
+  Growing g;
+  EXPECT_EQ(g.packets(), 10);
+  for (int i = 0; i < 4; ++i) g.round();
+  EXPECT_EQ(g.packets(), 160);
+  EXPECT_TRUE(g.control.slow_start());
+  g.round_trip = 60ms;  // more than an eighth
+  g.round();
+  g.round();
+  EXPECT_LT(g.packets(), 500);
+  for (int i = 0; i < 6; ++i) g.round();
+  EXPECT_FALSE(g.control.slow_start());
+}
+
+TEST(Cubic, ALossWhileTheQueueIsFullReducesTheWindowOnce) {
+  Growing g;
+  for (int i = 0; i < 4; ++i) g.round();
+  g.round_trip = 100ms;
+  g.round();
+  auto before = g.packets();
+  g.round(3);
+  EXPECT_NEAR(g.packets(), before * 0.7, before * 0.08);
+  EXPECT_FALSE(g.control.slow_start());
+}
+
+TEST(Cubic, ALossWhileTheQueueIsEmptyIsNotAnsweredWhenItIsOneOfFew) {
+  Growing g;
+  for (int i = 0; i < 4; ++i) g.round();
+  auto before = g.packets();
+  g.round(8);  // 5 %
+  EXPECT_GE(g.packets(), before);
+  EXPECT_TRUE(g.control.slow_start());
+  g.round(80);  // and this is no accident
+  EXPECT_LT(g.packets(), before * 2);
+  EXPECT_FALSE(g.control.slow_start());
+}
+
+TEST(Cubic, ASmallQueueIsEmptiedAndNoMore) {
+  Growing g;
+  for (int i = 0; i < 4; ++i) g.round();
+  g.round_trip = 56ms;  // of 50 ms: a tenth is the queue, and a clock's grain
+  g.round();
+  auto before = g.packets();
+  g.round(3);
+  EXPECT_GT(g.packets(), before * 0.85);
+  EXPECT_LT(g.packets(), before * 0.95);
+}
+
+TEST(Cubic, ComesBackToItsOldWindowSlowlyThereAndThenQuickly) {
+  Growing g;
+  for (int i = 0; i < 5; ++i) g.round();
+  g.round_trip = 100ms;
+  g.round();
+  g.round(3);
+  auto reduced = g.packets();
+  auto old = reduced / 0.7;
+  auto plateau = std::cbrt(old * 0.3 / 0.4);  // K, seconds (RFC 9438 section 4.2)
+  auto from = g.now;
+  std::vector<double> windows;
+  while (g.now - from < std::chrono::duration_cast<Duration>(std::chrono::duration<double>(2 * plateau))) {
+    g.round();
+    windows.push_back(g.packets());
+  }
+  auto half = windows[windows.size() / 2];
+  EXPECT_NEAR(half, old, old * 0.06);
+  EXPECT_GT(windows[windows.size() / 4] - reduced, (half - reduced) * 0.75);
+  EXPECT_GT(windows.back(), old * 1.2);
+}
+
+TEST(Cubic, WhoDoesNotUseTheWindowDoesNotGetALargerOne) {
+  Growing g;
+  for (int i = 0; i < 20; ++i) g.round(0, false);
+  EXPECT_EQ(g.packets(), 10);
+}
+
+TEST(Cubic, AReductionForNothingIsUndone) {
+  Growing g;
+  for (int i = 0; i < 4; ++i) g.round();
+  g.round_trip = 100ms;
+  g.round();
+  auto before = g.packets();
+  auto first = g.number;
+  g.round(2);
+  ASSERT_LT(g.packets(), before);
+  g.control.on_arrived_after_all(first);
+  EXPECT_LT(g.packets(), before);  // the other one may be lost
+  g.control.on_arrived_after_all(first + 1);
+  EXPECT_GE(g.packets(), before);
+}
+
+TEST(Cubic, ATimeoutCollapsesTheWindowAndIsUndoneByWhatArrivesAfterAll) {
+  Growing g;
+  for (int i = 0; i < 4; ++i) g.round();
+  auto before = g.packets();
+  g.control.on_timeout(1, g.number);
+  EXPECT_EQ(g.packets(), 2);
+  g.control.on_timeout(2, g.number);
+  EXPECT_EQ(g.packets(), 2);
+  g.control.on_arrived_after_all(g.number - 1);
+  EXPECT_EQ(g.packets(), before);
+}
+
+TEST(Cubic, TheWindowHasBounds) {
+  Growing g;
+  for (int i = 0; i < 30; ++i) g.round();
+  EXPECT_EQ(g.packets(), 8192);
+  for (int i = 0; i < 60; ++i) g.round(g.control.window() / 1200);
+  EXPECT_EQ(g.packets(), 2);
+}
+
+TEST(Cubic, PacesTwiceItsWindowInSlowStartAndALittleMoreThanOnceLater) {
+  Growing g;
+  EXPECT_EQ(g.control.pace(0s), 0);  // nothing is known
+  EXPECT_NEAR(g.control.pace(100ms), 2 * 10 * 1200 / 0.1, 1);
+  for (int i = 0; i < 4; ++i) g.round();
+  g.round_trip = 100ms;
+  g.round();
+  g.round(3);
+  ASSERT_FALSE(g.control.slow_start());
+  EXPECT_NEAR(g.control.pace(100ms), 1.2 * g.packets() * 1200 / 0.1, 12000);
+}
+
 // ---- Put together
 
 // Sends, and gives feedback on what a set of numbers says.
@@ -233,7 +484,7 @@ struct Bench {
   Instant now{1s};
   std::uint16_t first = 65000;
   std::uint64_t sent = 0;
-  std::vector<SentPacket> lost;
+  Losses losses;
 
   Bench() = default;
   explicit Bench(std::unique_ptr<CongestionControl> control) : congestion(std::move(control)) {}
@@ -248,8 +499,8 @@ struct Bench {
     rtp::Feedback f;
     f.begin = static_cast<std::uint16_t>(first + begin);
     for (bool each : received) f.reports.push_back({each, offset});
-    lost.clear();
-    congestion.feedback(now, f, first, lost);
+    losses = {};
+    congestion.feedback(now, f, first, losses);
   }
 };
 
@@ -285,15 +536,53 @@ TEST(Congestion, AStayLongerThanTheWayOrNotKnownIsNotTakenOff) {
 }
 
 TEST(Congestion, WhatWasOvertakenIsGivenBackAndHalvesTheWindow) {
+  Bench b(std::make_unique<NewReno>());
+  b.send(10);
+  b.now += 20ms;
+  b.report(0, {false, true, true, true, true, true, true, true, true, true});
+  EXPECT_TRUE(b.losses.lost.empty());
+  b.now = b.congestion.deadline();
+  b.congestion.on_deadline(b.now, b.losses);
+  ASSERT_EQ(b.losses.lost.size(), 1u);
+  EXPECT_EQ(b.losses.lost[0].chunk, 0u);
+  EXPECT_EQ(b.congestion.lost(), 1u);
+  EXPECT_EQ(b.congestion.window(), 9u);  // of 10 + 9
+  EXPECT_EQ(b.congestion.in_flight(), 0u);
+}
+
+TEST(Congestion, WhatWasTakenForLostAndArrivesIsToldOnce) {
   Bench b;
   b.send(10);
   b.now += 20ms;
   b.report(0, {false, true, true, true, true, true, true, true, true, true});
-  ASSERT_EQ(b.lost.size(), 1u);
-  EXPECT_EQ(b.lost[0].chunk, 0u);
-  EXPECT_EQ(b.congestion.lost(), 1u);
-  EXPECT_EQ(b.congestion.window(), 9u);  // of 10 + 9
-  EXPECT_EQ(b.congestion.in_flight(), 0u);
+  b.now += 20ms;
+  b.congestion.on_deadline(b.now, b.losses);
+  ASSERT_EQ(b.losses.lost.size(), 1u);
+  b.report(0, {true, true, true, true, true, true, true, true, true, true});
+  ASSERT_EQ(b.losses.mistaken.size(), 1u);
+  EXPECT_EQ(b.losses.mistaken[0].chunk, 0u);
+  b.report(0, {true, true, true, true, true, true, true, true, true, true});
+  EXPECT_TRUE(b.losses.mistaken.empty());
+}
+
+// The last packets of a transfer: nothing comes behind them that could overtake them.
+TEST(Congestion, AProbeRepeatsTheNewestPacketAndMayGoBeyondTheWindow) {
+  Bench b;
+  b.send(10);
+  b.now += 20ms;
+  b.report(0, {true});
+  b.send(10);
+  ASSERT_FALSE(b.congestion.may_send(b.now));
+  b.now = b.congestion.deadline();
+  b.losses = {};
+  b.congestion.on_deadline(b.now, b.losses);
+  ASSERT_EQ(b.losses.lost.size(), 1u);
+  EXPECT_EQ(b.losses.lost[0].chunk, 19u);
+  EXPECT_EQ(b.congestion.lost(), 0u);
+  EXPECT_EQ(b.congestion.in_flight(), 19u);
+  EXPECT_TRUE(b.congestion.may_send(b.now));
+  b.send(2);
+  EXPECT_FALSE(b.congestion.may_send(b.now));
 }
 
 TEST(Congestion, FeedbackThatTellsNothingNewDoesNothing) {
@@ -323,16 +612,17 @@ TEST(Congestion, ATimeoutGivesBackAllInFlightAndCollapsesTheWindow) {
   Bench b;
   b.send(4);
   b.report(1, {true});
-  b.now = b.congestion.deadline();
-  b.lost.clear();
-  b.congestion.on_timeout(b.now, b.lost);
   std::vector<std::uint32_t> chunks;
-  for (auto& each : b.lost) chunks.push_back(each.chunk);
-  EXPECT_EQ(chunks, (std::vector<std::uint32_t>{0, 2, 3}));
+  while (b.congestion.timeouts_in_row() == 0) {  // the packet that was overtaken, a probe, the timeout
+    b.now = b.congestion.deadline();
+    b.losses = {};
+    b.congestion.on_deadline(b.now, b.losses);
+    for (auto& each : b.losses.lost) chunks.push_back(each.chunk);
+  }
+  EXPECT_EQ(chunks, (std::vector<std::uint32_t>{0, 3, 2, 3}));
   EXPECT_EQ(b.congestion.window(), 2u);
   EXPECT_EQ(b.congestion.in_flight(), 0u);
   EXPECT_EQ(b.congestion.lost(), 3u);
-  EXPECT_EQ(b.congestion.timeouts_in_row(), 1);
   EXPECT_EQ(b.congestion.deadline(), k_never);
   b.send(1);
   b.now += 20ms;
@@ -343,19 +633,20 @@ TEST(Congestion, ATimeoutGivesBackAllInFlightAndCollapsesTheWindow) {
 // What a controller of another kind sees and says.
 struct Paced final : CongestionControl {
   std::vector<PacketFate> sent, arrived, gone;
-  Instant next = Instant::min();
+  double rate = 0;
   std::uint32_t datagram = 0;
   std::uint64_t octets = 5000;
   void on_datagram_size(std::uint32_t size) override { datagram = size; }
   void on_sent(const PacketFate& p) override { sent.push_back(p); }
   void on_acknowledged(const PacketFate& p) override { arrived.push_back(p); }
   void on_lost(const PacketFate& p, std::uint64_t) override { gone.push_back(p); }
+  void on_arrived_after_all(std::uint64_t) override {}
   void on_timeout(int, std::uint64_t) override {}
   std::uint64_t window() const override { return octets; }
-  Instant next_send() const override { return next; }
+  double pace(Duration) const override { return rate; }
 };
 
-TEST(Congestion, AControllerSeesTheFateOfPacketsAndSaysWhenTheNextMayGo) {
+TEST(Congestion, AControllerSeesTheFateOfPacketsAndSaysAtWhatPaceTheyGo) {
   auto owned = std::make_unique<Paced>();
   auto& control = *owned;
   Bench b(std::move(owned));
@@ -371,17 +662,20 @@ TEST(Congestion, AControllerSeesTheFateOfPacketsAndSaysWhenTheNextMayGo) {
   b.now += 50ms;
   b.report(0, {false, false, true, true, true, true}, 10);
   ASSERT_EQ(control.arrived.size(), 4u);
-  EXPECT_EQ(control.arrived[0].number, 5u);
+  EXPECT_EQ(control.arrived[0].number, 2u);
   EXPECT_EQ(control.arrived[0].sent, sent_at);
   EXPECT_EQ(control.arrived[0].arrival, b.now - Duration(10 * 1000000 / 1024));
+  b.now = b.congestion.deadline();
+  b.congestion.on_deadline(b.now, b.losses);
   ASSERT_EQ(control.gone.size(), 2u);
   EXPECT_EQ(control.gone[0].arrival, k_never);
   EXPECT_EQ(control.gone[0].octets, 300u);
   EXPECT_TRUE(b.congestion.may_send(b.now));
-  control.next = b.now + 1ms;
+  control.rate = 1e5;  // 10 ms each
+  b.send(1, 1000);
   EXPECT_FALSE(b.congestion.may_send(b.now));
   EXPECT_TRUE(b.congestion.window_open());
-  EXPECT_TRUE(b.congestion.may_send(b.now + 1ms));
+  EXPECT_TRUE(b.congestion.may_send(b.now + 10ms));
 }
 
 }  // namespace

@@ -238,9 +238,9 @@ std::optional<SendBatch> Engine::output(Instant now) {
 
 void Engine::Impl::tick(Instant now, Association& a) {
   if (a.congestion.deadline() <= now) {
-    std::vector<SentPacket> lost;
-    a.congestion.on_timeout(now, lost);
-    server.make_good(a, lost);
+    Losses losses;
+    a.congestion.on_deadline(now, losses);
+    server.make_good(a, losses);
     a.in_flight.set(a.congestion.octets());
   }
   bool dead = a.congestion.timeouts_in_row() >= k_max_timeouts || now - a.last_received >= k_dead_partner;

@@ -78,9 +78,9 @@ void Engine::Impl::receive_rtcp(Instant now, Association& a, rtp::PacketSlot& sl
   auto feedback = rtp::parse_feedback({slot.data, slot.size});
   if (!feedback || feedback->media_ssrc != a.config.local_ssrc) return;
   a.last_received = now;
-  std::vector<SentPacket> lost;
-  a.congestion.feedback(now, *feedback, a.first_sequence, lost);
-  server.make_good(a, lost);
+  Losses losses;
+  a.congestion.feedback(now, *feedback, a.first_sequence, losses);
+  server.make_good(a, losses);
   a.in_flight.set(a.congestion.octets());
 }
 

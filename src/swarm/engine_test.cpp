@@ -91,7 +91,7 @@ TEST(Engine, SecondUeTakesFromTheFirstWhoHandsKeyinfoOn) {
   world.connect(bob, alice, c.id, true, true, PartnerKind::ue);
   world.run(120s, [&] { return whole(bob, c); });
   ASSERT_TRUE(whole(bob, c));
-  EXPECT_GT(bob.engine.traffic(c.id).received_from_ues, c.octets.size() / 5);
+  EXPECT_GT(bob.engine.traffic(c.id).received_from_ues, c.octets.size() / 8);
   EXPECT_GT(bob.engine.traffic(c.id).received_from_caches, c.octets.size() / 5);
   EXPECT_EQ(bob.count(EventKind::keyinfo), 1);
 }

@@ -111,18 +111,16 @@ TEST(SlowLink, TheSameSeedIsTheSameCourse) {
   EXPECT_NE(course(5), course(6));
 }
 
-// A packet each 2 ms, whatever the window.
+// A packet of DATA each 2 ms, whatever the window.
 struct Metronome final : CongestionControl {
-  Instant next = Instant::min();
   void on_datagram_size(std::uint32_t) override {}
-  void on_sent(const PacketFate& packet) override {
-    if (packet.octets > 1000) next = packet.sent + 2ms;
-  }
+  void on_sent(const PacketFate&) override {}
   void on_acknowledged(const PacketFate&) override {}
   void on_lost(const PacketFate&, std::uint64_t) override {}
+  void on_arrived_after_all(std::uint64_t) override {}
   void on_timeout(int, std::uint64_t) override {}
   std::uint64_t window() const override { return 1u << 20; }
-  Instant next_send() const override { return next; }
+  double pace(Duration) const override { return 1197 / 0.002; }
 };
 
 TEST(SlowLink, TheEngineKeepsThePaceThatCongestionControlSets) {

@@ -1,5 +1,6 @@
 #pragma once
 // NewReno (RFC 5681, RFC 6582) with an initial window of 10 packets (RFC 6928). It does not pace.
+// What the others are measured against; nothing in a node uses it.
 #include "swarm/congestion_control.hpp"
 
 namespace sealcast::swarm {
@@ -13,9 +14,10 @@ class NewReno final : public CongestionControl {
   void on_sent(const PacketFate&) override {}
   void on_acknowledged(const PacketFate& packet) override;
   void on_lost(const PacketFate& packet, std::uint64_t next) override;
+  void on_arrived_after_all(std::uint64_t) override {}
   void on_timeout(int in_row, std::uint64_t next) override;
   std::uint64_t window() const override { return static_cast<std::uint64_t>(window_) * datagram_; }
-  Instant next_send() const override { return Instant::min(); }
+  double pace(Duration) const override { return 0; }
 
  private:
   std::uint32_t datagram_ = 1;

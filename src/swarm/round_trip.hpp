@@ -14,22 +14,26 @@ class RoundTrip {
 
   // RFC 6298 section 2.2 for the first sample, 2.3 for those behind it.
   void measure(Duration sample) {
-    sample = std::max(sample, Duration(1));
+    newest_ = sample = std::max(sample, Duration(1));
     if (smoothed_ == Duration{0}) {
-      smoothed_ = sample;
+      smoothed_ = least_ = sample;
       variation_ = sample / 2;
     } else {
       auto error = sample > smoothed_ ? sample - smoothed_ : smoothed_ - sample;
       variation_ = (3 * variation_ + error) / 4;
       smoothed_ = (7 * smoothed_ + sample) / 8;
+      least_ = std::min(least_, sample);
     }
     timeout_ = std::clamp<Duration>(smoothed_ + 4 * variation_, k_least_timeout, k_longest_timeout);
   }
-  Duration smoothed() const { return smoothed_; }  // 0 before the first sample
+  // Each 0 before the first sample.
+  Duration smoothed() const { return smoothed_; }
+  Duration newest() const { return newest_; }
+  Duration least() const { return least_; }
   Duration timeout() const { return timeout_; }
 
  private:
-  Duration smoothed_{0}, variation_{0};
+  Duration smoothed_{0}, variation_{0}, newest_{0}, least_{0};
   Duration timeout_ = 1s;  // RFC 6298 section 2.1
 };
 

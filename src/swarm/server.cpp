@@ -60,8 +60,10 @@ void Server::on_cancel(Channel& c, ChunkRange range) {
 }
 
 // Lost control goes again as it was; lost DATA is read again.
-void Server::make_good(Association& a, std::vector<SentPacket>& lost) {
-  for (auto& packet : lost) {
+void Server::make_good(Association& a, Losses& losses) {
+  for (auto& packet : losses.mistaken)
+    if (auto* c = packet.is_data ? a.find(packet.channel) : nullptr) c->resend.erase(packet.chunk);
+  for (auto& packet : losses.lost) {
     auto* c = packet.channel != 0 ? a.find(packet.channel) : nullptr;
     if (!c) continue;
     if (!packet.is_data) {

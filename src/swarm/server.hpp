@@ -17,8 +17,8 @@ class Server {
 
   // The next batch of an association.
   std::optional<SendBatch> batch(Instant now, Association& a);
-  // Packets of which congestion control says that they are lost.
-  void make_good(Association& a, std::vector<SentPacket>& lost);
+  // Packets of which congestion control says that they are lost, or that they are not.
+  void make_good(Association& a, Losses& losses);
   Instant deadline(Instant now, const Channel& c) const;
 
  private:
