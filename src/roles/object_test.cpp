@@ -8,7 +8,7 @@
 #include "roles/cache/cache_library.hpp"
 #include "roles/cache/object_import.hpp"
 #include "roles/provider/object_spool.hpp"
-#include "roles/ue/object_opener.hpp"
+#include "roles/ue/object_reader.hpp"
 #include "tests/support/seeded_random.hpp"
 #include "tests/support/temporary_directory.hpp"
 
@@ -101,16 +101,14 @@ TEST_P(ObjectSizes, SealedImportedAndOpenedItIsTheFileAgain) {
         io::ChunkFile::open(directory.path() / "imported", object.description.geometry(), object.description.root);
     ASSERT_TRUE(file);
     EXPECT_TRUE((*file)->held_at_open().full());
-    ObjectOpener opener(**file, object.description, object.key ? &*object.key : nullptr, ObjectOpener::Plain::by_sum);
-    auto out = io::OutputFile::create(directory.path() / "opened");
-    ASSERT_TRUE(out);
-    for (bool more = true; more;) {
-      auto step = opener.step(*out);
-      ASSERT_TRUE(step) << step.error().message;
-      more = *step;
-    }
-    ASSERT_TRUE(out->commit());
-    EXPECT_EQ(read(directory.path() / "opened"), plain);
+    ObjectReader reader(**file, (*file)->nodes(), object.description, object.key ? &*object.key : nullptr);
+    Bytes opened;
+    do {
+      auto piece = reader.read((*file)->held_at_open(), opened.size());
+      ASSERT_TRUE(piece) << piece.error().message;
+      opened.insert(opened.end(), piece->begin(), piece->end());
+    } while (opened.size() < reader.length());
+    EXPECT_EQ(opened, plain);
   }
 }
 INSTANTIATE_TEST_SUITE_P(Sizes, ObjectSizes, ::testing::Values(0u, 1u, 1152u, 65519u, 65520u, 300000u, 5u << 20));
@@ -144,39 +142,6 @@ TEST(ObjectImport, GoesOnAfterARestartAndRefusesAWrongObject) {
   ASSERT_FALSE(finished);
   EXPECT_EQ(finished.error().code, ErrorCode::integrity);
   EXPECT_FALSE(fs::exists(base.string() + ".data"));
-}
-
-TEST(ObjectOpener, AWrongKeyOpensNothing) {
-  test::TemporaryDirectory directory;
-  Object object(directory.path(), random_bytes(100000, 7), content::Protection::sealed);
-  auto import = ObjectImport::open(directory.path() / "i", object.description);
-  ASSERT_TRUE((*import)->write(object.octets));
-  ASSERT_TRUE((*import)->finish());
-  auto file = io::ChunkFile::open(directory.path() / "i", object.description.geometry(), object.description.root);
-  content::ContentKey wrong;
-  ObjectOpener opener(**file, object.description, &wrong, ObjectOpener::Plain::by_sum);
-  auto out = io::OutputFile::create(directory.path() / "opened");
-  auto step = opener.step(*out);
-  ASSERT_FALSE(step);
-  EXPECT_EQ(step.error().code, ErrorCode::integrity);
-}
-
-TEST(ObjectOpener, WhatIsNotSealedAndWasChangedIsNotWritten) {
-  test::TemporaryDirectory directory;
-  Object object(directory.path(), random_bytes(100000, 7), content::Protection::session);
-  auto import = ObjectImport::open(directory.path() / "i", object.description);
-  ASSERT_TRUE((*import)->write(object.octets));
-  ASSERT_TRUE((*import)->finish());
-  {
-    std::fstream data(directory.path() / "i.data", std::ios::in | std::ios::out | std::ios::binary);
-    data.seekp(70000) << static_cast<char>(object.octets[70000] ^ 1);
-  }
-  auto file = io::ChunkFile::open(directory.path() / "i", object.description.geometry(), object.description.root);
-  auto out = io::OutputFile::create(directory.path() / "opened");
-  ObjectOpener opener(**file, object.description, nullptr, ObjectOpener::Plain::by_sum);
-  EXPECT_EQ(opener.step(*out).error().code, ErrorCode::integrity);
-  ObjectOpener trusting(**file, object.description, nullptr, ObjectOpener::Plain::trusted);
-  EXPECT_TRUE(trusting.step(*out));
 }
 
 TEST(ObjectSpool, FindsWhatIsFinishedForThisVeryFileAndThrowsAttemptsAway) {

@@ -5,19 +5,18 @@
 
 #include "base/lifetime.hpp"
 #include "content/uri.hpp"
-#include "roles/ue/key_quest.hpp"
-#include "roles/ue/ue_swarm.hpp"
+#include "roles/ue/content_session.hpp"
 
 namespace sealcast::roles {
 
-class Seeder {
+class Seeder final : private SessionUser {
  public:
   // node is started. roots empty: everything that the subscriber holds something of, without what turns out damaged or
   // refused. on_ready: once, when all is announced. on_end: once, when it cannot go on.
   // kept_only: nothing that lies opened.
   Seeder(UeNode& node, std::vector<crypto::Digest> roots, bool kept_only, std::function<void()> on_ready,
          std::function<void(const Error&)> on_end);
-  ~Seeder();
+  ~Seeder() override;
   void start();
   struct Totals {
     std::size_t contents = 0, complete = 0, waiting = 0;
@@ -27,22 +26,19 @@ class Seeder {
 
  private:
   struct Content {
-    std::unique_ptr<ContentState> state;
-    std::optional<content::Description> description;
-    std::unique_ptr<KeyQuest> quest;  // sealed, and opened in a file
-    std::unique_ptr<UeSwarm> swarm;
-    std::string waiting;  // description of what another process of the subscriber is fetching: served by us afterwards
+    std::unique_ptr<ContentSession> session;
+    bool waiting = false;  // another process of the subscriber is fetching it: served by us afterwards
   };
+  void key_released(ContentSession& session) override;
+  void key_refused(ContentSession& session, const Error& error) override;
+  void key_holders_silent(ContentSession& session) override;
+  void swarm_failed(ContentSession& session, const Error& error) override;
+
   void ask_for_more();
-  void join(const crypto::Digest& root, const Result<std::string>& from_tracker);
-  Status join_checked(const crypto::Digest& root, const std::string& jws);
-  bool join_asleep(const crypto::Digest& root);
-  void sleep_in_swarm(const crypto::Digest& root);
-  UeSwarmEvents events_of(const crypto::Digest& root);
-  Status open_and_start(const crypto::Digest& root);
-  Status open_output(const crypto::Digest& root);
-  Status start_swarm(const crypto::Digest& root, swarm::Appetite appetite);
-  void seek_key(const crypto::Digest& root);
+  bool join_asleep(ContentSession& session);
+  Status join(Content& content);
+  Status open_and_start(ContentSession& session);
+  Status start_swarm(ContentSession& session, swarm::Appetite appetite);
   void give_up(const crypto::Digest& root, const Error& error);
   void look_whether_ready();
   void tell_whether_ready();
@@ -56,7 +52,7 @@ class Seeder {
   bool kept_only_;
   std::function<void()> on_ready_;
   std::function<void(const Error&)> on_end_;
-  std::map<crypto::Digest, Content> contents_;
+  std::map<crypto::Digest, Content> contents_;  // by root
   Timers::TimerId timer_ = 0, waiting_timer_ = 0;
   Lifetime lifetime_;
 };

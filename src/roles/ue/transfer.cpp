@@ -11,8 +11,9 @@ namespace sealcast::roles {
 namespace {
 
 constexpr Duration k_watch = 1s;
-constexpr int k_runs_a_step = 128;  // of 32 chunks
-constexpr int k_sample = 32;        // runs that are looked at before a transfer goes on
+constexpr int k_runs_a_step = 128;   // of 32 chunks
+constexpr int k_pieces_a_step = 64;  // records, or runs, that are written out
+constexpr int k_sample = 32;         // runs that are looked at before a transfer goes on
 // A holder that says "later" (429: many requests of one subscriber) is waited for longer than one that says nothing.
 constexpr Duration k_busy_patience = 600s;
 // Under a limit so many chunks may have to come before the first of them can be verified.
@@ -48,9 +49,9 @@ void Transfer::start() {
     return fail_with({ErrorCode::not_found, "the URI's tracker is in " + printable(uri_.domain) +
                                                 ", and this subscriber belongs to " + node_.config().domain});
   if (auto writable = prepare_output(); !writable) return fail_with(writable.error());
-  auto state = ContentState::open(node_.config().state, uri_.root);
-  if (!state) return fail_with(state.error());
-  state_ = std::move(*state);
+  auto session = ContentSession::open(node_, uri_.root, "get", *this);
+  if (!session) return fail_with(session.error());
+  session_ = std::move(*session);
   watch_timer_ = node_.timers().after(k_watch, [this] { watch(); });
   auto done = [this](const Status& status) {
     if (!status) return fail_with(status.error());
@@ -87,7 +88,7 @@ Status Transfer::lock_output(const std::string& key, const std::string& shown) {
 // The provider chose the name: nothing that is there is replaced by it, unless it is this very content.
 Status Transfer::name_output() {
   if (!output_path_.empty()) return {};
-  SEALCAST_TRY_ASSIGN(auto described, metadata());
+  SEALCAST_TRY_ASSIGN(auto described, session_->metadata());
   output_path_ = safe_file_name(described.name, content::root_text(uri_.root));
   SEALCAST_TRY(lock_output(short_hash(canonical_text(output_path_)), output_path_.string()));
   if (options_.overwrite) return io::OutputFile::check(output_path_);
@@ -101,7 +102,7 @@ Result<bool> Transfer::output_is_there() const {
   auto status = std::filesystem::symlink_status(output_path_, error);
   if (!std::filesystem::exists(status)) return false;
   auto same_length = std::filesystem::is_regular_file(status) &&
-                     std::filesystem::file_size(output_path_, error) == description_->plain_length && !error;
+                     std::filesystem::file_size(output_path_, error) == description().plain_length && !error;
   if (same_length) return true;
   return fail(ErrorCode::usage, "cannot write to " + output_path_.string() +
                                     ": it exists already (-o FILE names another, --overwrite replaces it)");
@@ -109,78 +110,74 @@ Result<bool> Transfer::output_is_there() const {
 
 void Transfer::registered() {
   phase_ = "description";
-  node_.fetch_description(uri_.root, lifetime_.guard([this](Result<std::string> jws) {
+  session_->describe(ContentSession::Earlier::never, [this](const Status& status) {
     if (!done_) return;
-    if (!jws) return fail_with(jws.error());
-    take_description(*jws);
-  }));
+    auto gone_on = status ? described() : status;
+    if (!gone_on) fail_with(gone_on.error());
+  });
 }
 
-void Transfer::take_description(const std::string& jws) {
-  auto accepted = state_->accept_description(jws, node_.trust().providers, node_.timers().unix_now());
-  if (!accepted) return fail_with(accepted.error());
-  description_ = std::move(*accepted);
-  if (!content::is_sealed(description_->protection))
-    if (auto named = name_output(); !named) return fail_with(named.error());
-  if (auto ready = prepare_object(); !ready) return fail_with(ready.error());
-  bool sealed = content::is_sealed(description_->protection);
+Status Transfer::described() {
+  const bool sealed = session_->sealed();
+  if (!sealed) SEALCAST_TRY(name_output());
+  SEALCAST_TRY(prepare_object());
   phase_ = sealed ? "key" : "chunks";
-  if (sealed) seek_key();
-  UeSwarmEvents events;
-  events.on_keyinfo = [this](const std::string& keyinfo) {
-    if (quest_) quest_->take_keyinfo(keyinfo);
-  };
-  events.on_complete = [this] { complete(); };
-  events.on_failed = [this](const Error& error) {
-    if (done_) discard_ = error.code == ErrorCode::integrity;  // what was signed is not what it says
-    fail_with(error);
-  };
-  bool key_first = sealed && (options_.key_first || state_->form() == Form::opened);
-  bool nothing_to_check = state_->held().empty() || state_->held().full();
-  auto appetite = key_first || !nothing_to_check ? swarm::Appetite::none : swarm::Appetite::all;
-  swarm_ = std::make_unique<UeSwarm>(node_, *state_, *description_, appetite, std::move(events));
-  if (auto started = swarm_->start(); !started) return fail_with(started.error());
-  if (sealed && !state_->keyinfo().empty()) quest_->take_keyinfo(state_->keyinfo());
-  if (!key_first) begin_chunks();
+  bool nothing_to_check = state().held().empty() || state().held().full();
+  SEALCAST_TRY(session_->join(key_first() || !nothing_to_check ? swarm::Appetite::none : swarm::Appetite::all));
+  if (sealed) session_->seek_key();
+  if (!key_first()) begin_chunks();
+  return {};
+}
+
+bool Transfer::key_first() const {
+  return session_->sealed() && (options_.key_first || session_->state().form() == Form::opened);
+}
+
+void Transfer::all_held(ContentSession&) {
+  complete();
+}
+
+void Transfer::swarm_failed(ContentSession&, const Error& error) {
+  if (done_) discard_ = error.code == ErrorCode::integrity;  // what was signed is not what it says
+  fail_with(error);
 }
 
 // Chunks that may come before the key have to be kept as they are.
 Status Transfer::prepare_object() {
-  bool sealed = content::is_sealed(description_->protection);
+  bool sealed = session_->sealed();
   auto form = options_.keep || (sealed && !options_.key_first) ? Form::kept : Form::opened;
-  auto opened = state_->open_object(description_->geometry(), output_key_, form);
+  auto opened = state().open_object(description().geometry(), output_key_, form);
   if (!opened && !options_.resume && opened.error().code == ErrorCode::failure) {
     log(LogLevel::warning, "get", "begun anew: " + opened.error().message);
-    if (state_->discard_object()) opened = state_->open_object(description_->geometry(), output_key_, form);
+    if (state().discard_object()) opened = state().open_object(description().geometry(), output_key_, form);
   }
   if (!opened) return fail(opened.error());
   if (!*opened) return fail("this content is in use by another process of this subscriber: wait for it");
-  return sealed && state_->form() == Form::opened ? Status{} : open_output();
+  return sealed && state().form() == Form::opened ? Status{} : open_output();
 }
 
 // From here on octets can be read and written.
 Status Transfer::open_output() {
-  if (state_->form() == Form::opened) {
+  if (state().form() == Form::opened) {
     auto tag = short_hash(node_.config().state.string() + "\n" + content::root_text(uri_.root) + "\n" + output_key_);
-    SEALCAST_TRY(state_->open_output(canonical_text(output_path_), tag.substr(0, 16),
-                                     opening_of(*description_, quest_ ? quest_->key() : nullptr)));
+    SEALCAST_TRY(state().open_output(canonical_text(output_path_), tag.substr(0, 16), session_->opening()));
   }
-  if (options_.resume && state_->not_taken()) return fail(*state_->not_taken());
-  auto& held = state_->held();
+  if (options_.resume && state().not_taken()) return fail(*state().not_taken());
+  auto& held = state().held();
   if (!held.full() && !held.empty())
     log(LogLevel::info, "get",
         "going on with " + std::to_string(held.count()) + " of " + std::to_string(held.size()) + " chunks");
-  if (held.empty()) next_check_ = description_->geometry().chunks();
+  if (held.empty()) next_check_ = description().geometry().chunks();
   return check_space();
 }
 
 Status Transfer::check_space() const {
-  auto& held = state_->held();
-  auto missing = std::min(std::uint64_t{description_->geometry().chunks() - held.count()} * description_->chunk_size,
-                          description_->room());
-  auto free = io::free_space(state_->object().data_path());
+  auto& held = state().held();
+  auto missing = std::min(std::uint64_t{description().geometry().chunks() - held.count()} * description().chunk_size,
+                          description().room());
+  auto free = io::free_space(state().object().data_path());
   if (free && *free < missing)
-    return fail(ErrorCode::disk_full, "the disk of " + printable(state_->object().data_path().string(), 4096) +
+    return fail(ErrorCode::disk_full, "the disk of " + printable(state().object().data_path().string(), 4096) +
                                           " has " + human_size(static_cast<double>(*free)) + " free, and " +
                                           human_size(static_cast<double>(missing)) + " are missing");
   return {};
@@ -188,28 +185,28 @@ Status Transfer::check_space() const {
 
 // ---- key
 
-void Transfer::seek_key() {
-  KeyQuestEvents events;
-  events.on_keyinfo = [this](const std::string& keyinfo) {
-    if (auto kept = state_->keep_keyinfo(keyinfo); !kept) log(LogLevel::warning, "get", kept.error().message);
-    node_.media().engine().set_keyinfo(description_->root, keyinfo);  // for those who get their bitmap from us
-  };
-  events.on_key = [this] { key_released(); };
-  events.on_refused = [this](const Error& error) { fail_with(error); };
-  quest_ = std::make_unique<KeyQuest>(node_.timers(), node_.key_requests(), *description_, "get", std::move(events));
+void Transfer::key_refused(ContentSession&, const Error& error) {
+  fail_with(error);
 }
 
-void Transfer::key_released() {
+void Transfer::key_released(ContentSession&) {
   if (!done_) return;
-  if (auto named = name_output(); !named) return fail_with(named.error());
-  if (phase_ == "checking") return;  // --key-order parallel
+  if (auto gone_on = go_on_with_key(); !gone_on) fail_with(gone_on.error());
+}
+
+Status Transfer::go_on_with_key() {
+  SEALCAST_TRY(name_output());
+  if (phase_ == "checking") return {};  // --key-order parallel
   phase_ = "chunks";
   phase_since_ = node_.timers().now();
-  if (wants_chunks_) return complete();
-  if (state_->form() == Form::opened)
-    if (auto ready = open_output(); !ready) return fail_with(ready.error());
-  swarm_->take_kept();
+  if (wants_chunks_) {
+    complete();
+    return {};
+  }
+  if (state().form() == Form::opened) SEALCAST_TRY(open_output());
+  swarm().take_kept();
   begin_chunks();
+  return {};
 }
 
 // ---- what an earlier run has left
@@ -217,7 +214,7 @@ void Transfer::key_released() {
 // It is asked for what is missing at once, whatever is kept: a sample says whether the disk is to be believed so far.
 // Before the output gets its name every chunk that is kept was verified in any case (complete()).
 void Transfer::begin_chunks() {
-  const auto& earlier = state_->held();
+  const auto& earlier = state().held();
   if (earlier.empty() || earlier.full() || (!options_.check && sample_is_good())) return want_chunks();
   phase_ = "checking";
   check_some();
@@ -225,8 +222,8 @@ void Transfer::begin_chunks() {
 
 // One that is damaged is no accident of its own: all are looked at first.
 bool Transfer::sample_is_good() {
-  const auto& earlier = state_->held();
-  const auto chunks = description_->geometry().chunks();
+  const auto& earlier = state().held();
+  const auto chunks = description().geometry().chunks();
   for (int i = 0; i < k_sample; ++i) {
     auto chunk = earlier.next_set(node_.random().u32() % chunks);
     if (chunk == chunks) chunk = earlier.next_set(0);
@@ -240,50 +237,42 @@ bool Transfer::sample_is_good() {
 
 bool Transfer::check_kept(std::uint32_t chunk) {
   auto& engine = node_.media().engine();
-  if (engine.check_run(node_.timers().now(), description_->root, chunk)) return true;
+  if (engine.check_run(node_.timers().now(), description().root, chunk)) return true;
   ++kept_.damaged;
-  if (!wants_chunks_) engine.set_appetite(node_.timers().now(), description_->root, swarm::Appetite::none);
+  if (!wants_chunks_) engine.set_appetite(node_.timers().now(), description().root, swarm::Appetite::none);
   return false;
 }
 
 void Transfer::want_chunks() {
   wants_chunks_ = true;
-  swarm_->begin();
-  if (swarm_->complete()) complete();
+  swarm().begin();
+  if (swarm().complete()) complete();
 }
 
 // ---- opening
 
-Result<content::Metadata> Transfer::metadata() const {
-  if (!content::is_sealed(description_->protection)) return content::Metadata{description_->name, description_->type};
-  auto opened =
-      content::open_metadata(description_->metadata, *description_->header, *quest_->key(), description_->root);
-  if (!opened) return fail(ErrorCode::integrity, "the description's sealed name does not open with the content's key");
-  return std::move(*opened);
-}
-
 void Transfer::complete() {
-  if (opener_ || phase_ == "checking" || phase_ == "opening" || !done_ || !swarm_->complete()) return;
-  if (quest_ && !quest_->key()) return;  // --key-order parallel: the key is still on its way
-  if (next_check_ < description_->geometry().chunks()) {
+  if (reader_ || phase_ == "checking" || phase_ == "opening" || !done_ || !swarm().complete()) return;
+  if (session_->lacks_key()) return;  // --key-order parallel: the key is still on its way
+  if (next_check_ < description().geometry().chunks()) {
     phase_ = "checking";
     return check_some();
   }
   if (auto named = name_output(); !named) return fail_with(named.error());
   phase_ = "opening";
-  if (state_->form() == Form::opened) return check_tags();
+  if (state().form() == Form::opened) return check_tags();
   open_kept();
 }
 
 void Transfer::open_kept() {
-  state_->share();
+  state().share();
   auto part = output_path_;
   if (compare_) part += ".sealcast";  // of its own name; it never becomes a file
   auto output = io::OutputFile::create(part, compare_ ? io::Replace::never : replace());
   if (!output) return fail_with(output.error());
   output_.emplace(std::move(*output));
-  opener_ = std::make_unique<ObjectOpener>(state_->object(), *description_, quest_ ? quest_->key() : nullptr,
-                                           checked_again_ ? ObjectOpener::Plain::trusted : ObjectOpener::Plain::by_sum);
+  reader_.emplace(session_->reader());
+  written_ = 0;
   node_.timers().post(lifetime_.guard([this] { open_some(); }));
 }
 
@@ -295,24 +284,24 @@ io::Replace Transfer::replace() const {
 // Records that did not come in order, or in an earlier run.
 void Transfer::check_tags() {
   if (!done_) return;
-  auto more = state_->opened()->check_some();
+  auto more = state().opened()->check_some();
   if (!more) {
-    if (check_again(more.error())) return;
+    if (begin_again(more.error())) return;
     discard_ = more.error().code == ErrorCode::integrity;
     return fail_with(more.error());
   }
   if (*more) return node_.timers().post(lifetime_.guard([this] { check_tags(); }));
   if (auto named = name_opened(); !named) return fail_with(named.error());
-  report(description_->plain_length);
+  report(description().plain_length);
 }
 
 Status Transfer::name_opened() {
   if (!compare_) {
-    SEALCAST_TRY(state_->opened()->commit(replace()));
-    state_->share();
+    SEALCAST_TRY(state().opened()->commit(replace()));
+    state().share();
     return {};
   }
-  SEALCAST_TRY_ASSIGN(auto same, state_->opened()->adopt());
+  SEALCAST_TRY_ASSIGN(auto same, state().opened()->adopt());
   discard_ = !same;
   return same ? Status{} : fail(another_file());
 }
@@ -321,8 +310,8 @@ Status Transfer::name_opened() {
 // again.
 void Transfer::check_some() {
   if (!done_) return;
-  auto chunks = description_->geometry().chunks();
-  const auto& earlier = state_->held();
+  auto chunks = description().geometry().chunks();
+  const auto& earlier = state().held();
   for (int i = 0; i < k_runs_a_step && next_check_ < chunks; next_check_ += 32) {
     if (!checked_again_ && !earlier.test_any({next_check_, std::min(next_check_ + 31, chunks - 1)})) continue;
     ++i;
@@ -332,23 +321,27 @@ void Transfer::check_some() {
   node_.media().pump();
   node_.timers().post(lifetime_.guard([this, more = next_check_ < chunks] {
     if (more) return check_some();
-    phase_ = quest_ && !quest_->key() ? "key" : "chunks";
+    phase_ = session_->lacks_key() ? "key" : "chunks";
     phase_since_ = node_.timers().now();
     wants_chunks_ ? complete() : want_chunks();
   }));
 }
 
-// The disk may have changed it since: then it is fetched again. What is as it was published, and does not open, is the
-// provider's fault.
-bool Transfer::check_again(const Error& why) {
-  if (why.code != ErrorCode::integrity || checked_again_) return false;
-  log(LogLevel::warning, "get", why.message + ": all chunks are checked again");
-  checked_again_ = true;
-  next_check_ = 0;
-  opener_.reset();
+// The disk may have changed it since: then it is fetched again, and what partners asked for meanwhile may be under way
+// already. What is as it was published, and does not open, is the provider's fault.
+bool Transfer::begin_again(const Error& why) {
+  const bool lost = why.code == ErrorCode::unavailable && !swarm().complete();
+  if (!lost && (why.code != ErrorCode::integrity || checked_again_)) return false;
+  if (!lost) {
+    log(LogLevel::warning, "get", why.message + ": all chunks are checked again");
+    checked_again_ = true;
+    next_check_ = 0;
+  }
+  reader_.reset();
   output_.reset();
-  if (state_->opened()) state_->opened()->unverified();
+  if (state().opened()) state().opened()->unverified();
   phase_ = "chunks";
+  phase_since_ = node_.timers().now();
   complete();
   return true;
 }
@@ -356,27 +349,37 @@ bool Transfer::check_again(const Error& why) {
 // In slices: partners are served meanwhile.
 void Transfer::open_some() {
   if (!done_) return;
-  auto more = opener_->step(*output_);
+  auto more = write_some();
   if (!more) {
-    if (!check_again(more.error())) fail_with(more.error());
+    if (!begin_again(more.error())) fail_with(more.error());
     return;
   }
   if (*more) return node_.timers().post(lifetime_.guard([this] { open_some(); }));
-  if (opener_->written() != description_->plain_length)
-    return fail_with({ErrorCode::integrity, "the opened content has another length than its description says"});
   if (auto written = write_output(); !written) return fail_with(written.error());
-  report(opener_->written());
+  report(written_);
+}
+
+// Some 4 MiB. False: all is written.
+Result<bool> Transfer::write_some() {
+  for (int i = 0; i < k_pieces_a_step; ++i) {
+    SEALCAST_TRY_ASSIGN(auto piece, reader_->read(swarm().held(), written_));
+    SEALCAST_TRY(output_->write(piece));
+    written_ += piece.size();
+    if (written_ == reader_->length()) return false;
+  }
+  return true;
 }
 
 void Transfer::report(std::uint64_t octets) {
   TransferReport report;
   report.file = output_path_;
-  report.protection = content::name(description_->protection);
-  report.suite = swarm_->suite();
-  if (quest_) report.key_id = content::key_id(*description_->header), report.key_holder = quest_->holder();
-  report.title = description_->title;
+  report.protection = content::name(description().protection);
+  report.suite = swarm().suite();
+  if (auto* quest = session_->quest())
+    report.key_id = content::key_id(*description().header), report.key_holder = quest->holder();
+  report.title = description().title;
   report.octets = octets;
-  report.traffic = swarm_->traffic();
+  report.traffic = swarm().traffic();
   report.elapsed = node_.timers().now() - started_;
   report.kept = kept_;
   finish(std::move(report));
@@ -398,48 +401,37 @@ Status Transfer::write_output() {
 
 TransferProgress Transfer::progress() const {
   TransferProgress out{phase_, 0, 0, {}};
-  if (!description_ || !swarm_) return out;
-  out.total = description_->length;
-  out.done = swarm_->octets_held();
-  out.traffic = swarm_->traffic();
+  const auto* swarm = session_ ? session_->swarm() : nullptr;
+  if (!swarm) return out;
+  out.total = description().length;
+  out.done = swarm->octets_held();
+  out.traffic = swarm->traffic();
   return out;
 }
 
 // At a limit of r octets a second the first verified chunk may take its time: that is no stall.
 Duration Transfer::patience() const {
-  if (quest_ && quest_->busy()) return std::max(options_.patience, k_busy_patience);
+  const auto* quest = session_ ? session_->quest() : nullptr;
+  if (quest && quest->busy()) return std::max(options_.patience, k_busy_patience);
   auto limit = node_.config().download_limit;
-  if (limit == 0 || !description_) return options_.patience;
-  return options_.patience + std::chrono::seconds(k_chunks_under_limit * description_->chunk_size / limit);
+  if (limit == 0 || !session_ || !session_->described()) return options_.patience;
+  return options_.patience + std::chrono::seconds(k_chunks_under_limit * description().chunk_size / limit);
 }
 
 // What a person should hear when nothing has moved for long.
 Error Transfer::waiting_for() const {
   auto seconds = std::to_string(std::chrono::duration_cast<std::chrono::seconds>(patience()).count());
-  auto give_up = [&](ErrorCode code, const std::string& what) {
-    auto gone = node_.registered() ? std::string() : " (and the core at " + node_.config().core + " does not answer)";
-    return Error{code, what + " for " + seconds + " s" + gone + "; get -c goes on with the chunks that are verified"};
-  };
-  if (!swarm_) return give_up(ErrorCode::network, "no answer (" + phase_ + ")");
-  if (phase_ == "key" && quest_->busy())
-    return give_up(ErrorCode::key_not_released, "the key holder has been too busy to release the key");
-  if (phase_ == "key" && quest_->trouble())
-    return give_up(quest_->trouble()->code,
-                   "no peer gives the key or says credibly who holds it (" + quest_->trouble()->message + ")");
-  if (phase_ == "key" && swarm_->connected() > 0)
-    return give_up(ErrorCode::key_not_released, "no peer says who holds the key");
-  if (swarm_->listed() == 0) return give_up(ErrorCode::network, "the tracker names no peer that has this content");
-  if (auto trouble = swarm_->path_trouble(); !trouble.empty())
-    return give_up(ErrorCode::network, "no chunk has come (" + printable(trouble, 200) + ")");
-  if (swarm_->connected() == 0) return give_up(ErrorCode::network, "no peer has answered");
-  return give_up(ErrorCode::network, "no chunk has come");
+  auto gone = node_.registered() ? std::string() : " (and the core at " + node_.config().core + " does not answer)";
+  auto error = session_->swarm() ? session_->obstacle() : Error{ErrorCode::network, "no answer (" + phase_ + ")"};
+  error.message += " for " + seconds + " s" + gone + "; get -c goes on with the chunks that are verified";
+  return error;
 }
 
 // Only octets of content that were verified count, and the beginning of a phase: a partner may open channels, shake
 // hands and say what it has for ever.
 void Transfer::watch() {
   watch_timer_ = node_.timers().after(k_watch, [this] { watch(); });
-  auto last = swarm_ ? std::max(phase_since_, swarm_->last_verified()) : phase_since_;
+  auto last = session_->swarm() ? std::max(phase_since_, swarm().last_verified()) : phase_since_;
   if (phase_ == "opening" || phase_ == "checking" || node_.timers().now() - last < patience()) return;
   fail_with(waiting_for());
 }
@@ -448,19 +440,24 @@ void Transfer::interrupt() {
   fail_with({ErrorCode::interrupted, "interrupted; get -c goes on with the chunks that are verified"});
 }
 
+void Transfer::settle() {
+  bool whole = session_->swarm() && swarm().complete();
+  session_->leave();
+  if (discard_) (void)state().discard_object();
+  state().settle(whole && !discard_);
+}
+
 void Transfer::finish(Result<TransferReport> result) {
   if (!done_) return;
   node_.timers().cancel(watch_timer_);
-  if (quest_) quest_->end();
+  if (session_) session_->stop_seeking();
   node_.forget_key_requests();
   auto done = std::exchange(done_, nullptr);
+  reader_.reset();
   output_.reset();
   // Events of the swarm may have brought us here: it goes when they are over.
   node_.timers().post(lifetime_.guard([this, done = std::move(done), result = std::move(result)]() mutable {
-    bool whole = swarm_ && swarm_->complete();
-    swarm_.reset();
-    if (discard_) (void)state_->discard_object();
-    if (state_) state_->settle(whole && !discard_);
+    if (session_) settle();
     outputs_.clear();
     done(std::move(result));
   }));

@@ -1,14 +1,12 @@
 #pragma once
-// `get`: one content from its URI to a file, in the order of the study: description, bitmaps with KEYINFO, key, chunks,
-// opening.
+// `get`: what a session has of one content becomes a file, in the order of the study: description, bitmaps with
+// KEYINFO, key, chunks, opening.
 #include <filesystem>
 #include <functional>
 
 #include "base/lifetime.hpp"
 #include "content/uri.hpp"
-#include "roles/ue/key_quest.hpp"
-#include "roles/ue/object_opener.hpp"
-#include "roles/ue/ue_swarm.hpp"
+#include "roles/ue/content_session.hpp"
 
 namespace sealcast::roles {
 
@@ -46,20 +44,26 @@ struct TransferProgress {
   swarm::Traffic traffic;
 };
 
-class Transfer {
+class Transfer final : private SessionUser {
  public:
   // node is started. done: once.
   Transfer(UeNode& node, content::ContentUri uri, TransferOptions options,
            std::function<void(Result<TransferReport>)> done);
-  ~Transfer();
+  ~Transfer() override;
   void start();
   // Saves what is verified and ends with `interrupted`.
   void interrupt();
   TransferProgress progress() const;
 
  private:
+  void key_released(ContentSession& session) override;
+  void key_refused(ContentSession& session, const Error& error) override;
+  void all_held(ContentSession& session) override;
+  void swarm_failed(ContentSession& session, const Error& error) override;
+
   void registered();
-  void take_description(const std::string& jws);
+  Status described();
+  bool key_first() const;
   Status prepare_object();
   Status open_output();
   Status check_space() const;
@@ -71,23 +75,23 @@ class Transfer {
   Status write_output();
   Status name_opened();
   Error another_file() const;
-  void seek_key();
-  void key_released();
-  Result<content::Metadata> metadata() const;
+  Status go_on_with_key();
   void begin_chunks();
   bool sample_is_good();
   bool check_kept(std::uint32_t chunk);
   void want_chunks();
   void complete();
   void check_some();
-  bool check_again(const Error& why);
+  bool begin_again(const Error& why);
   void check_tags();
   void open_kept();
   void open_some();
+  Result<bool> write_some();
   void report(std::uint64_t octets);
   void watch();
   Duration patience() const;
   Error waiting_for() const;
+  void settle();
   void finish(Result<TransferReport> result);
   void fail_with(Error error) { finish(fail(std::move(error))); }
 
@@ -97,16 +101,18 @@ class Transfer {
   std::function<void(Result<TransferReport>)> done_;
   Instant started_{}, phase_since_{};
   std::string phase_ = "registering";
-  std::unique_ptr<ContentState> state_;
-  std::optional<content::Description> description_;
-  std::unique_ptr<UeSwarm> swarm_;
-  std::unique_ptr<KeyQuest> quest_;  // sealed only
-  std::uint32_t next_check_ = 0;     // chunks below were checked, or came in this run
-  bool checked_again_ = false;       // all of them, because what was read was not what had been verified
-  bool wants_chunks_ = false;        // what is missing is asked for
+  const content::Description& description() const { return session_->description(); }
+  ContentState& state() const { return session_->state(); }
+  UeSwarm& swarm() const { return *session_->swarm(); }
+
+  std::unique_ptr<ContentSession> session_;
+  std::uint32_t next_check_ = 0;  // chunks below were checked, or came in this run
+  bool checked_again_ = false;    // all of them, because what was read was not what had been verified
+  bool wants_chunks_ = false;     // what is missing is asked for
   KeptCheck kept_;
   std::optional<io::OutputFile> output_;
-  std::unique_ptr<ObjectOpener> opener_;
+  std::optional<ObjectReader> reader_;  // while it is opened
+  std::uint64_t written_ = 0;           // octets of the file
   std::filesystem::path output_path_;
   std::string output_key_;             // names the output among those of this subscriber
   std::vector<io::FileLock> outputs_;  // that no other process of this subscriber may write now
