@@ -127,7 +127,9 @@ void Cubic::on_lost(const PacketFate& packet, std::uint64_t next) {
   ++event_.packets;
   if (event_.answered) return;
   auto factor = few_are_lost() ? std::max(k_beta, gauge_.path_share()) : k_beta;
-  if (factor == 1) return;
+  // Less than that is not worth an interruption of growth: with a loss in each round trip there would be none.
+  constexpr double k_least_reduction = 0.97;
+  if (factor > k_least_reduction) return;
   event_.end = next;
   reduce(factor);
 }

@@ -15,8 +15,7 @@ namespace {
 
 constexpr Duration k_run_patience = 3s, k_stall = 10s;
 constexpr Duration k_search_pause = 10ms, k_prune_pause = 10s;
-constexpr std::size_t k_max_window = 64;  // runs under way on one channel
-constexpr std::size_t k_max_jobs = 64;    // runs of one association that are with storage
+constexpr std::size_t k_max_jobs = 64;  // runs of one association that are with storage
 constexpr int k_max_bad_runs = 3;
 // More than are under way at once; on a plain association: nobody is blamed, but it is of no use.
 constexpr int k_max_bad_in_row = 128;
@@ -272,12 +271,13 @@ bool Fetcher::leads_to_root(SwarmState& s, const StoredRun& stored, const conten
   return s.tree.mend(node, hash);
 }
 
-void Fetcher::credit(Channel& c, const RunFetch& run) {
+void Fetcher::credit(Instant now, Channel& c, const RunFetch& run) {
   auto& a = *c.association;
   c.bad_in_row = c.rests = 0;
   a.allowance.earn(64 + run.range.size() * 8);
   a.content_received += run.data.size();
-  c.source.window = std::min(c.source.window + 1, k_max_window);
+  c.source.rate.add(now);
+  c.source.window = std::min(c.source.window + 1, c.source.rate.window(now, a.congestion.round_trip()));
   std::array<std::uint8_t, ppspp::k_ack_message> room;
   Writer w(room);
   ppspp::write_ack(w, run.range, 0);
@@ -291,7 +291,7 @@ void Fetcher::run_good(Instant now, SwarmState& s, const StoredRun& stored, Chan
   s.last_verified = now;
   auto& traffic = s.traffic;
   (stored.partner == PartnerKind::cache ? traffic.received_from_caches : traffic.received_from_ues) += run.data.size();
-  if (c) credit(*c, run);
+  if (c) credit(now, *c, run);
   // The tree knows more now: what waits on any channel may be provable.
   core_->for_each_channel(s, [&](Channel& other) {
     for (auto bin : other.source.complete) other.source.fetching.at(bin).waits_for.reset();

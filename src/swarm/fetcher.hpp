@@ -44,7 +44,7 @@ class Fetcher {
   Association* finish(Instant now, JobDone done);
   static bool leads_to_root(SwarmState& s, const StoredRun& stored, const content::Digest& hash);
   void run_good(Instant now, SwarmState& s, const StoredRun& stored, Channel* c, const content::Subtree& nodes);
-  void credit(Channel& c, const RunFetch& run);
+  void credit(Instant now, Channel& c, const RunFetch& run);
   void run_bad(Instant now, SwarmState& s, Channel& c, const RunFetch& run);
   void deny_overtaken(Instant now, Channel& c, std::uint64_t order);
   void watch_progress(Instant now, Channel& c);

@@ -11,6 +11,7 @@
 #include "content/bitmap.hpp"
 #include "swarm/buffer_pool.hpp"
 #include "swarm/range_set.hpp"
+#include "swarm/run_rate.hpp"
 #include "swarm/runs.hpp"
 
 namespace sealcast::swarm {
@@ -36,10 +37,11 @@ struct Source {
   RangeSet denied;  // it did not give these when it was asked; not asked for again before `denied_until`
   Instant denied_until{};
   std::map<content::Bin, RunFetch> fetching;
-  std::vector<content::Bin> complete;  // of these: all chunks are here, and storage does not have it yet
-  std::size_t storing = 0;             // runs that came from here and are with storage
-  std::size_t window = 4;              // runs that may be under way, or with storage
-  std::uint64_t order = 0;             // of the run that was asked for last
+  std::vector<content::Bin> complete;     // of these: all chunks are here, and storage does not have it yet
+  std::size_t storing = 0;                // runs that came from here and are with storage
+  std::size_t window = RunRate::k_least;  // runs that may be under way, or with storage
+  RunRate rate;                           // of runs that verified
+  std::uint64_t order = 0;                // of the run that was asked for last
   std::size_t busy() const { return fetching.size() + storing; }
   std::uint32_t cursor = 0;  // whole run where the search goes on
   // A search that has run out of its budget goes on at the next call.
@@ -63,8 +65,9 @@ struct Source {
 //     bad one has a sender.
 //  5. What a partner was asked for and did not give is not asked of it for a while (10 s; 1 s if it has nothing else):
 //     a HAVE that is not true costs one question. Other partners are asked at once.
-//  6. The window, runs under way on a channel, begins at 4, grows by one with each run that verifies, up to 64, and is
-//     halved when nothing comes for 3 s: who answers gets asked, who does not holds little back.
+//  6. The window, runs under way on a channel, begins at 4, grows by one with each run that verifies, up to what keeps
+//     the partner busy at the rate at which it gives (RunRate), and is halved when nothing comes for 3 s: who answers
+//     gets asked, who is slow or does not answer holds little back.
 //  7. What has come and is with storage is asked of nobody, and counts in the window: storage that is slow slows the
 //     asking, and what waits for it is bounded.
 //  8. A search has a budget of steps and goes on later, and one that found nothing is not repeated before something
