@@ -26,11 +26,11 @@ void enlarge(int descriptor, int forced, int plain) {
   if (!set(descriptor, SOL_SOCKET, forced, k_buffer_octets)) (void)set(descriptor, SOL_SOCKET, plain, k_buffer_octets);
 }
 
-// Ours to reach the partner unfragmented: the kernel does not cut datagrams, and does not learn a path's MTU from
-// forgeable ICMP.
-bool set_unfragmented(int descriptor, bool v6) {
-  return v6 ? set(descriptor, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE)
-            : set(descriptor, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
+// Not allowed, as a rule: the kernel does not cut datagrams, and does not learn a path's MTU from forgeable ICMP. For
+// partners whose path is too small the engine asks for it.
+bool set_fragments(int descriptor, bool v6, bool allowed) {
+  return v6 ? set(descriptor, IPPROTO_IPV6, IPV6_MTU_DISCOVER, allowed ? IPV6_PMTUDISC_DONT : IPV6_PMTUDISC_PROBE)
+            : set(descriptor, IPPROTO_IP, IP_MTU_DISCOVER, allowed ? IP_PMTUDISC_DONT : IP_PMTUDISC_PROBE);
 }
 
 bool is_full(int reason) {
@@ -61,7 +61,8 @@ Status BatchSocket::open(const Endpoint& local, const MediaOptions& options) {
   if (descriptor_ < 0) return refuse("cannot make a socket for");
   // Else IPv4 partners would show up as ::ffff:a.b.c.d, which matches no address of an SDP.
   if (v6 && !set(descriptor_, IPPROTO_IPV6, IPV6_V6ONLY, 1)) return refuse("cannot set up");
-  if (!set_unfragmented(descriptor_, v6)) return refuse("cannot set up");
+  if (!set_fragments(descriptor_, v6, false)) return refuse("cannot set up");
+  fragments_ = false;
   enlarge(descriptor_, SO_RCVBUFFORCE, SO_RCVBUF);
   enlarge(descriptor_, SO_SNDBUFFORCE, SO_SNDBUF);
   const os::SocketAddress where(local);
@@ -136,7 +137,10 @@ std::size_t BatchSocket::send(const SendBatch& batch, MediaCounters& counters) {
     return batch.data.size();
   }
   os::SocketAddress to(batch.to);
-  if (!segmentation_ || batch.data.size() <= batch.segment) return send_single(batch, to, counters);
+  if (batch.fragment != fragments_ && set_fragments(descriptor_, local_.address.is_v6(), batch.fragment))
+    fragments_ = batch.fragment;
+  // The kernel segments to what passes whole.
+  if (!segmentation_ || batch.fragment || batch.data.size() <= batch.segment) return send_single(batch, to, counters);
   auto outcome = send_segmented(batch, to, counters);
   if (outcome == Outcome::sent) return batch.data.size();
   if (outcome == Outcome::full) return 0;

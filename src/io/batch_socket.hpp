@@ -42,7 +42,7 @@ class BatchSocket {
   std::function<int(int, mmsghdr*, unsigned, int)> send_messages_;
   int descriptor_ = -1;
   Endpoint local_;
-  bool segmentation_ = false, coalescing_ = false;
+  bool segmentation_ = false, coalescing_ = false, fragments_ = false;
   std::vector<std::uint8_t> room_;
   std::vector<ReceivedBatch> received_;
 };

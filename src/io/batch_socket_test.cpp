@@ -1,6 +1,7 @@
 #include "io/batch_socket.hpp"
 
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <netinet/udp.h>
 #include <poll.h>
 
@@ -182,6 +183,25 @@ TEST_F(Sockets, WhatIsTooLargeIsCounted) {
   EXPECT_EQ(counters.too_large, 0u);
   EXPECT_EQ(from.send(batch(large, 1200), counters), 4000u);
   EXPECT_GE(counters.too_large, 3u);
+}
+
+// The loopback's MTU is smaller than that; where it is not, nothing is to be cut.
+TEST_F(Sockets, OnlyWhatMayBeCutIsCutAndSegmentationStaysOn) {
+  open();
+  auto huge = octets(65507), small = octets(4800);
+  auto fragmented = batch(huge, 65507);
+  fragmented.fragment = true;
+  ASSERT_EQ(from.send(fragmented, counters), huge.size());
+  EXPECT_EQ(counters.send_errors, 0u);
+  expect_arrives(huge, 65507);
+  bool segmentation = from.segmentation();
+  EXPECT_EQ(from.send(batch(small, 1200), counters), small.size());
+  expect_arrives(small, 1200);
+  EXPECT_EQ(from.segmentation(), segmentation);
+  int mode = -1;
+  socklen_t size = sizeof mode;
+  EXPECT_EQ(::getsockopt(from.descriptor(), IPPROTO_IP, IP_MTU_DISCOVER, &mode, &size), 0);
+  EXPECT_EQ(mode, IP_PMTUDISC_PROBE);
 }
 
 }  // namespace

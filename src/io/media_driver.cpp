@@ -96,7 +96,7 @@ void MediaDriver::Impl::receive() {
 std::size_t MediaDriver::Impl::hand_over(const SendBatch& batch) {
   auto before = counters.too_large;
   auto done = socket.send(batch, counters);
-  if (counters.too_large != before) engine.too_large(batch.to, batch.segment);
+  if (counters.too_large != before) engine.too_large(batch.to, batch.segment, batch.fragment);
   return done;
 }
 
@@ -119,7 +119,7 @@ bool MediaDriver::Impl::send(std::size_t budget) {
     // Protected already, numbered and on its books: the engine never makes the same packets again.
     ++counters.send_waits;
     pending.assign(batch->data.begin() + static_cast<std::ptrdiff_t>(done), batch->data.end());
-    pending_batch = {batch->to, batch->segment, pending};
+    pending_batch = {batch->to, batch->segment, pending, batch->fragment};
     loop.rewatch(socket.descriptor(), true, true);
     return false;
   }

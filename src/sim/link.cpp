@@ -16,8 +16,8 @@ std::int64_t nanoseconds(Instant at) {
 
 }  // namespace
 
-Link::Arrivals Link::carry(Instant now, std::size_t octets, RandomSource& random) {
-  if (octets > options_.largest) return ++counters_.too_large, Arrivals{};
+Link::Arrivals Link::carry(Instant now, std::size_t octets, RandomSource& random, bool fragment) {
+  if (octets > options_.largest && !(fragment && options_.fragments)) return ++counters_.too_large, Arrivals{};
   auto sent = now;
   if (options_.rate != 0) {
     auto ns_each_octet = 8e9 / static_cast<double>(options_.rate);

@@ -16,7 +16,8 @@ struct LinkOptions {
   Duration early_by = 0us;         // by so much of the delay
   std::uint64_t rate = 0;          // bit/s, IP and UDP headers included; 0 = no limit
   std::size_t queue = 256 * 1024;  // octets that may wait for the rate; what comes on top is dropped
-  std::size_t largest = SIZE_MAX;  // octets of UDP payload that pass
+  std::size_t largest = SIZE_MAX;  // octets of UDP payload that pass whole
+  bool fragments = true;           // larger ones pass where the sender lets the network cut them
 };
 
 struct LinkCounters {
@@ -31,7 +32,7 @@ class Link {
     int count = 0;
     std::array<Instant, 2> at{};
   };
-  Arrivals carry(Instant now, std::size_t octets, RandomSource& random);
+  Arrivals carry(Instant now, std::size_t octets, RandomSource& random, bool fragment = false);
   const LinkCounters& counters() const { return counters_; }
 
  private:

@@ -18,14 +18,14 @@ Link& Network::link(const Endpoint& from, const Endpoint& to) {
   return links_.try_emplace({from, to}, every_).first->second;
 }
 
-void Network::launch(const Endpoint& from, const Endpoint& to, ByteView octets) {
+void Network::launch(const Endpoint& from, const Endpoint& to, ByteView octets, bool fragment) {
   auto at = now;
   if (auto up = uplinks_.find(from); up != uplinks_.end()) {
-    auto passed = up->second->carry(at, octets.size(), *random_);
+    auto passed = up->second->carry(at, octets.size(), *random_, fragment);
     if (passed.count == 0) return;
     at = passed.at[0];
   }
-  auto arrivals = link(from, to).carry(at, octets.size(), *random_);
+  auto arrivals = link(from, to).carry(at, octets.size(), *random_, fragment);
   for (int i = 0; i < arrivals.count; ++i) {
     Flying flying{arrivals.at[static_cast<std::size_t>(i)], ++order_, from, to, bytes_of(octets)};
     if (tamper) tamper(flying.octets, from);
@@ -36,7 +36,8 @@ void Network::launch(const Endpoint& from, const Endpoint& to, ByteView octets) 
 void Network::pump(const Endpoint& address, Place& node) {
   while (auto batch = node.engine->output(now))
     for (std::size_t at = 0; at < batch->data.size(); at += batch->segment)
-      launch(address, batch->to, batch->data.subspan(at, std::min(batch->segment, batch->data.size() - at)));
+      launch(address, batch->to, batch->data.subspan(at, std::min(batch->segment, batch->data.size() - at)),
+             batch->fragment);
   while (auto job = node.engine->poll_job()) {
     auto [least, most] = node.storage;
     auto span = static_cast<std::uint32_t>((most - least).count()) + 1;

@@ -66,7 +66,7 @@ class Network {
     swarm::StorageJob job;
   };
   void pump(const Endpoint& address, Place& node);
-  void launch(const Endpoint& from, const Endpoint& to, ByteView octets);
+  void launch(const Endpoint& from, const Endpoint& to, ByteView octets, bool fragment);
   void store();
   void step(Instant end);
 

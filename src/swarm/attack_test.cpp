@@ -469,6 +469,7 @@ TEST(Path, TooSmallForDataIsNamed) {
     Node cache(1, c, true, false), ue(2, c, false, false);
     LinkOptions narrow;
     narrow.largest = 1172;
+    narrow.fragments = false;
     World world(narrow, {&cache, &ue});
     world.connect(ue, cache, c.id, secured);
     world.run(15s);
@@ -476,18 +477,44 @@ TEST(Path, TooSmallForDataIsNamed) {
     auto event =
         std::find_if(ue.events.begin(), ue.events.end(), [](auto& e) { return e.kind == EventKind::path_too_small; });
     EXPECT_NE(event->text.find(secured ? "1229" : "1213"), std::string::npos) << event->text;
+    EXPECT_NE(event->text.find("--chunk-size"), std::string::npos) << event->text;
     EXPECT_GE(ue.count(EventKind::stalled), 1);
     EXPECT_EQ(ue.engine.progress(world.now, c.id).verified, Instant{});
   }
 }
 
+// From the beginning, and when it becomes so in the middle: nobody waits for a stall.
+TEST(Path, WhatDoesNotPassWholePassesInFragments) {
+  Content c(3000 * 1152, 9);
+  for (auto narrow_from : {0ms, 100ms}) {
+    Node cache(1, c, true, false), ue(2, c, false, false);
+    LinkOptions wide, narrow;
+    wide.rate = 50000000;
+    narrow = wide;
+    narrow.largest = 1172;
+    World world(wide, {&cache, &ue});
+    world.connect(ue, cache, c.id, true);
+    world.run(narrow_from);
+    ASSERT_FALSE(whole(ue, c));
+    world.link(cache.address, ue.address) = sim::Link(narrow);
+    world.run(5s, [&] { return whole(ue, c); });
+    EXPECT_TRUE(whole(ue, c));
+    EXPECT_EQ(ue.count(EventKind::stalled) + ue.count(EventKind::path_too_small), 0);
+    EXPECT_EQ(cache.count(EventKind::path_too_small), 0);
+  }
+}
+
+// It first lets the network cut what does not pass whole.
 TEST(Path, WhatTheSystemRefusesIsNamedOnce) {
   Content c(1000, 9);
   Node cache(1, c, true, false), ue(2, c, false, false);
   World world({}, {&cache, &ue});
   world.connect(ue, cache, c.id, true);
-  for (int i = 0; i < 3; ++i) cache.engine.too_large(ue.address, 1201);
-  cache.engine.too_large({IpAddress::v4(127, 0, 0, 9), 1}, 1201);
+  cache.engine.too_large({IpAddress::v4(127, 0, 0, 9), 1}, 1201, false);
+  for (int i = 0; i < 3; ++i) cache.engine.too_large(ue.address, 1201, false);
+  take_events(cache);
+  EXPECT_EQ(cache.count(EventKind::path_too_small), 0);
+  for (int i = 0; i < 3; ++i) cache.engine.too_large(ue.address, 1201, true);
   take_events(cache);
   EXPECT_EQ(cache.count(EventKind::path_too_small), 1);
 }

@@ -124,6 +124,8 @@ struct Association : Timed {
   std::unordered_map<ppspp::ChannelId, Channel*> by_id;
   Bytes closing;  // last datagrams: channels to close
   bool leaving = false, exhaustion_told = false, path_told = false;
+  bool fragments = false;     // datagrams of DATA's size do not pass whole: the network may cut them
+  bool small_wanted = false;  // a datagram that passes everywhere is due: does the partner hear us?
   bool ready = false, stale = false, overdue = false;  // Agenda's
   std::size_t jobs = 0;                                // runs from here that are with storage
   std::size_t largest_received = 0;                    // octets of RTP payload

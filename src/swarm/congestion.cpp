@@ -66,6 +66,7 @@ void Congestion::acknowledge(Instant now, const rtp::Feedback& feedback, std::in
       auto seen = fate(number, *packet, now - stay_of(feedback.reports[i], now - packet->at));
       seen.window_was_full = window_was_full(number);
       control_->on_acknowledged(seen);
+      black_hole_.on_acknowledged(packet->octets, datagram_);
       history_.acknowledge(*packet);
     } else if (auto mistaken = gone_.take(number)) {
       control_->on_arrived_after_all(number);
@@ -89,8 +90,16 @@ void Congestion::feedback(Instant now, const rtp::Feedback& feedback, std::uint1
 void Congestion::lose(std::uint64_t number, Losses& out) {
   auto& packet = *history_.open(number);
   gone_.add(number, packet);
+  if (number >= path_from_) black_hole_.on_lost(packet.octets, datagram_);
   out.lost.push_back(history_.lose(packet));
   ++lost_total_;
+}
+
+bool Congestion::swallows_large() {
+  if (!black_hole_.found()) return false;
+  black_hole_ = {};
+  path_from_ = history_.next();
+  return true;
 }
 
 void Congestion::detect(Instant now, Losses& out) {

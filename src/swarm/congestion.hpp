@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "rtp/feedback.hpp"
+#include "swarm/black_hole.hpp"
 #include "swarm/congestion_control.hpp"
 #include "swarm/loss_detector.hpp"
 #include "swarm/lost_packets.hpp"
@@ -31,8 +32,11 @@ class Congestion {
   bool window_open() const { return probes_ > 0 || in_flight() * datagram_ < control_->window(); }
   bool may_send(Instant now) const { return probes_ > 0 || (window_open() && pacer_.next_send() <= now); }
   Instant next_send() const { return probes_ > 0 ? Instant::min() : pacer_.next_send(); }
+  std::uint32_t largest() const { return datagram_; }  // octets of the largest packet that was sent
   Duration round_trip() const { return path_.smoothed(); }
   int timeouts_in_row() const { return detector_.timeouts_in_row(); }
+  // Large packets are lost, and small ones pass; asked anew after each true.
+  bool swallows_large();
 
   // The packet with the next sequence number was sent.
   void sent(SentPacket packet);
@@ -57,9 +61,11 @@ class Congestion {
   RoundTrip path_;
   LossDetector detector_;
   Pacer pacer_;
-  int probes_ = 0;              // packets that may go whatever the window says
-  std::uint64_t full_at_ = 0;   // number of the packet that filled the window last, plus 1
-  std::uint32_t datagram_ = 1;  // octets of a full packet
+  BlackHole black_hole_;
+  std::uint64_t path_from_ = 0;  // number of the first packet that tells of the path as it is now
+  int probes_ = 0;               // packets that may go whatever the window says
+  std::uint64_t full_at_ = 0;    // number of the packet that filled the window last, plus 1
+  std::uint32_t datagram_ = 1;   // octets of a full packet
   std::uint64_t lost_total_ = 0;
 };
 

@@ -90,15 +90,9 @@ Status Engine::open_channel(Instant now, AssociationId id, const SwarmId& swarm)
   return {};
 }
 
-void Engine::too_large(const Endpoint& to, std::size_t octets) {
-  for (auto& [id, a] : impl_->core.associations) {
-    if (a->config.remote != to || a->path_told) continue;
-    a->path_told = true;
-    auto headers = to.address.is_v6() ? 48 : 28;
-    impl_->core.emit(EventKind::path_too_small, id, {}, {},
-                     "datagrams of " + std::to_string(octets) + " octets are too large for the way to " + to.text() +
-                         ": its MTU is below " + std::to_string(octets + headers));
-  }
+void Engine::too_large(const Endpoint& to, std::size_t octets, bool fragment) {
+  for (auto& [id, a] : impl_->core.associations)
+    if (a->config.remote == to) impl_->core.path_is_small(*a, octets, fragment);
 }
 
 std::vector<AssociationState> Engine::associations() const {
@@ -241,6 +235,7 @@ void Engine::Impl::tick(Instant now, Association& a) {
     Losses losses;
     a.congestion.on_deadline(now, losses);
     server.make_good(a, losses);
+    a.small_wanted = a.congestion.timeouts_in_row() > 0;
     a.in_flight.set(a.congestion.octets());
   }
   bool dead = a.congestion.timeouts_in_row() >= k_max_timeouts || now - a.last_received >= k_dead_partner;

@@ -166,8 +166,8 @@ class Engine {
   const content::Bitmap* held(const SwarmId& swarm) const;  // nullptr when unknown
   Traffic traffic(const SwarmId& swarm) const;
   SwarmProgress progress(Instant now, const SwarmId& swarm) const;
-  // The system refused datagrams of this size to this address as too large (EMSGSIZE).
-  void too_large(const Endpoint& to, std::size_t octets);
+  // The system refused datagrams of this size to this address as too large (EMSGSIZE); fragment: of SendBatch.
+  void too_large(const Endpoint& to, std::size_t octets, bool fragment);
   ServingHashes serving_hashes() const;
   std::uint64_t work() const;  // steps that input and timers have cost since the beginning
   std::vector<AssociationState> associations() const;

@@ -76,6 +76,17 @@ void EngineCore::sweep() {
   for (auto* a : theirs) std::erase_if(a->channels, [](auto& each) { return each->closed(); });
 }
 
+// First the network may cut what does not pass whole; when that does not help, the role is told.
+void EngineCore::path_is_small(Association& a, std::size_t octets, bool fragment) {
+  a.fragments = true;
+  if (!fragment || std::exchange(a.path_told, true)) return;
+  auto headers = a.config.remote.address.is_v6() ? 48 : 28;
+  emit(EventKind::path_too_small, a.id, {}, {},
+       "datagrams of " + std::to_string(octets) + " octets are too large for the way to " + a.config.remote.text() +
+           ", whole or in fragments: its MTU is below " + std::to_string(octets + headers) +
+           "; what is published with a smaller --chunk-size may pass");
+}
+
 void EngineCore::forget(Association& a) {
   agenda.forget(a);
   by_key.erase({a.config.remote, a.config.remote_ssrc});

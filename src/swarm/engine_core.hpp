@@ -41,6 +41,8 @@ struct EngineCore {
   void close_channels(SwarmState& s, const std::string& reason, bool plain_only);
   void sweep();  // at the end of each verb that may close channels
   void forget(Association& a);
+  // Datagrams of so many octets do not pass, whole or in fragments.
+  void path_is_small(Association& a, std::size_t octets, bool fragment);
   void emit(EventKind kind, AssociationId association, const SwarmId& swarm, content::ChunkRange range = {},
             std::string text = {}, Error error = {});
   // Open channels of the swarm; each counts as touched.

@@ -81,6 +81,7 @@ void Engine::Impl::receive_rtcp(Instant now, Association& a, rtp::PacketSlot& sl
   Losses losses;
   a.congestion.feedback(now, *feedback, a.first_sequence, losses);
   server.make_good(a, losses);
+  if (a.congestion.swallows_large()) core.path_is_small(a, a.congestion.largest(), a.fragments);
   a.in_flight.set(a.congestion.octets());
 }
 

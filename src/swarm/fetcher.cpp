@@ -425,7 +425,7 @@ void Fetcher::look_at_path(const Channel& c) {
               "small datagrams come from " + a.config.remote.text() +
                   ", but none as large as a chunk needs: the path's MTU "
                   "seems to be below " +
-                  std::to_string(whole));
+                  std::to_string(whole) + "; what is published with a smaller --chunk-size may pass");
 }
 
 // Loss is made good below us. Silence means that the partner is gone or will not: others may have the runs, and after

@@ -81,7 +81,7 @@ void PacketBuilder::tell_exhausted(EngineCore& core, Association& a) {
 }
 
 std::optional<SendBatch> PacketBuilder::finish(EngineCore& core, Association& a) {
-  if (feedback_) return SendBatch{a.config.remote, segment_, ByteView(octets_).first(used_)};
+  if (feedback_) return SendBatch{a.config.remote, segment_, ByteView(octets_).first(used_), a.fragments};
   if (slots_.empty()) return std::nullopt;
   if (a.sender) {
     a.sender->protect(slots_);
@@ -90,7 +90,7 @@ std::optional<SendBatch> PacketBuilder::finish(EngineCore& core, Association& a)
     // Nothing goes out unprotected: a key at its end silences the association until it is replaced.
     if (!good) return std::nullopt;
   }
-  return SendBatch{a.config.remote, segment_, ByteView(octets_).first(used_)};
+  return SendBatch{a.config.remote, segment_, ByteView(octets_).first(used_), a.fragments};
 }
 
 }  // namespace sealcast::swarm

@@ -12,6 +12,7 @@ namespace sealcast::swarm {
 class RunRate {
  public:
   void add(Instant now) {
+    if (rate_ == 0) first_ = now;
     rate_ = at(now) + 1 / k_memory;
     newest_ = now;
   }
@@ -19,6 +20,7 @@ class RunRate {
   // is sent for it, once more for what is lost, and a little for a node that has other things to do. More would only
   // wait at the partner, and nobody else could be asked for it. 0: nothing is known of the round trip.
   std::size_t window(Instant now, Duration round_trip) const {
+    if (now - first_ < k_learning) return k_least + k_short_path;
     const auto trip = seconds(round_trip), rate = at(now);
     const auto wanted = rate * (2 * trip + 0.1), most = std::max<double>(k_short_path, rate * 3 * trip);
     return k_least + static_cast<std::size_t>(std::min({wanted, most, double{k_most}}));
@@ -28,12 +30,13 @@ class RunRate {
   static constexpr std::size_t k_most = 240;       // a partner keeps 256 requests
 
  private:
-  static constexpr double k_memory = 0.2;  // s
+  static constexpr double k_memory = 0.2;        // s
+  static constexpr Duration k_learning = 400ms;  // until the rate is known
   static double seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
   double at(Instant now) const { return rate_ * std::exp(-std::max(0.0, seconds(now - newest_)) / k_memory); }
 
   double rate_ = 0;  // at the time of the newest
-  Instant newest_{};
+  Instant first_{}, newest_{};
 };
 
 }  // namespace sealcast::swarm

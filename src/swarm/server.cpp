@@ -121,13 +121,22 @@ bool Server::put_control(Instant now, Channel& c) {
   if (c.closed()) return false;
   if (!c.open()) return put_handshake(now, c);
   auto& a = *c.association;
-  bool keep_alive = now - a.last_sent >= k_keep_alive;
+  bool keep_alive = now - a.last_sent >= k_keep_alive || a.small_wanted;
   if (c.control.empty() && c.have_queue.empty() && !c.have_from && !c.keyinfo_due && !keep_alive) return false;
   // Control may go beyond the window, but not without end.
   if (a.congestion.in_flight() > a.congestion.window() + k_control_slack || !may_be_in_flight(a)) return false;
   Writer w(packets_->room(a, std::min(a.config.max_datagram, k_max_control)));
   w.u32(c.remote);
   auto body = w.size();
+  if (!std::exchange(a.small_wanted, false)) put_messages(c, w);
+  SentPacket sent;
+  sent.channel = c.local;
+  sent.control = bytes_of(w.written().subspan(body));
+  packets_->add(now, a, w.size(), std::move(sent));
+  return true;
+}
+
+void Server::put_messages(Channel& c, Writer& w) {
   if (!c.control.empty()) {
     w.bytes(c.next_control());
   } else if (c.keyinfo_due) {
@@ -135,11 +144,6 @@ bool Server::put_control(Instant now, Channel& c) {
     if (w.room() >= 3 + c.swarm->config.keyinfo.size()) ppspp::write_keyinfo(w, c.swarm->config.keyinfo);
   }
   put_haves(c, w);
-  SentPacket sent;
-  sent.channel = c.local;
-  sent.control = bytes_of(w.written().subspan(body));
-  packets_->add(now, a, w.size(), std::move(sent));
-  return true;
 }
 
 void Server::put_haves(Channel& c, Writer& w) {

@@ -26,6 +26,7 @@ class Server {
   bool put_closing(Instant now, Association& a);
   bool put_handshake(Instant now, Channel& c);
   bool put_control(Instant now, Channel& c);
+  static void put_messages(Channel& c, Writer& w);
   static void put_haves(Channel& c, Writer& w);
   bool put_data(Instant now, Channel& c);
   bool may_be_in_flight(const Association& a) const;
