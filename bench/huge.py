@@ -4,7 +4,8 @@
     SEALCAST=build/release/apps/sealcast/sealcast bench/huge.py [GIB] [CHUNK] [PROTECTION] [MORE OPTIONS OF get ...]
 
 The source is a sparse file of zeros, and clear objects stay sparse at provider, cache and subscriber; sealed ones need
-three times the size on the disk of TMPDIR. The hashes take 64 octets a chunk: 10 GiB in chunks of 512 octets have the tree of 160 GiB in chunks of 8192. Prints one
+three times the size on the disk of TMPDIR. The hashes take 64 octets a chunk: 10 GiB in chunks of 512 octets have the
+tree of 160 GiB in chunks of 8192. Prints one
 JSON document: MiB of the resident set at its highest, and of what of it is anonymous and mapped from files."""
 import json
 import os

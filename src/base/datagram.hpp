@@ -17,7 +17,7 @@ struct ReceivedBatch {
 struct SendBatch {
   Endpoint to;
   std::size_t segment = 0;
-  ByteView data;  // valid until the core is called again
+  ByteView data;          // valid until the core is called again
   bool fragment = false;  // the network may cut it: the path takes no datagrams of this size
 };
 

@@ -259,7 +259,15 @@ void Loop::post(std::function<void()> task) {
   if (first && impl_->owner.load() != std::this_thread::get_id()) wake(impl_->wake_up);
 }
 
-Loop::TimerId Loop::at(Instant when, std::function<void()> task) {
+Instant Loop::now() const {
+  return os::monotonic_now();
+}
+
+UnixSeconds Loop::unix_now() const {
+  return os::unix_now();
+}
+
+Timers::TimerId Loop::at(Instant when, std::function<void()> task) {
   impl_->check_thread();
   auto id = impl_->next_timer++;
   impl_->timers.emplace(Impl::TimerKey{when, id}, std::move(task));

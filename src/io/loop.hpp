@@ -3,17 +3,15 @@
 #include <functional>
 #include <memory>
 
-#include "base/executor.hpp"
 #include "base/result.hpp"
-#include "base/time.hpp"
-#include "os/clock.hpp"
+#include "base/timers.hpp"
 
 namespace sealcast::io {
 
 // Everything but post() and stop() belongs to the thread that runs it (before run(): to the one that made it). What is
 // posted, due or ready in a turn runs once in that turn; what it adds waits for the next, so nothing starves. SIGPIPE
 // is ignored from the constructor on.
-class Loop final : public Executor {
+class Loop final : public Timers {
  public:
   Loop();
   ~Loop() override;
@@ -21,11 +19,10 @@ class Loop final : public Executor {
   void stop();  // any thread
   void post(std::function<void()> task) override;
 
-  using TimerId = std::uint64_t;
-  // Ids begin with 1 and are not reused; cancel() of 0, of a stranger or of a timer that ran is harmless.
-  TimerId at(Instant when, std::function<void()> task);
-  TimerId after(Duration delay, std::function<void()> task) { return at(os::monotonic_now() + delay, std::move(task)); }
-  void cancel(TimerId id);
+  Instant now() const override;  // os::monotonic_now, read at each call
+  UnixSeconds unix_now() const override;
+  TimerId at(Instant when, std::function<void()> task) override;
+  void cancel(TimerId id) override;
 
   // Level-triggered; one watch for each descriptor, a second one replaces it. Errors and hang-ups count as what was
   // asked for. The callback may watch, change and unwatch, itself and others: an unwatched descriptor gets no event any

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "base/log.hpp"
+#include "os/clock.hpp"
 #include "os/descriptor.hpp"
 #include "os/socket_address.hpp"
 

@@ -12,6 +12,7 @@
 
 #include "crypto/certificate.hpp"
 #include "io/tls_files.hpp"
+#include "os/clock.hpp"
 #include "os/descriptor.hpp"
 #include "os/socket_address.hpp"
 #include "tests/support/seeded_random.hpp"

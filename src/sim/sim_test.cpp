@@ -1,10 +1,11 @@
-// Links alone; engines on them: src/swarm/link_test.cpp.
+// Links alone, and timers; engines on them: src/swarm/link_test.cpp.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <vector>
 
 #include "sim/network.hpp"
+#include "sim/virtual_time.hpp"
 #include "tests/support/seeded_random.hpp"
 
 namespace sealcast::sim {
@@ -99,6 +100,69 @@ TEST(Network, VirtualTimePassesWithoutNodesToo) {
   Network network({}, random);
   network.run(1h);
   EXPECT_EQ(network.now, k_start + 1h);
+}
+
+// ---- timers
+
+TEST(VirtualTimers, RunInTheirOrderAndAtTheirInstant) {
+  VirtualTime time;
+  std::vector<std::pair<int, Instant>> ran;
+  auto note = [&](int what) { return [&, what] { ran.emplace_back(what, time.now()); }; };
+  time.after(2s, note(2));
+  time.after(1s, note(1));
+  time.after(2s, note(3));
+  time.after(3s, note(4));
+  time.advance(2s);
+  EXPECT_EQ(ran, (std::vector<std::pair<int, Instant>>{{1, k_start + 1s}, {2, k_start + 2s}, {3, k_start + 2s}}));
+  EXPECT_EQ(time.now(), k_start + 2s);
+  EXPECT_EQ(time.next(), k_start + 3s);
+}
+
+TEST(VirtualTimers, WhatIsCancelledDoesNotRunNotEvenInItsOwnTurn) {
+  VirtualTime time;
+  int ran = 0;
+  Timers::TimerId second = 0;
+  time.after(1s, [&] { time.cancel(second); });
+  second = time.after(1s, [&] { ++ran; });
+  time.cancel(0);
+  time.cancel(4711);
+  time.advance(5s);
+  EXPECT_EQ(ran, 0);
+  EXPECT_EQ(time.next(), k_never);
+}
+
+TEST(VirtualTimers, WhatATurnAddsComesInTheNextOneBehindWhatIsDue) {
+  VirtualTime time;
+  std::vector<int> ran;
+  time.after(1s, [&] {
+    ran.push_back(1);
+    time.post([&] { ran.push_back(3); });
+    time.after(0us, [&] { ran.push_back(4); });
+    time.at(k_start, [&] { ran.push_back(5); });  // long ago
+  });
+  time.after(1s, [&] { ran.push_back(2); });
+  time.advance(1s);
+  EXPECT_EQ(ran, (std::vector<int>{1, 2, 3, 5, 4}));
+}
+
+TEST(VirtualTimers, WallTimePassesWithTheOther) {
+  VirtualTime time(k_start, 1000);
+  time.advance(2900ms);
+  EXPECT_EQ(time.unix_now(), 1002);
+  time.advance(100ms);
+  EXPECT_EQ(time.unix_now(), 1003);
+}
+
+TEST(VirtualTimers, StopWhenTheTestHasSeenEnough) {
+  VirtualTime time;
+  int beats = 0;
+  std::function<void()> beat = [&] { ++beats, time.after(1s, beat); };
+  time.post(beat);
+  EXPECT_TRUE(time.run_until(k_start + 1h, [&] { return beats == 4; }));
+  EXPECT_EQ(time.now(), k_start + 3s);
+  EXPECT_FALSE(time.run_until(k_start + 5500ms));
+  EXPECT_EQ(beats, 6);
+  EXPECT_EQ(time.now(), k_start + 5500ms);
 }
 
 }  // namespace

@@ -30,6 +30,7 @@ Channel& EngineCore::make_channel(Instant now, Association& a, SwarmState& s, bo
   c.initiator = initiator;
   c.opened = c.next_handshake = c.last_progress = now;
   c.source.cursor = random.u32() % s.runs.count();
+  c.source.dice = random.u32();
   c.keyinfo_due = !s.config.keyinfo.empty();
   a.by_id[c.local] = &c;
   a.channels.push_back(std::move(made));

@@ -276,7 +276,7 @@ void Fetcher::credit(Instant now, Channel& c, const RunFetch& run) {
   c.bad_in_row = c.rests = 0;
   a.allowance.earn(64 + run.range.size() * 8);
   a.content_received += run.data.size();
-  c.source.rate.add(now);
+  c.source.rate.add(now, run.asked);
   c.source.window = std::min(c.source.window + 1, c.source.rate.window(now, a.congestion.round_trip()));
   std::array<std::uint8_t, ppspp::k_ack_message> room;
   Writer w(room);
@@ -353,7 +353,8 @@ void Fetcher::fetch(Instant now, Channel& c, std::uint64_t steps) {
     c.source.searching = false;
     return;
   }
-  if (picker.idle(c.source)) return;
+  if (picker.idle(now, c.source)) return;
+  c.source.expected = c.source.rate.expected(c.source.busy(), c.association->congestion.round_trip());
   auto& allowance = c.association->allowance;
   auto budget = std::min(steps, allowance.available(now));
   auto spent = picker.search(
@@ -479,7 +480,8 @@ Instant Fetcher::deadline(Instant now, const Channel& c) const {
   if (c.rests_until > now) by(c.rests_until);
   if (!source.denied.empty()) by(std::max(source.denied_until, now + k_search_pause));
   bool room = may_fetch(now, c) && source.busy() < source.window;
-  if (source.searching || (room && !limited && !c.swarm->picker.idle(source))) by(now + k_search_pause);
+  if (source.searching || (room && !limited && !c.swarm->picker.idle(now, source))) by(now + k_search_pause);
+  if (room && !limited) by(c.swarm->picker.overdue_at(source));
   if (limited) by(std::max(core_->download.next(now), now + 1ms));
   return out;
 }

@@ -44,11 +44,14 @@ struct Source {
   std::uint64_t order = 0;                // of the run that was asked for last
   std::size_t busy() const { return fetching.size() + storing; }
   std::uint32_t cursor = 0;  // whole run where the search goes on
+  std::uint64_t dice = 0;    // of chance
   // A search that has run out of its budget goes on at the next call.
-  bool searching = false, endgame = false;
+  bool searching = false, jumped = false;
   std::uint64_t left = 0;                      // chunks that the search has not come to
   std::optional<std::uint64_t> nothing_found;  // Picker::revision at which a search came home empty
-  bool nothing_in_endgame = false;
+  std::vector<content::ChunkRange> news;       // what the partner has got since
+  Duration expected = RunRate::k_unknown;      // until what is asked for now would be here
+  Instant overdue_at{};                        // when to look for what is overdue elsewhere
 };
 
 // Chooses runs of one swarm for its channels. The rules, and why:
@@ -59,8 +62,10 @@ struct Source {
 //  2. A run is asked for whole when the partner has it whole and nothing of it is here; else chunk by chunk. A whole
 //     run needs one proof and one write.
 //  3. A run is asked of one partner. Only one that has nothing under way and finds nothing else is asked, a second one
-//     at most, for what another is asked for already (the endgame): the end of a transfer does not hang on the slowest,
-//     and nothing comes more than twice. No chunk is asked for while its whole run is under way.
+//     at most, for what another is asked for already, and only if it is overdue there, or would be here in less than
+//     half of the time: a transfer does not hang on the slowest, what a slow one was asked for goes to who can give it
+//     now, and in a crowd, where most have nothing new at most times, nothing comes twice for that. No chunk is asked
+//     for while its whole run is under way.
 //  4. A run that did not verify as a whole is fetched chunk by chunk from then on: the good chunks are kept, and the
 //     bad one has a sender.
 //  5. What a partner was asked for and did not give is not asked of it for a while (10 s; 1 s if it has nothing else):
@@ -71,7 +76,11 @@ struct Source {
 //  7. What has come and is with storage is asked of nobody, and counts in the window: storage that is slow slows the
 //     asking, and what waits for it is bounded.
 //  8. A search has a budget of steps and goes on later, and one that found nothing is not repeated before something
-//     changed: else a HAVE in each datagram would cost a walk over the whole object.
+//     changed; of what a partner has got since only that is looked at: else a HAVE in each datagram would cost a walk
+//     over the whole object.
+//  9. Where the next missing chunk begins a gap, another partner of ours or somebody who tells us what he gets is at
+//     work. A random run of the gap is taken, once in a search: UEs whose searches have met would ask for the same
+//     from there on.
 //
 // O(log n) in what a partner said for a step, which passes up to 4,096 chunks.
 class Picker {
@@ -83,8 +92,12 @@ class Picker {
   std::uint64_t search(Instant now, Source& source, std::uint64_t steps, const std::function<bool()>& allows,
                        const std::function<void(RunFetch&)>& ask);
   // A search would find nothing: none before something has changed.
-  bool idle(const Source& source) const {
-    return source.nothing_found == revision_ && (source.nothing_in_endgame || source.busy() > 0);
+  bool idle(Instant now, const Source& source) const {
+    return source.nothing_found == revision_ && source.news.empty() && now < overdue_at(source);
+  }
+  // When it is worth asking this partner for what is under way elsewhere.
+  Instant overdue_at(const Source& source) const {
+    return source.busy() > 0 || asked_.empty() ? k_never : source.overdue_at;
   }
   // The partner has this, which was not known.
   void has(Source& source, content::ChunkRange range);
@@ -109,14 +122,24 @@ class Picker {
 
  private:
   std::uint64_t step(Instant now, Source& source, const std::function<void(RunFetch&)>& ask);
+  std::uint32_t within_gap(Source& source, std::uint32_t missing, std::uint32_t block_end) const;
   bool ask_run(Instant now, Source& source, std::uint32_t run, const std::function<void(RunFetch&)>& ask);
+  void begin_fetch(Instant now, Source& source, content::Bin bin, content::ChunkRange range,
+                   const std::function<void(RunFetch&)>& ask);
   bool ask_for(Instant now, Source& source, content::ChunkRange range, const std::function<void(RunFetch&)>& ask);
-  void begin(Source& source, bool endgame) const;
+  void begin(Source& source) const;
+  std::uint64_t look_at_news(Instant now, Source& source, std::uint64_t steps, const std::function<bool()>& allows,
+                             const std::function<void(RunFetch&)>& ask);
+  std::uint64_t ask_for_overdue(Instant now, Source& source, const std::function<void(RunFetch&)>& ask);
 
   const Runs* runs_;
   const content::Bitmap* held_;
   Work* work_;
-  std::unordered_map<content::Bin, int> asked_;  // runs under way -> on how many channels
+  struct Asked {
+    int owners = 0;  // channels
+    Instant due{};   // expected from the first of them
+  };
+  std::unordered_map<content::Bin, Asked> asked_;  // runs under way
   std::unordered_set<content::Bin> storing_;
   std::vector<bool> by_chunk_;  // of each whole run
   std::uint64_t revision_ = 0;

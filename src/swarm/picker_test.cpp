@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "tests/support/seeded_random.hpp"
 
 namespace sealcast::swarm {
@@ -45,6 +47,47 @@ TEST_F(PickerTest, GoesOnFromWhereItWasAndRoundTheEnd) {
   EXPECT_EQ(search(a), (std::vector{run(8), run(9), run(0)}));
 }
 
+// A bitmap comes after the search has been tried: it begins where chance put it all the same.
+TEST_F(PickerTest, BeginsWhereChancePutIt) {
+  a.cursor = 7;
+  EXPECT_TRUE(search(a).empty());
+  has(a, {0, k_chunks - 1});
+  a.window = 1;
+  EXPECT_EQ(search(a), std::vector{run(7)});
+}
+
+// Two whose searches meet at the end of what others have got would go on hand in hand.
+TEST_F(PickerTest, WhereAGapBeginsARandomRunOfItIsTaken) {
+  held.set({0, 63});
+  std::set<std::uint32_t> begun;
+  for (int i = 0; i < 40; ++i) {
+    a.has.add({0, k_chunks - 1});
+    a.cursor = 0;
+    a.window = 1;
+    auto asked = search(a);
+    ASSERT_EQ(asked.size(), 1u);
+    EXPECT_GE(asked[0].first, 64u);
+    begun.insert(asked[0].first / 32);
+    picker.release_all(a);
+    picker.changed();
+    a.searching = false;
+  }
+  EXPECT_GE(begun.size(), 6u);
+}
+
+TEST_F(PickerTest, OfWhatAPartnerHasGotOnlyThatIsLookedAt) {
+  for (std::uint32_t n = 0; n < 9; ++n) has(a, run(n));
+  held.set({0, 9 * 32 - 1});
+  EXPECT_TRUE(search(a).empty());
+  auto walk = spent;
+  has(a, run(9));
+  EXPECT_FALSE(picker.idle(now, a));
+  EXPECT_EQ(search(a), std::vector{run(9)});
+  EXPECT_LE(spent, 8u);
+  EXPECT_LE(spent, walk);
+  EXPECT_TRUE(picker.idle(now, a));
+}
+
 TEST_F(PickerTest, AsksForWholeRunsWhereNothingIsHereAndForChunksElsewhere) {
   has(a, {32, 95});
   held.set({64, 93});
@@ -56,14 +99,36 @@ TEST_F(PickerTest, AsksOnlyForWhatThePartnerHas) {
   EXPECT_EQ(search(a), (std::vector{ChunkRange{40, 40}, ChunkRange{41, 41}}));
 }
 
-TEST_F(PickerTest, ARunIsAskedOfOnePartnerAndOfASecondAtTheEnd) {
+TEST_F(PickerTest, ARunIsAskedOfASecondPartnerWhenItIsOverdueAtTheFirst) {
   for (auto* source : {&a, &b, &c}) has(*source, run(2));
+  a.expected = b.expected = c.expected = 300ms;
   EXPECT_EQ(search(a).size(), 1u);
-  EXPECT_EQ(search(b), std::vector{run(2)});  // nothing else is left
-  EXPECT_TRUE(search(c).empty());
+  EXPECT_TRUE(search(b).empty());  // it comes soon enough
+  EXPECT_TRUE(picker.idle(now, b));
+  now += 300ms;
+  EXPECT_FALSE(picker.idle(now, b));
+  EXPECT_TRUE(search(b).empty());
+  now += 101ms;
+  EXPECT_EQ(search(b), std::vector{run(2)});
+  EXPECT_TRUE(search(c).empty());  // two are enough
   picker.release(a, bin::at(5, 2));
-  picker.changed();
+  now += 1s;
   EXPECT_EQ(search(c), std::vector{run(2)});
+}
+
+TEST_F(PickerTest, WhoCanGiveARunMuchSoonerIsAskedForItAtOnce) {
+  for (auto* source : {&a, &b}) has(*source, run(2));
+  a.expected = 2s;
+  b.expected = 900ms;
+  EXPECT_EQ(search(a).size(), 1u);
+  EXPECT_EQ(search(b), std::vector{run(2)});
+  picker.release_all(a);
+  picker.release_all(b);
+  picker.changed();
+  b.expected = 1s;
+  EXPECT_EQ(search(a).size(), 1u);
+  now += 50ms;
+  EXPECT_TRUE(search(b).empty());
 }
 
 TEST_F(PickerTest, WhoHasSomethingUnderWayIsNoSecond) {
@@ -72,7 +137,7 @@ TEST_F(PickerTest, WhoHasSomethingUnderWayIsNoSecond) {
   a.window = 2;
   EXPECT_EQ(search(a), (std::vector{run(2), run(3)}));
   EXPECT_EQ(search(b), std::vector{run(4)});
-  EXPECT_TRUE(picker.idle(b));
+  EXPECT_TRUE(picker.idle(now, b));
 }
 
 TEST_F(PickerTest, NoChunkIsAskedForWhileItsWholeRunIsUnderWay) {
@@ -103,7 +168,7 @@ TEST_F(PickerTest, WhatWasDeniedRestsAndIsForgiven) {
   EXPECT_FALSE(a.denied.empty());
   now += 1s;
   picker.forgive(now, a);
-  EXPECT_FALSE(picker.idle(a));
+  EXPECT_FALSE(picker.idle(now, a));
   EXPECT_EQ(search(a), std::vector{run(2)});
 }
 
@@ -126,14 +191,14 @@ TEST_F(PickerTest, TheWindowAndTheLimitHold) {
 TEST_F(PickerTest, ASearchThatFoundNothingIsNotRepeatedBeforeSomethingChanges) {
   has(a, run(2));
   held.set(run(2));
-  EXPECT_FALSE(picker.idle(a));
+  EXPECT_FALSE(picker.idle(now, a));
   EXPECT_TRUE(search(a).empty());
-  EXPECT_TRUE(picker.idle(a));
+  EXPECT_TRUE(picker.idle(now, a));
   picker.changed();
-  EXPECT_FALSE(picker.idle(a));
+  EXPECT_FALSE(picker.idle(now, a));
   EXPECT_TRUE(search(a).empty());
   has(a, run(3));
-  EXPECT_FALSE(picker.idle(a));
+  EXPECT_FALSE(picker.idle(now, a));
 }
 
 TEST_F(PickerTest, ASearchAtTheEndOfItsBudgetGoesOnWhereItIs) {

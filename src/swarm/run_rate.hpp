@@ -1,6 +1,6 @@
 #pragma once
-// How many runs a second a partner gives, by those of the last fifth of a second or so; and how many of them should be
-// under way so that it always has something to send.
+// How many runs a second a partner gives, by those of the last fifth of a second or so; how many of them should be
+// under way so that it always has something to send; and how long one takes.
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
@@ -11,8 +11,11 @@ namespace sealcast::swarm {
 
 class RunRate {
  public:
-  void add(Instant now) {
+  // A run that was asked for then has verified.
+  void add(Instant now, Instant asked) {
     if (rate_ == 0) first_ = now;
+    auto took = std::max(now - std::max(asked, newest_), Duration{1});
+    each_ = each_ == Duration{0} ? took : (7 * each_ + took) / 8;
     rate_ = at(now) + 1 / k_memory;
     newest_ = now;
   }
@@ -23,9 +26,16 @@ class RunRate {
     if (now - first_ < k_learning) return k_least + k_short_path;
     const auto trip = seconds(round_trip), rate = at(now);
     const auto wanted = rate * (2 * trip + 0.1), most = std::max<double>(k_short_path, rate * 3 * trip);
-    return k_least + static_cast<std::size_t>(std::min({wanted, most, double{k_most}}));
+    return k_slowest + static_cast<std::size_t>(std::min({wanted, most, double{k_most}}));
   }
-  static constexpr std::size_t k_least = 4;
+  // Until a run comes that is asked for behind so many others.
+  Duration expected(std::size_t others, Duration round_trip) const {
+    if (each_ == Duration{0}) return k_unknown;
+    return std::min<Duration>(round_trip + each_ * static_cast<int>(others + 1), k_longest);
+  }
+  static constexpr Duration k_unknown = 1s, k_longest = 10s;
+  static constexpr std::size_t k_least = 4;        // before anything has come
+  static constexpr std::size_t k_slowest = 2;      // one that comes, and one that waits
   static constexpr std::size_t k_short_path = 60;  // what is enough, and fits a processor's cache, without a way to go
   static constexpr std::size_t k_most = 240;       // a partner keeps 256 requests
 
@@ -37,6 +47,7 @@ class RunRate {
 
   double rate_ = 0;  // at the time of the newest
   Instant first_{}, newest_{};
+  Duration each_{0};  // from one run to the next, or from asking for one that was alone
 };
 
 }  // namespace sealcast::swarm

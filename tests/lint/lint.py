@@ -43,6 +43,17 @@ SIDEWAYS = {("ppspp", "content"), ("keys", "content"), ("tracking", "content"), 
 ROOMS = {"roles": ["core", "tracker", "cache", "ue", "provider"], "sip": ["agent", "core"]}
 SANS_IO = [module for module, layer in LAYERS.items() if layer <= 3 and module != "os" or module == "sim"]
 
+# What a room asks an interface for and may not see itself: its files, those behind the interface, headers, why.
+SEAMS = [
+    (["src/roles/common/*", "src/roles/ue/*"], [], ["os/clock.hpp"], "time is asked of base/timers.hpp (ADR 14)"),
+    (
+        ["src/roles/common/*"],
+        ["src/roles/common/media_node.*"],
+        ["io/loop.hpp", "io/media_driver.hpp", "roles/common/media_node.hpp", "sip/agent/agent.hpp"],
+        "it sees Timers, MediaPlane and Signalling, and is tested without the others (ADR 14)",
+    ),
+]
+
 # Foreign headers: pattern of the include, files that may have it, why.
 FOREIGN = [
     ("openssl/*", ["src/crypto/*"], "crypto is the only place that names OpenSSL"),
@@ -224,6 +235,9 @@ def layers(tree):
             continue
         for line, kind, header in includes(tree.text(name)):
             if kind == '"':
+                for files, behind, hidden, why in SEAMS:
+                    if matches(name, files) and not matches(name, behind) and header in hidden and not is_test(name):
+                        yield f"{name}:{line}: may not include \"{header}\": {why}"
                 other = header.split("/")[0]
                 if "/" not in header or (is_test(name) and header.startswith("tests/support/")):
                     if "/" not in header and module != "apps":
@@ -500,6 +514,15 @@ BAD = [
         3,
     ),
     ("layers", {"src/roles/ue/a.cpp": '#include "roles/cache/b.hpp"\n#include "roles/common/c.hpp"\n'}, 1),
+    (
+        "layers",
+        {
+            "src/roles/common/a.cpp": '#include "io/loop.hpp"\n#include "roles/common/media_node.hpp"\n',
+            "src/roles/common/media_node.hpp": '#include "io/loop.hpp"\n',
+            "src/roles/ue/b.cpp": '#include "os/clock.hpp"\n#include "io/loop.hpp"\n',
+        },
+        3,
+    ),
     ("layers", {"src/sip/a.cpp": '#include "sip/core/b.hpp"', "src/roles/common/d.hpp": '#include "roles/ue/e"'}, 2),
     ("layers", {"src/swarm/a_test.cpp": '#include "io/loop.hpp"\n'}, 1),
     (

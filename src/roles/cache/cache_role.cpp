@@ -390,15 +390,15 @@ void CacheRole::on_event(const swarm::Event& event) {
 }
 
 void CacheRole::post(std::function<void()> task) {
-  loop_.post([this, task = std::move(task), alive = std::weak_ptr(alive_)] {
-    if (!alive.expired() && media_) task();
-  });
+  loop_.post(lifetime_.guard([this, task = std::move(task)] {
+    if (media_) task();
+  }));
 }
 
 void CacheRole::after(Duration delay, std::function<void()> task) {
-  loop_.after(delay, [this, task = std::move(task), alive = std::weak_ptr(alive_)] {
-    if (!alive.expired() && media_) task();
-  });
+  loop_.after(delay, lifetime_.guard([this, task = std::move(task)] {
+    if (media_) task();
+  }));
 }
 
 // Told with the content. One whose tree is gone proves nothing any more and leaves its swarm; the others go on.

@@ -4,12 +4,14 @@
 #include <map>
 #include <memory>
 
+#include "base/lifetime.hpp"
 #include "keys/service.hpp"
 #include "os/random.hpp"
 #include "roles/cache/cache_library.hpp"
 #include "roles/cache/scrubber.hpp"
 #include "roles/common/announcement_pages.hpp"
 #include "roles/common/answered_calls.hpp"
+#include "roles/common/media_node.hpp"
 #include "roles/common/open_pool.hpp"
 #include "roles/common/swarm_peers.hpp"
 #include "sip/agent/agent.hpp"
@@ -139,7 +141,7 @@ class CacheRole final : private sip::Handler, private keys::KeyLookup {
   std::uint64_t repaired_chunks_ = 0;  // whatever found their damage
   io::Loop::TimerId renew_timer_ = 0, beat_timer_ = 0, scrub_timer_ = 0;
   store::AuditBrake audit_brake_;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // owner: this; weakly those of post() and after()
+  Lifetime lifetime_;
 };
 
 }  // namespace sealcast::roles

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "base/log.hpp"
-#include "os/clock.hpp"
 
 namespace sealcast::roles {
 namespace {
@@ -14,9 +13,9 @@ constexpr Duration k_gather = 10ms;  // changes that come together make one body
 
 }  // namespace
 
-AnnouncementPages::AnnouncementPages(io::Loop& loop, sip::Signalling& agent, std::string tracker,
+AnnouncementPages::AnnouncementPages(Timers& timers, sip::Signalling& agent, std::string tracker,
                                      std::function<std::string(std::size_t page)> name_of, Limits limits, Events events)
-    : loop_(loop),
+    : timers_(timers),
       agent_(agent),
       tracker_(std::move(tracker)),
       name_of_(std::move(name_of)),
@@ -24,7 +23,7 @@ AnnouncementPages::AnnouncementPages(io::Loop& loop, sip::Signalling& agent, std
       events_(std::move(events)) {}
 
 AnnouncementPages::~AnnouncementPages() {
-  loop_.cancel(timer_);
+  timers_.cancel(timer_);
 }
 
 std::size_t AnnouncementPages::find_room(std::size_t octets) {
@@ -75,7 +74,7 @@ void AnnouncementPages::take_out(const crypto::Digest& root, std::size_t index) 
 }
 
 void AnnouncementPages::go_on() {
-  if (!queue_.empty() && timer_ == 0) timer_ = loop_.after(0us, [this] { send_some(); });
+  if (!queue_.empty() && timer_ == 0) timer_ = timers_.after(0us, [this] { send_some(); });
 }
 
 void AnnouncementPages::remove(const crypto::Digest& root) {
@@ -95,14 +94,14 @@ void AnnouncementPages::changed(std::size_t index) {
   auto& page = *pages_[index];
   if (withdrawn_ || std::exchange(page.waits, true)) return;
   queue_.push_back(index);
-  if (timer_ == 0) timer_ = loop_.after(k_gather, [this] { send_some(); });
+  if (timer_ == 0) timer_ = timers_.after(k_gather, [this] { send_some(); });
 }
 
 // Pages whose turn has come; the others keep their places.
 void AnnouncementPages::send_some() {
-  loop_.cancel(timer_);
+  timers_.cancel(timer_);
   timer_ = 0;
-  const auto now = os::monotonic_now();
+  const auto now = timers_.now();
   auto next = k_never;
   std::deque<std::size_t> later;
   while (!queue_.empty() && under_way_.size() < limits_.under_way) {
@@ -121,7 +120,7 @@ void AnnouncementPages::send_some() {
     }
   }
   queue_.insert(queue_.begin(), later.begin(), later.end());
-  if (next != k_never) timer_ = loop_.at(next, [this] { send_some(); });
+  if (next != k_never) timer_ = timers_.at(next, [this] { send_some(); });
 }
 
 void AnnouncementPages::send(std::size_t index) {
@@ -133,7 +132,7 @@ void AnnouncementPages::send(std::size_t index) {
     tracking::Announcement farewell;
     farewell.instance = name_of_(index);
     page.announcer = std::make_unique<Announcer>(
-        loop_, agent_, tracker_, static_cast<int>(expires), [this, index] { return body_of(index); },
+        timers_, agent_, tracker_, static_cast<int>(expires), [this, index] { return body_of(index); },
         tracking::write_announcement(farewell),
         [this, index](const sip::Response& response, Announcer::Sent sent) { answered(index, response, sent); });
     // The tracker came back empty: whatever else is announced is forgotten too.
@@ -181,7 +180,7 @@ void AnnouncementPages::taken(std::size_t index, bool any, const tracking::Publi
 
 void AnnouncementPages::withdraw() {
   withdrawn_ = true;
-  loop_.cancel(timer_);
+  timers_.cancel(timer_);
   for (auto& page : pages_)
     if (page->announcer) page->announcer->withdraw();
 }

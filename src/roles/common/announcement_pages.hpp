@@ -32,7 +32,7 @@ class AnnouncementPages {
     std::function<void(const tracking::PublishAnswer&)> on_taken;
   };
   // name_of: the instance of page i. A service has the same ones in each run: what was left behind is replaced.
-  AnnouncementPages(io::Loop& loop, sip::Signalling& agent, std::string tracker,
+  AnnouncementPages(Timers& timers, sip::Signalling& agent, std::string tracker,
                     std::function<std::string(std::size_t page)> name_of, Limits limits, Events events);
   ~AnnouncementPages();
 
@@ -76,7 +76,7 @@ class AnnouncementPages {
   void taken(std::size_t index, bool any, const tracking::PublishAnswer& answer);
   void answered(std::size_t index, const sip::Response& response, Announcer::Sent sent);
 
-  io::Loop& loop_;
+  Timers& timers_;
   sip::Signalling& agent_;
   std::string tracker_;
   std::function<std::string(std::size_t)> name_of_;
@@ -89,7 +89,7 @@ class AnnouncementPages {
   std::set<std::size_t> roomy_;  // pages with room again
   std::size_t touched_ = 0;
   bool withdrawn_ = false;
-  io::Loop::TimerId timer_ = 0;
+  Timers::TimerId timer_ = 0;
 };
 
 }  // namespace sealcast::roles

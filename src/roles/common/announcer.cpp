@@ -19,10 +19,10 @@ int number(const std::vector<std::string>& values) {
 
 }  // namespace
 
-Announcer::Announcer(io::Loop& loop, sip::Signalling& agent, std::string tracker, int expires,
+Announcer::Announcer(Timers& timers, sip::Signalling& agent, std::string tracker, int expires,
                      std::function<std::string()> body, std::string farewell,
                      std::function<void(const sip::Response&, Sent)> on_answer)
-    : loop_(loop),
+    : timers_(timers),
       agent_(agent),
       tracker_(std::move(tracker)),
       expires_(expires),
@@ -31,8 +31,8 @@ Announcer::Announcer(io::Loop& loop, sip::Signalling& agent, std::string tracker
       on_answer_(std::move(on_answer)) {}
 
 Announcer::~Announcer() {
-  *alive_ = false;
-  loop_.cancel(timer_);
+  lifetime_.end();
+  timers_.cancel(timer_);
 }
 
 void Announcer::update() {
@@ -45,7 +45,7 @@ void Announcer::update() {
 // on the same connection.
 void Announcer::withdraw() {
   withdrawn_ = true;
-  loop_.cancel(timer_);
+  timers_.cancel(timer_);
   if (!under_way_) {
     if (!etag_.empty()) send(0);
     return;
@@ -70,7 +70,7 @@ sip::Request Announcer::request(int expires) const {
 }
 
 void Announcer::send(int expires) {
-  loop_.cancel(timer_);
+  timers_.cancel(timer_);
   auto request = this->request(expires);
   if (!etag_.empty()) request.headers.push_back({"SIP-If-Match", etag_});
   // A refresh has no body (RFC 3903 section 4.1).
@@ -85,9 +85,7 @@ void Announcer::send(int expires) {
 
 void Announcer::deliver(sip::Request request, Sent sent) {
   under_way_ = true;
-  agent_.send(std::move(request), [this, alive = alive_, sent](const sip::Response& response) {
-    if (*alive) answered(response, sent);
-  });
+  agent_.send(std::move(request), lifetime_.guard([this, sent](const sip::Response& r) { answered(r, sent); }));
 }
 
 void Announcer::answered(const sip::Response& response, Sent sent) {
@@ -117,7 +115,7 @@ void Announcer::answered(const sip::Response& response, Sent sent) {
 }
 
 void Announcer::again_after(Duration delay) {
-  timer_ = loop_.after(delay, [this] { send(expires_); });
+  timer_ = timers_.after(delay, [this] { send(expires_); });
 }
 
 }  // namespace sealcast::roles

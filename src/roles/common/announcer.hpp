@@ -3,7 +3,8 @@
 // anew when stale (412).
 #include <string>
 
-#include "io/loop.hpp"
+#include "base/lifetime.hpp"
+#include "base/timers.hpp"
 #include "sip/signalling.hpp"
 
 namespace sealcast::roles {
@@ -12,8 +13,8 @@ class Announcer {
  public:
   enum class Sent { body, refresh };
   // tracker: "sip:tracker@<domain>". body: asked when it is sent. farewell: the announcement's name and nothing else.
-  // on_answer: told of every final answer. Agent and loop outlive it.
-  Announcer(io::Loop& loop, sip::Signalling& agent, std::string tracker, int expires, std::function<std::string()> body,
+  // on_answer: told of every final answer. Agent and timers outlive it.
+  Announcer(Timers& timers, sip::Signalling& agent, std::string tracker, int expires, std::function<std::string()> body,
             std::string farewell, std::function<void(const sip::Response&, Sent)> on_answer);
   ~Announcer();
   // Announces what the body is now (or when the one under way is answered), and again until withdraw().
@@ -32,7 +33,7 @@ class Announcer {
   void answered(const sip::Response& response, Sent sent);
   void again_after(Duration delay);
 
-  io::Loop& loop_;
+  Timers& timers_;
   sip::Signalling& agent_;
   std::string tracker_, etag_;
   int expires_;
@@ -41,8 +42,8 @@ class Announcer {
   std::function<void(const sip::Response&, Sent)> on_answer_;
   bool under_way_ = false, changed_ = false, withdrawn_ = false;
   Duration pause_ = 1s;
-  io::Loop::TimerId timer_ = 0;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  Timers::TimerId timer_ = 0;
+  Lifetime lifetime_;
 };
 
 }  // namespace sealcast::roles

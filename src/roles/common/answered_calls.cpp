@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/log.hpp"
-#include "os/clock.hpp"
 
 namespace sealcast::roles {
 namespace {
@@ -13,8 +12,8 @@ constexpr Duration k_patience = 30s;
 
 }  // namespace
 
-AnsweredCalls::AnsweredCalls(io::Loop& loop, sip::Signalling& agent, MediaNode& media, std::string host)
-    : loop_(loop),
+AnsweredCalls::AnsweredCalls(Timers& timers, sip::Signalling& agent, MediaPlane& media, std::string host)
+    : timers_(timers),
       agent_(agent),
       media_(media),
       host_(std::move(host)),
@@ -22,7 +21,7 @@ AnsweredCalls::AnsweredCalls(io::Loop& loop, sip::Signalling& agent, MediaNode& 
 
 AnsweredCalls::~AnsweredCalls() {
   on_unused = nullptr;
-  loop_.cancel(oldest_);
+  timers_.cancel(oldest_);
   std::vector<sip::CallId> all;
   calls_.each([&](sip::CallId id, const Call&) { all.push_back(id); });
   for (auto id : all) end(id, "leaving");
@@ -38,15 +37,15 @@ void AnsweredCalls::answer(sip::CallId id, const sip::Request& invite, const Ter
     return agent_.answer(id, {488, "Not Acceptable Here", {}, {}, {{"Warning", agreed.error().warning(host_)}}});
   }
   for (auto& swarm : terms.admitted) {
-    media_.engine().admit(agreed->id, swarm);
+    media_.admit(agreed->id, swarm);
     ++users_[swarm];
   }
   Call call{agreed->id, terms.caller, terms.admitted, 0, 0};
-  call.patience = loop_.after(k_patience, [this, id] {
+  call.patience = timers_.after(k_patience, [this, id] {
     if (auto* known = calls_.find(id); known && known->channels == 0) end(id, "no channel was opened");
   });
   by_association_[agreed->id] = id;
-  (void)calls_.add(id, owners, os::monotonic_now() + std::clamp<Duration>(terms.life, 1s, k_a_call), std::move(call));
+  (void)calls_.add(id, owners, timers_.now() + std::clamp<Duration>(terms.life, 1s, k_a_call), std::move(call));
   end_old();
   agent_.answer(id, {200, "OK", "application/sdp", agreed->answer, {}});
 }
@@ -72,7 +71,7 @@ void AnsweredCalls::end(sip::CallId id, const std::string& reason) {
 // It is out of the table already.
 void AnsweredCalls::forget(const Call& call) {
   by_association_.erase(call.association);
-  loop_.cancel(call.patience);
+  timers_.cancel(call.patience);
   media_.drop(call.association);
   for (auto& swarm : call.admitted) {
     auto at = users_.find(swarm);
@@ -85,12 +84,12 @@ void AnsweredCalls::forget(const Call& call) {
 // Nobody tells a UE, or a cache somewhere else, that a caller may no longer have a content: it is that he gets no new
 // token. A call ends with the token that it came with, and who gets new ones makes a new call.
 void AnsweredCalls::end_old() {
-  loop_.cancel(oldest_);
+  timers_.cancel(oldest_);
   oldest_ = 0;
-  const auto now = os::monotonic_now();
+  const auto now = timers_.now();
   while (auto next = calls_.next_expiry()) {
     if (*next > now) {
-      oldest_ = loop_.after(*next - now, [this] { end_old(); });
+      oldest_ = timers_.after(*next - now, [this] { end_old(); });
       return;
     }
     auto [id, call] = std::move(*calls_.take_expired(now));

@@ -5,14 +5,15 @@
 #include <vector>
 
 #include "base/bounded_table.hpp"
-#include "roles/common/media_node.hpp"
+#include "base/timers.hpp"
+#include "roles/common/media_plane.hpp"
 #include "sip/signalling.hpp"
 
 namespace sealcast::roles {
 
 class AnsweredCalls {
  public:
-  AnsweredCalls(io::Loop& loop, sip::Signalling& agent, MediaNode& media, std::string host);
+  AnsweredCalls(Timers& timers, sip::Signalling& agent, MediaPlane& media, std::string host);
   ~AnsweredCalls();
 
   struct Terms {
@@ -48,20 +49,20 @@ class AnsweredCalls {
     std::string caller;
     std::vector<swarm::SwarmId> admitted;
     int channels = 0;
-    io::Loop::TimerId patience = 0;  // until the first channel opens
+    Timers::TimerId patience = 0;  // until the first channel opens
   };
   void end(sip::CallId id, const std::string& reason);
   void end_old();
   void forget(const Call& call);
 
-  io::Loop& loop_;
+  Timers& timers_;
   sip::Signalling& agent_;
-  MediaNode& media_;
+  MediaPlane& media_;
   std::string host_;  // warn-agent of Warning headers
   BoundedTable<sip::CallId, Call> calls_;
   std::map<swarm::AssociationId, sip::CallId> by_association_;
   std::map<swarm::SwarmId, std::size_t> users_;  // calls that each swarm is part of
-  io::Loop::TimerId oldest_ = 0;
+  Timers::TimerId oldest_ = 0;
 };
 
 }  // namespace sealcast::roles

@@ -2,7 +2,6 @@
 
 #include "crypto/backend.hpp"
 #include "io/loop.hpp"
-#include "os/clock.hpp"
 
 namespace sealcast::roles {
 namespace {
@@ -20,14 +19,9 @@ swarm::EngineOptions polled(swarm::EngineOptions options) {
 
 }  // namespace
 
-Error negotiation_error(const sdp::Refusal& refusal, std::string side) {
-  return {ErrorCode::negotiation,
-          "negotiation failed at the " + side + ": " + refusal.sentence + " (" + refusal.rule + ")", refusal.rule,
-          side};
-}
-
 MediaNode::MediaNode(io::Loop& loop, RandomSource& random, swarm::EngineOptions options, OnEvent on_event)
-    : random_(random),
+    : timers_(loop),
+      random_(random),
       on_event_(std::move(on_event)),
       engine_(random, polled(std::move(options))),
       driver_(loop, engine_, [this](const swarm::Event& event) { deliver(event); }) {}
@@ -56,7 +50,7 @@ json::Object MediaNode::status() const {
 
 void MediaNode::remove_swarm(const swarm::SwarmId& swarm) {
   driver_.settle();
-  engine_.remove_swarm(os::monotonic_now(), swarm);
+  engine_.remove_swarm(timers_.now(), swarm);
 }
 
 void MediaNode::close() {
@@ -99,6 +93,7 @@ Expected<NegotiatedAssociation, sdp::Refusal> MediaNode::answer_offer(std::strin
 Result<NegotiatedAssociation> MediaNode::add(sdp::Agreement agreement, bool initiator, swarm::PartnerKind partner,
                                              OnEvent on_event) {
   NegotiatedAssociation out;
+  out.remote = agreement.remote;
   out.secured = agreement.transport == sdp::Transport::savpf;
   if (agreement.send_key) out.suite = rtp::name(agreement.send_key->suite);
   swarm::AssociationConfig config;
@@ -113,7 +108,7 @@ Result<NegotiatedAssociation> MediaNode::add(sdp::Agreement agreement, bool init
   config.runs = agreement.runs;
   config.initiator = initiator;
   config.partner = partner;
-  SEALCAST_TRY_ASSIGN(out.id, engine_.add_association(os::monotonic_now(), std::move(config)));
+  SEALCAST_TRY_ASSIGN(out.id, engine_.add_association(timers_.now(), std::move(config)));
   makers_[out.id] = std::move(on_event);
   return out;
 }
@@ -125,9 +120,15 @@ json::Object MediaNode::memory_status() const {
           {"queues", use.queues},     {"in_flight", use.in_flight}, {"contents", use.contents}};
 }
 
+Status MediaNode::open_channel(swarm::AssociationId id, const swarm::SwarmId& swarm) {
+  auto opened = engine_.open_channel(timers_.now(), id, swarm);
+  pump();
+  return opened;
+}
+
 void MediaNode::drop(swarm::AssociationId id) {
   makers_.erase(id);
-  engine_.remove_association(os::monotonic_now(), id);
+  engine_.remove_association(timers_.now(), id);
   pump();
 }
 

@@ -8,28 +8,12 @@
 
 #include "base/json.hpp"
 #include "io/media_driver.hpp"
-#include "sdp/offer_answer.hpp"
-#include "swarm/engine.hpp"
+#include "roles/common/media_plane.hpp"
 
 namespace sealcast::roles {
 
-// An offer that is out and waits for its answer.
-struct PendingOffer {
-  sdp::MediaDescription offer;
-  std::string text;
-};
-
-// An association as signalling made it. Moved away or removed with MediaNode::drop.
-struct NegotiatedAssociation {
-  swarm::AssociationId id = 0;
-  std::string answer;  // SDP to send back (answerer)
-  bool secured = false;
-  std::string suite;  // "AEAD_AES_128_GCM" or empty
-};
-
-class MediaNode {
+class MediaNode final : public MediaPlane {
  public:
-  using OnEvent = std::function<void(const swarm::Event&)>;
   // on_event: events of swarms. Those of an association go to whoever made it, before the swarm's owner gets them.
   MediaNode(io::Loop& loop, RandomSource& random, swarm::EngineOptions options, OnEvent on_event);
   Status open(const std::string& listen);  // "127.0.0.1:0"
@@ -47,28 +31,27 @@ class MediaNode {
   // What is on the books because of partners, by kind, in octets; `contents` is not limited.
   json::Object memory_status() const;
 
-  PendingOffer offer(bool secured);
-  // Offerer: the answer is checked, the association made. Errors carry rule and side.
+  PendingOffer offer(bool secured) override;
   Result<NegotiatedAssociation> accept_answer(const PendingOffer& pending, std::string_view answer,
-                                              bool secured_required, swarm::PartnerKind partner, OnEvent on_event);
-  // Answerer. Refusal: answer 488 with its warning().
+                                              bool secured_required, swarm::PartnerKind partner,
+                                              OnEvent on_event) override;
   Expected<NegotiatedAssociation, sdp::Refusal> answer_offer(std::string_view offer, const sdp::Policy& policy,
-                                                             swarm::PartnerKind partner, OnEvent on_event);
-  void drop(swarm::AssociationId id);  // of its events none comes any more
+                                                             swarm::PartnerKind partner, OnEvent on_event) override;
+  void admit(swarm::AssociationId id, const swarm::SwarmId& swarm) override { engine_.admit(id, swarm); }
+  Status open_channel(swarm::AssociationId id, const swarm::SwarmId& swarm) override;
+  void drop(swarm::AssociationId id) override;
 
  private:
   Result<NegotiatedAssociation> add(sdp::Agreement agreement, bool initiator, swarm::PartnerKind partner,
                                     OnEvent on_event);
   void deliver(const swarm::Event& event);
 
+  Timers& timers_;
   RandomSource& random_;
   OnEvent on_event_;
   std::map<swarm::AssociationId, OnEvent> makers_;  // of associations
   swarm::Engine engine_;
   io::MediaDriver driver_;
 };
-
-// rule and side into the Error of a command: exit code 10.
-Error negotiation_error(const sdp::Refusal& refusal, std::string side);
 
 }  // namespace sealcast::roles

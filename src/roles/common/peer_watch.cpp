@@ -14,10 +14,10 @@ constexpr Duration k_longest_pause = 15s;
 
 }  // namespace
 
-PeerWatch::PeerWatch(io::Loop& loop, sip::Signalling& agent, std::string tracker, std::string root,
+PeerWatch::PeerWatch(Timers& timers, sip::Signalling& agent, std::string tracker, std::string root,
                      std::function<void(const std::string&)> on_list,
                      std::function<void(const sip::Response&)> on_refused, WatchKind kind)
-    : loop_(loop),
+    : timers_(timers),
       agent_(agent),
       tracker_(std::move(tracker)),
       root_(std::move(root)),
@@ -28,15 +28,17 @@ PeerWatch::PeerWatch(io::Loop& loop, sip::Signalling& agent, std::string tracker
 }
 
 PeerWatch::~PeerWatch() {
-  *alive_ = false;
-  loop_.cancel(timer_);
-  if (subscription_ != 0) agent_.unsubscribe(subscription_);
+  lifetime_.end();
+  quit();
+}
+
+void PeerWatch::quit() {
+  timers_.cancel(timer_);
+  if (auto mine = std::exchange(subscription_, 0); mine != 0) agent_.unsubscribe(mine);
 }
 
 void PeerWatch::refresh() {
-  if (subscription_ != 0) agent_.unsubscribe(subscription_);
-  subscription_ = 0;
-  loop_.cancel(timer_);
+  quit();
   subscribe();
 }
 
@@ -44,10 +46,7 @@ void PeerWatch::set_kind(WatchKind kind) {
   if (std::exchange(kind_, kind) == kind) return;
   if (kind == WatchKind::standing) return refresh();
   // One that waits for its list still gets it, and then ends.
-  if (!heard_) return;
-  if (subscription_ != 0) agent_.unsubscribe(subscription_);
-  subscription_ = 0;
-  loop_.cancel(timer_);
+  if (heard_) quit();
 }
 
 void PeerWatch::subscribe() {
@@ -55,22 +54,24 @@ void PeerWatch::subscribe() {
   request.method = "SUBSCRIBE";
   request.uri = tracker_;
   request.event = "p2pcds-peers";
-  request.expires = kind_ == WatchKind::standing ? k_expires : 0;
+  const bool stands = kind_ == WatchKind::standing;
+  request.expires = stands ? k_expires : 0;
   request.content_type = "application/vnd.p2pcds.peer+json";
   request.body = json::Value(json::Object{{"v", 1}, {"id", root_}}).text();
   heard_ = false;
-  auto mine = std::make_shared<sip::SubscriptionId>(0);
-  *mine = subscription_ = agent_.subscribe(
-      std::move(request),
-      [this, alive = alive_, mine](const sip::Request& notify) {
-        if (!*alive || subscription_ != *mine) return;
-        pause_ = 1s;
-        heard_ = true;
-        if (!notify.body.empty()) on_list_(notify.body);
-      },
-      [this, alive = alive_, mine](const sip::Response& response) {
-        if (*alive && subscription_ == *mine) ended(response);
-      });
+  auto mine = std::make_shared<sip::SubscriptionId>(0);  // owners: the two callbacks, about no other one
+  auto on_notify = [this, mine, stands](const sip::Request& notify) {
+    if (subscription_ != *mine) return;
+    pause_ = 1s;
+    heard_ = true;
+    if (stands && kind_ == WatchKind::once) quit();
+    if (!notify.body.empty()) on_list_(notify.body);
+  };
+  auto on_end = [this, mine](const sip::Response& response) {
+    if (subscription_ == *mine) ended(response);
+  };
+  *mine = subscription_ =
+      agent_.subscribe(std::move(request), lifetime_.guard(std::move(on_notify)), lifetime_.guard(std::move(on_end)));
 }
 
 void PeerWatch::ended(const sip::Response& response) {
@@ -82,7 +83,7 @@ void PeerWatch::ended(const sip::Response& response) {
     return on_refused_(response);
   log(LogLevel::info, "peers",
       "subscription ended (" + std::to_string(response.status) + " " + response.reason + "), subscribing again");
-  timer_ = loop_.after(pause_, [this] { subscribe(); });
+  timer_ = timers_.after(pause_, [this] { subscribe(); });
   pause_ = std::min(pause_ * 2, k_longest_pause);
 }
 

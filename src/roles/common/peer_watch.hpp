@@ -1,7 +1,8 @@
 #pragma once
 // Follows the peer list of one swarm at the tracker (SUBSCRIBE p2pcds-peers), anew after a restart of the tracker (481)
 // or a lost dialog.
-#include "io/loop.hpp"
+#include "base/lifetime.hpp"
+#include "base/timers.hpp"
 #include "sip/signalling.hpp"
 
 namespace sealcast::roles {
@@ -13,7 +14,7 @@ class PeerWatch {
  public:
   // root: base64url. on_list gets each NOTIFY body; on_refused an answer that will not change by asking again (403,
   // 404).
-  PeerWatch(io::Loop& loop, sip::Signalling& agent, std::string tracker, std::string root,
+  PeerWatch(Timers& timers, sip::Signalling& agent, std::string tracker, std::string root,
             std::function<void(const std::string& body)> on_list, std::function<void(const sip::Response&)> on_refused,
             WatchKind kind = WatchKind::standing);
   ~PeerWatch();
@@ -23,9 +24,10 @@ class PeerWatch {
 
  private:
   void subscribe();
+  void quit();
   void ended(const sip::Response& response);
 
-  io::Loop& loop_;
+  Timers& timers_;
   sip::Signalling& agent_;
   std::string tracker_, root_;
   std::function<void(const std::string&)> on_list_;
@@ -34,8 +36,8 @@ class PeerWatch {
   sip::SubscriptionId subscription_ = 0;
   bool heard_ = false;  // of this subscription
   Duration pause_ = 1s;
-  io::Loop::TimerId timer_ = 0;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  Timers::TimerId timer_ = 0;
+  Lifetime lifetime_;
 };
 
 }  // namespace sealcast::roles

@@ -6,7 +6,6 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "content/uri.hpp"
-#include "os/clock.hpp"
 #include "roles/common/names.hpp"
 
 namespace sealcast::roles {
@@ -16,11 +15,11 @@ constexpr Duration k_longest_pause = 10s;
 
 }  // namespace
 
-SwarmPeers::SwarmPeers(io::Loop& loop, sip::Signalling& agent, MediaNode& media, SwarmPeersConfig config,
+SwarmPeers::SwarmPeers(Timers& timers, sip::Signalling& agent, MediaPlane& media, SwarmPeersConfig config,
                        SwarmPeersEvents events)
-    : loop_(loop), agent_(agent), media_(media), config_(std::move(config)), events_(std::move(events)) {
+    : timers_(timers), agent_(agent), media_(media), config_(std::move(config)), events_(std::move(events)) {
   watch_ = std::make_unique<PeerWatch>(
-      loop_, agent_, config_.tracker, content::root_text(config_.root),
+      timers_, agent_, config_.tracker, content::root_text(config_.root),
       [this](const std::string& body) { take_list(body); },
       [this](const sip::Response& response) {
         if (events_.on_refused) events_.on_refused(response);
@@ -29,8 +28,8 @@ SwarmPeers::SwarmPeers(io::Loop& loop, sip::Signalling& agent, MediaNode& media,
 }
 
 SwarmPeers::~SwarmPeers() {
-  *alive_ = false;
-  loop_.cancel(timer_);
+  lifetime_.end();
+  timers_.cancel(timer_);
   for (auto& [uri, peer] : peers_)
     if (peer.call != 0 || peer.association != 0) drop(peer, "done");
 }
@@ -72,16 +71,16 @@ void SwarmPeers::seek() {
 
 void SwarmPeers::rest() {
   config_.idle = true;
-  loop_.cancel(timer_);
+  timers_.cancel(timer_);
   timer_ = 0;
   watch_->set_kind(WatchKind::once);
 }
 
 void SwarmPeers::connect() {
-  loop_.cancel(timer_);
+  timers_.cancel(timer_);
   timer_ = 0;
   if (config_.idle) return;
-  auto now = os::monotonic_now();
+  auto now = timers_.now();
   auto next = k_never;
   std::size_t caches = 0, ues = 0;
   for (auto& [uri, peer] : peers_)
@@ -97,7 +96,7 @@ void SwarmPeers::connect() {
     ++used;
     invite(uri, config_.secured);
   }
-  if (next != k_never) timer_ = loop_.at(next, [this] { connect(); });
+  if (next != k_never) timer_ = timers_.at(next, [this] { connect(); });
 }
 
 void SwarmPeers::invite(const std::string& uri, bool secured) {
@@ -118,9 +117,8 @@ void SwarmPeers::invite(const std::string& uri, bool secured) {
   request.headers.push_back({k_token_header, peer.listed.token});
   peer.inviting = true;
   peer.secured = secured;
-  peer.call = agent_.invite(std::move(request), [this, alive = alive_, uri, offer](const sip::Response& response) {
-    if (*alive) answered(uri, offer, response);
-  });
+  auto on_answer = [this, uri, offer](const sip::Response& response) { answered(uri, offer, response); };
+  peer.call = agent_.invite(std::move(request), lifetime_.guard(std::move(on_answer)));
 }
 
 void SwarmPeers::answered(const std::string& uri, const std::shared_ptr<PendingOffer>& offer,
@@ -152,26 +150,26 @@ void SwarmPeers::agree(Peer& peer, const PendingOffer& offer, const sip::Respons
     return;
   }
   peer.association = agreed->id;
+  peer.address = agreed->remote.text();
   peer.failed.reset();
   // Who was found lying may come back under another pseudonym.
-  if (auto free_at = blame_.free_at(os::monotonic_now(), address_of(peer)); free_at != Instant{}) {
+  if (auto free_at = blame_.free_at(timers_.now(), peer.address); free_at != Instant{}) {
     drop(peer, "not trusted");
     peer.retry_at = free_at;
     return;
   }
   suite_ = agreed->suite;
-  auto opened = media_.engine().open_channel(os::monotonic_now(), peer.association, config_.root);
+  auto opened = media_.open_channel(peer.association, config_.root);
   if (!opened) {
     peer.failed = opened.error();
     peer.retry_at = k_never;
     drop(peer, opened.error().message);
   }
-  media_.pump();
 }
 
 // Says why, and when to ask again. True: a stronger offer is out in its place.
 bool SwarmPeers::refused(const std::string& uri, Peer& peer, const sip::Response& response) {
-  auto now = os::monotonic_now();
+  auto now = timers_.now();
   peer.retry_at = now + peer.pause;
   peer.pause = std::min(peer.pause * 2, k_longest_pause);
   log(LogLevel::info, "peers",
@@ -195,14 +193,8 @@ void SwarmPeers::drop(Peer& peer, const std::string& reason) {
   peer.association = 0;
   peer.call = 0;
   peer.inviting = peer.open = false;
-  if (peer.retry_at != k_never) peer.retry_at = os::monotonic_now() + peer.pause;
+  if (peer.retry_at != k_never) peer.retry_at = timers_.now() + peer.pause;
   peer.pause = std::min(peer.pause * 2, k_longest_pause);
-}
-
-std::string SwarmPeers::address_of(const Peer& peer) const {
-  for (auto& each : media_.engine().associations())
-    if (each.id == peer.association) return each.remote.text();
-  return {};
 }
 
 void SwarmPeers::look_for_hope() {
@@ -212,11 +204,8 @@ void SwarmPeers::look_for_hope() {
     if (peer.failed) last = &*peer.failed;
   }
   if (last && events_.on_hopeless) {
-    auto error = *last;
     // Not from inside a call that walks peers_.
-    loop_.post([this, alive = alive_, error] {
-      if (*alive) events_.on_hopeless(error);
-    });
+    timers_.post(lifetime_.guard([this, error = *last] { events_.on_hopeless(error); }));
   }
 }
 
@@ -248,10 +237,9 @@ void SwarmPeers::on_event(const swarm::Event& event) {
                                                : event.text);
       if (event.kind == swarm::EventKind::path_too_small) path_trouble_ = event.text;
       if (event.kind != swarm::EventKind::lied) continue;
-      auto now = os::monotonic_now();
-      auto address = address_of(peer);
+      auto now = timers_.now();
       blame_.blame(now, uri);
-      if (!address.empty()) blame_.blame(now, address);
+      blame_.blame(now, peer.address);
     }
     return;
   }

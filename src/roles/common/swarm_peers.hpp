@@ -3,8 +3,9 @@
 // replaces what fails. A UE that fetches uses it, and a cache that repairs a damaged object.
 #include <map>
 
+#include "base/lifetime.hpp"
 #include "content/protection.hpp"
-#include "roles/common/media_node.hpp"
+#include "roles/common/media_plane.hpp"
 #include "roles/common/peer_blame.hpp"
 #include "roles/common/peer_watch.hpp"
 #include "tracking/messages.hpp"
@@ -32,7 +33,7 @@ struct SwarmPeersEvents {
 
 class SwarmPeers {
  public:
-  SwarmPeers(io::Loop& loop, sip::Signalling& agent, MediaNode& media, SwarmPeersConfig config,
+  SwarmPeers(Timers& timers, sip::Signalling& agent, MediaPlane& media, SwarmPeersConfig config,
              SwarmPeersEvents events);
   ~SwarmPeers();  // hangs up
 
@@ -57,6 +58,7 @@ class SwarmPeers {
     bool present = true;  // in the newest list
     sip::CallId call = 0;
     swarm::AssociationId association = 0;
+    std::string address;  // of its media, with the association
     bool inviting = false;
     bool secured = false;  // of the offer that is out or agreed
     bool open = false;     // the partner has answered on the media plane
@@ -73,19 +75,18 @@ class SwarmPeers {
   bool refused(const std::string& uri, Peer& peer, const sip::Response& response);
   void drop(Peer& peer, const std::string& reason);
   void look_for_hope();
-  std::string address_of(const Peer& peer) const;  // of its media; empty when there is no association
 
-  io::Loop& loop_;
+  Timers& timers_;
   sip::Signalling& agent_;
-  MediaNode& media_;
+  MediaPlane& media_;
   SwarmPeersConfig config_;
   SwarmPeersEvents events_;
   std::map<std::string, Peer> peers_;  // by URI
   PeerBlame blame_;
   std::string suite_, path_trouble_;
   bool list_seen_ = false;
-  io::Loop::TimerId timer_ = 0;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // owners: this, and callbacks that are under way
+  Timers::TimerId timer_ = 0;
+  Lifetime lifetime_;
   std::unique_ptr<PeerWatch> watch_;
 };
 

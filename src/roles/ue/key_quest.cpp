@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/log.hpp"
-#include "os/clock.hpp"
 
 namespace sealcast::roles {
 namespace {
@@ -13,22 +12,27 @@ constexpr Duration k_ask_again = 2s;
 
 }  // namespace
 
-KeyQuest::KeyQuest(UeNode& node, const content::Description& description, std::string who, KeyQuestEvents events)
-    : node_(node), description_(description), who_(std::move(who)), events_(std::move(events)) {}
+KeyQuest::KeyQuest(Timers& timers, KeyRequests& requests, const content::Description& description, std::string who,
+                   KeyQuestEvents events)
+    : timers_(timers),
+      requests_(requests),
+      description_(description),
+      who_(std::move(who)),
+      events_(std::move(events)) {}
 
 KeyQuest::~KeyQuest() {
-  *alive_ = false;
-  node_.loop().cancel(timer_);
+  lifetime_.end();
+  timers_.cancel(timer_);
 }
 
 void KeyQuest::end() {
   ended_ = true;
-  node_.loop().cancel(timer_);
+  timers_.cancel(timer_);
 }
 
 void KeyQuest::take_keyinfo(const std::string& keyinfo) {
   if (key_ || ended_) return;
-  auto holder = keys::verify_keyinfo(keyinfo, description_, os::unix_now());
+  auto holder = keys::verify_keyinfo(keyinfo, description_, timers_.unix_now());
   if (!holder) {  // costs us nothing; another peer may say better
     trouble_ = holder.error();
     return log(LogLevel::warning, who_, holder.error().message);
@@ -45,14 +49,14 @@ void KeyQuest::ask() {
   if (ended_ || asking_ || key_ || next_ >= holders_.size()) return;
   asking_ = true;
   holder_ = holders_[next_].uri;
-  node_.request_key(description_, holders_[next_], [this, alive = alive_](Result<keys::KeyAnswer> answer) {
-    if (*alive && !ended_) answered(std::move(answer));
-  });
+  requests_.request(description_, holders_[next_], lifetime_.guard([this](Result<keys::KeyAnswer> answer) {
+    if (!ended_) answered(std::move(answer));
+  }));
 }
 
 void KeyQuest::ask_later(Duration wait) {
-  node_.loop().cancel(timer_);
-  timer_ = node_.loop().after(wait, [this] {
+  timers_.cancel(timer_);
+  timer_ = timers_.after(wait, [this] {
     timer_ = 0;
     ask();
   });

@@ -5,7 +5,8 @@
 #include <optional>
 #include <vector>
 
-#include "roles/ue/ue_node.hpp"
+#include "base/lifetime.hpp"
+#include "roles/ue/key_requests.hpp"
 
 namespace sealcast::roles {
 
@@ -18,8 +19,9 @@ struct KeyQuestEvents {
 
 class KeyQuest {
  public:
-  // description outlives it.
-  KeyQuest(UeNode& node, const content::Description& description, std::string who, KeyQuestEvents events);
+  // Timers, requests and description outlive it. who: for the log.
+  KeyQuest(Timers& timers, KeyRequests& requests, const content::Description& description, std::string who,
+           KeyQuestEvents events);
   ~KeyQuest();
   // Of any origin; verified here.
   void take_keyinfo(const std::string& keyinfo);
@@ -37,9 +39,10 @@ class KeyQuest {
   void ask_later(Duration wait);
   Error refusal(int status) const;
 
-  UeNode& node_;
+  Timers& timers_;
+  KeyRequests& requests_;
   const content::Description& description_;
-  std::string who_;  // for the log
+  std::string who_;
   KeyQuestEvents events_;
   std::vector<keys::KeyHolder> holders_;
   std::size_t next_ = 0;
@@ -47,8 +50,8 @@ class KeyQuest {
   std::optional<content::ContentKey> key_;
   std::string holder_;
   std::optional<Error> trouble_, verdict_;
-  io::Loop::TimerId timer_ = 0;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // owners: this, and requests that are out
+  Timers::TimerId timer_ = 0;
+  Lifetime lifetime_;
 };
 
 }  // namespace sealcast::roles

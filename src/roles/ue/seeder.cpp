@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "base/log.hpp"
-#include "os/clock.hpp"
 
 namespace sealcast::roles {
 namespace {
@@ -22,9 +21,9 @@ Seeder::Seeder(UeNode& node, std::vector<crypto::Digest> roots, bool kept_only, 
       on_end_(std::move(on_end)) {}
 
 Seeder::~Seeder() {
-  *alive_ = false;
-  node_.loop().cancel(timer_);
-  node_.loop().cancel(waiting_timer_);
+  lifetime_.end();
+  node_.timers().cancel(timer_);
+  node_.timers().cancel(waiting_timer_);
 }
 
 void Seeder::start() {
@@ -33,14 +32,11 @@ void Seeder::start() {
   if (roots_.empty())
     return end(
         {ErrorCode::not_found, node_.config().name + " holds no content to seed: get one first, or name its URI"});
-  auto done = [this, alive = alive_](const Status& status) {
-    if (!*alive) return;
+  auto done = [this](const Status& status) {
     if (!status) return end(status.error());
     ask_for_more();
   };
-  node_.register_identity(done, [this, alive = alive_](const Error& error) {
-    if (*alive) end(error);
-  });
+  node_.register_identity(lifetime_.guard(done), lifetime_.guard([this](const Error& error) { end(error); }));
 }
 
 // Some at a time: thousands at once would be refused, or crowd out what others ask.
@@ -48,10 +44,7 @@ void Seeder::ask_for_more() {
   std::size_t looked_at = 0;
   while (on_end_ && asked_ < k_asked_at_once && next_ < roots_.size()) {
     // Who calls meanwhile is served in between.
-    if (++looked_at > k_looked_at_at_once)
-      return node_.loop().post([this, alive = alive_] {
-        if (*alive) ask_for_more();
-      });
+    if (++looked_at > k_looked_at_at_once) return node_.timers().post(lifetime_.guard([this] { ask_for_more(); }));
     auto root = roots_[next_++];
     if (contents_.contains(root)) continue;
     auto state = ContentState::open(node_.config().state, root);
@@ -62,12 +55,11 @@ void Seeder::ask_for_more() {
     contents_[root].state = std::move(*state);
     if (all_ && join_asleep(root)) continue;
     ++asked_;
-    node_.fetch_description(root, [this, alive = alive_, root](Result<std::string> jws) {
-      if (!*alive) return;
+    node_.fetch_description(root, lifetime_.guard([this, root](const Result<std::string>& jws) {
       --asked_;
       join(root, jws);
       ask_for_more();
-    });
+    }));
   }
 }
 
@@ -75,7 +67,8 @@ void Seeder::ask_for_more() {
 // whether we may have it.
 bool Seeder::join_asleep(const crypto::Digest& root) {
   auto& content = contents_.at(root);
-  auto description = content::verify_description(content.state->description(), node_.trust().providers, os::unix_now());
+  auto description =
+      content::verify_description(content.state->description(), node_.trust().providers, node_.timers().unix_now());
   if (!description || description->root != root || !content.state->looks_whole(description->geometry())) return false;
   content.description = std::move(*description);
   sleep_in_swarm(root);
@@ -98,7 +91,7 @@ UeSwarmEvents Seeder::events_of(const crypto::Digest& root) {
     auto& its = contents_.at(root);
     if (its.quest) return its.quest->take_keyinfo(keyinfo);
     // Handed on with our bitmap, if it verifies.
-    if (!keys::verify_keyinfo(keyinfo, *its.description, os::unix_now())) return;
+    if (!keys::verify_keyinfo(keyinfo, *its.description, node_.timers().unix_now())) return;
     (void)its.state->keep_keyinfo(keyinfo);
     node_.media().engine().set_keyinfo(root, keyinfo);
   };
@@ -119,7 +112,7 @@ void Seeder::join(const crypto::Digest& root, const Result<std::string>& from_tr
 Status Seeder::join_checked(const crypto::Digest& root, const std::string& jws) {
   auto& content = contents_.at(root);
   SEALCAST_TRY_ASSIGN(content.description,
-                      content.state->accept_description(jws, node_.trust().providers, os::unix_now()));
+                      content.state->accept_description(jws, node_.trust().providers, node_.timers().unix_now()));
   if (content.state->looks_whole(content.description->geometry())) {
     content.waiting.clear();
     sleep_in_swarm(root);
@@ -132,8 +125,8 @@ Status Seeder::join_checked(const crypto::Digest& root, const std::string& jws) 
   }
   if (!opened) {
     content.waiting = jws;
-    node_.loop().cancel(waiting_timer_);
-    waiting_timer_ = node_.loop().after(k_look_again, [this] { look_for_the_waiting(); });
+    node_.timers().cancel(waiting_timer_);
+    waiting_timer_ = node_.timers().after(k_look_again, [this] { look_for_the_waiting(); });
     return {};
   }
   content.waiting.clear();
@@ -175,7 +168,8 @@ void Seeder::seek_key(const crypto::Digest& root) {
     if (contents_.at(root).swarm) return;
     if (auto started = start_swarm(root, swarm::Appetite::none); !started) give_up(root, started.error());
   };
-  content.quest = std::make_unique<KeyQuest>(node_, *content.description, "seed", std::move(events));
+  content.quest =
+      std::make_unique<KeyQuest>(node_.timers(), node_.key_requests(), *content.description, "seed", std::move(events));
   if (auto known = content.state->keyinfo(); !known.empty()) content.quest->take_keyinfo(known);
 }
 
@@ -201,18 +195,17 @@ void Seeder::look_for_the_waiting() {
 void Seeder::give_up(const crypto::Digest& root, const Error& error) {
   if (!all_) return end(error);
   log(LogLevel::warning, "seed", content::root_text(root) + " is left out: " + error.message);
-  node_.loop().post([this, alive = alive_, root, error] {
-    if (!*alive) return;
+  node_.timers().post(lifetime_.guard([this, root, error] {
     contents_.erase(root);
     if (contents_.empty() && next_ >= roots_.size())
       end(error);
     else
       look_whether_ready();
-  });
+  }));
 }
 
 void Seeder::look_whether_ready() {
-  if (on_ready_ && timer_ == 0) timer_ = node_.loop().after(k_look, [this] { tell_whether_ready(); });
+  if (on_ready_ && timer_ == 0) timer_ = node_.timers().after(k_look, [this] { tell_whether_ready(); });
 }
 
 void Seeder::tell_whether_ready() {
@@ -244,7 +237,7 @@ Seeder::Totals Seeder::totals() const {
 void Seeder::end(Error error) {
   if (!on_end_) return;
   // Events of a swarm may have brought us here.
-  node_.loop().post([done = std::exchange(on_end_, nullptr), error = std::move(error)] { done(error); });
+  node_.timers().post([done = std::exchange(on_end_, nullptr), error = std::move(error)] { done(error); });
 }
 
 }  // namespace sealcast::roles

@@ -3,6 +3,7 @@
 // key; what lies opened in the user's file is sealed again with it, and is served as long as it is what was fetched.
 #include <functional>
 
+#include "base/lifetime.hpp"
 #include "content/uri.hpp"
 #include "roles/ue/key_quest.hpp"
 #include "roles/ue/ue_swarm.hpp"
@@ -56,8 +57,8 @@ class Seeder {
   std::function<void()> on_ready_;
   std::function<void(const Error&)> on_end_;
   std::map<crypto::Digest, Content> contents_;
-  io::Loop::TimerId timer_ = 0, waiting_timer_ = 0;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // owners: this, and callbacks that are under way
+  Timers::TimerId timer_ = 0, waiting_timer_ = 0;
+  Lifetime lifetime_;
 };
 
 }  // namespace sealcast::roles

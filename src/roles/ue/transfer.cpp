@@ -6,7 +6,6 @@
 #include "base/encoding.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
-#include "os/clock.hpp"
 
 namespace sealcast::roles {
 namespace {
@@ -38,13 +37,13 @@ Transfer::Transfer(UeNode& node, content::ContentUri uri, TransferOptions option
     : node_(node), uri_(std::move(uri)), options_(std::move(options)), done_(std::move(done)) {}
 
 Transfer::~Transfer() {
-  *alive_ = false;
-  node_.loop().cancel(watch_timer_);
+  lifetime_.end();
+  node_.timers().cancel(watch_timer_);
   node_.forget_key_requests();
 }
 
 void Transfer::start() {
-  started_ = phase_since_ = os::monotonic_now();
+  started_ = phase_since_ = node_.timers().now();
   if (uri_.domain != node_.config().domain)
     return fail_with({ErrorCode::not_found, "the URI's tracker is in " + printable(uri_.domain) +
                                                 ", and this subscriber belongs to " + node_.config().domain});
@@ -52,15 +51,12 @@ void Transfer::start() {
   auto state = ContentState::open(node_.config().state, uri_.root);
   if (!state) return fail_with(state.error());
   state_ = std::move(*state);
-  watch_timer_ = node_.loop().after(k_watch, [this] { watch(); });
-  auto done = [this, alive = alive_](const Status& status) {
-    if (!*alive) return;
+  watch_timer_ = node_.timers().after(k_watch, [this] { watch(); });
+  auto done = [this](const Status& status) {
     if (!status) return fail_with(status.error());
     registered();
   };
-  node_.register_identity(done, [this, alive = alive_](const Error& error) {
-    if (*alive) fail_with(error);
-  });
+  node_.register_identity(lifetime_.guard(done), lifetime_.guard([this](const Error& error) { fail_with(error); }));
 }
 
 // An output that cannot be written is better known before the transfer than after it. One that has no name yet is named
@@ -113,15 +109,15 @@ Result<bool> Transfer::output_is_there() const {
 
 void Transfer::registered() {
   phase_ = "description";
-  node_.fetch_description(uri_.root, [this, alive = alive_](Result<std::string> jws) {
-    if (!*alive || !done_) return;
+  node_.fetch_description(uri_.root, lifetime_.guard([this](Result<std::string> jws) {
+    if (!done_) return;
     if (!jws) return fail_with(jws.error());
     take_description(*jws);
-  });
+  }));
 }
 
 void Transfer::take_description(const std::string& jws) {
-  auto accepted = state_->accept_description(jws, node_.trust().providers, os::unix_now());
+  auto accepted = state_->accept_description(jws, node_.trust().providers, node_.timers().unix_now());
   if (!accepted) return fail_with(accepted.error());
   description_ = std::move(*accepted);
   if (!content::is_sealed(description_->protection))
@@ -200,7 +196,7 @@ void Transfer::seek_key() {
   };
   events.on_key = [this] { key_released(); };
   events.on_refused = [this](const Error& error) { fail_with(error); };
-  quest_ = std::make_unique<KeyQuest>(node_, *description_, "get", std::move(events));
+  quest_ = std::make_unique<KeyQuest>(node_.timers(), node_.key_requests(), *description_, "get", std::move(events));
 }
 
 void Transfer::key_released() {
@@ -208,7 +204,7 @@ void Transfer::key_released() {
   if (auto named = name_output(); !named) return fail_with(named.error());
   if (phase_ == "checking") return;  // --key-order parallel
   phase_ = "chunks";
-  phase_since_ = os::monotonic_now();
+  phase_since_ = node_.timers().now();
   if (wants_chunks_) return complete();
   if (state_->form() == Form::opened)
     if (auto ready = open_output(); !ready) return fail_with(ready.error());
@@ -244,9 +240,9 @@ bool Transfer::sample_is_good() {
 
 bool Transfer::check_kept(std::uint32_t chunk) {
   auto& engine = node_.media().engine();
-  if (engine.check_run(os::monotonic_now(), description_->root, chunk)) return true;
+  if (engine.check_run(node_.timers().now(), description_->root, chunk)) return true;
   ++kept_.damaged;
-  if (!wants_chunks_) engine.set_appetite(os::monotonic_now(), description_->root, swarm::Appetite::none);
+  if (!wants_chunks_) engine.set_appetite(node_.timers().now(), description_->root, swarm::Appetite::none);
   return false;
 }
 
@@ -288,9 +284,7 @@ void Transfer::open_kept() {
   output_.emplace(std::move(*output));
   opener_ = std::make_unique<ObjectOpener>(state_->object(), *description_, quest_ ? quest_->key() : nullptr,
                                            checked_again_ ? ObjectOpener::Plain::trusted : ObjectOpener::Plain::by_sum);
-  node_.loop().post([this, alive = alive_] {
-    if (*alive) open_some();
-  });
+  node_.timers().post(lifetime_.guard([this] { open_some(); }));
 }
 
 // Whoever chose the name may replace what has it.
@@ -307,10 +301,7 @@ void Transfer::check_tags() {
     discard_ = more.error().code == ErrorCode::integrity;
     return fail_with(more.error());
   }
-  if (*more)
-    return node_.loop().post([this, alive = alive_] {
-      if (*alive) check_tags();
-    });
+  if (*more) return node_.timers().post(lifetime_.guard([this] { check_tags(); }));
   if (auto named = name_opened(); !named) return fail_with(named.error());
   report(description_->plain_length);
 }
@@ -339,13 +330,12 @@ void Transfer::check_some() {
     (void)check_kept(next_check_);
   }
   node_.media().pump();
-  node_.loop().post([this, alive = alive_, more = next_check_ < chunks] {
-    if (!*alive) return;
+  node_.timers().post(lifetime_.guard([this, more = next_check_ < chunks] {
     if (more) return check_some();
     phase_ = quest_ && !quest_->key() ? "key" : "chunks";
-    phase_since_ = os::monotonic_now();
+    phase_since_ = node_.timers().now();
     wants_chunks_ ? complete() : want_chunks();
-  });
+  }));
 }
 
 // The disk may have changed it since: then it is fetched again. What is as it was published, and does not open, is the
@@ -371,10 +361,7 @@ void Transfer::open_some() {
     if (!check_again(more.error())) fail_with(more.error());
     return;
   }
-  if (*more)
-    return node_.loop().post([this, alive = alive_] {
-      if (*alive) open_some();
-    });
+  if (*more) return node_.timers().post(lifetime_.guard([this] { open_some(); }));
   if (opener_->written() != description_->plain_length)
     return fail_with({ErrorCode::integrity, "the opened content has another length than its description says"});
   if (auto written = write_output(); !written) return fail_with(written.error());
@@ -390,7 +377,7 @@ void Transfer::report(std::uint64_t octets) {
   report.title = description_->title;
   report.octets = octets;
   report.traffic = swarm_->traffic();
-  report.elapsed = os::monotonic_now() - started_;
+  report.elapsed = node_.timers().now() - started_;
   report.kept = kept_;
   finish(std::move(report));
 }
@@ -451,9 +438,9 @@ Error Transfer::waiting_for() const {
 // Only octets of content that were verified count, and the beginning of a phase: a partner may open channels, shake
 // hands and say what it has for ever.
 void Transfer::watch() {
-  watch_timer_ = node_.loop().after(k_watch, [this] { watch(); });
+  watch_timer_ = node_.timers().after(k_watch, [this] { watch(); });
   auto last = swarm_ ? std::max(phase_since_, swarm_->last_verified()) : phase_since_;
-  if (phase_ == "opening" || phase_ == "checking" || os::monotonic_now() - last < patience()) return;
+  if (phase_ == "opening" || phase_ == "checking" || node_.timers().now() - last < patience()) return;
   fail_with(waiting_for());
 }
 
@@ -463,21 +450,20 @@ void Transfer::interrupt() {
 
 void Transfer::finish(Result<TransferReport> result) {
   if (!done_) return;
-  node_.loop().cancel(watch_timer_);
+  node_.timers().cancel(watch_timer_);
   if (quest_) quest_->end();
   node_.forget_key_requests();
   auto done = std::exchange(done_, nullptr);
   output_.reset();
   // Events of the swarm may have brought us here: it goes when they are over.
-  node_.loop().post([this, alive = alive_, done = std::move(done), result = std::move(result)]() mutable {
-    if (!*alive) return;
+  node_.timers().post(lifetime_.guard([this, done = std::move(done), result = std::move(result)]() mutable {
     bool whole = swarm_ && swarm_->complete();
     swarm_.reset();
     if (discard_) (void)state_->discard_object();
     if (state_) state_->settle(whole && !discard_);
     outputs_.clear();
     done(std::move(result));
-  });
+  }));
 }
 
 }  // namespace sealcast::roles

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 
+#include "base/lifetime.hpp"
 #include "content/uri.hpp"
 #include "roles/ue/key_quest.hpp"
 #include "roles/ue/object_opener.hpp"
@@ -111,8 +112,8 @@ class Transfer {
   std::vector<io::FileLock> outputs_;  // that no other process of this subscriber may write now
   bool compare_ = false;               // there is a file of this name and length: it stays, and must be the same
   bool discard_ = false;               // what has come is of no use
-  io::Loop::TimerId watch_timer_ = 0;
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // owners: this, and posted tasks
+  Timers::TimerId watch_timer_ = 0;
+  Lifetime lifetime_;
 };
 
 }  // namespace sealcast::roles

@@ -8,7 +8,6 @@
 #include "base/text.hpp"
 #include "content/uri.hpp"
 #include "io/file.hpp"
-#include "os/clock.hpp"
 #include "os/limits.hpp"
 #include "roles/common/names.hpp"
 #include "roles/ue/ue_swarm.hpp"
@@ -17,9 +16,8 @@ namespace sealcast::roles {
 namespace {
 
 constexpr int k_registration = 600, k_announcement = 60;  // seconds
-constexpr Duration k_core_patience = 5s, k_key_patience = 5s, k_busy_patience = 10s;
+constexpr Duration k_core_patience = 5s, k_busy_patience = 10s;
 constexpr Duration k_least_between_confirmations = 30s;
-constexpr int k_key_attempts = 3;
 constexpr int k_believed_refusals = 2;       // in a row, before an identity that was registered counts as taken back
 constexpr std::size_t k_swarm_octets = 150;  // about, on a page
 constexpr Duration k_refresh_pause = 10ms, k_look_for_unused = 15s;
@@ -83,6 +81,9 @@ Status UeNode::start() {
   options.memory_limit = config_.memory_limit;
   media_ = std::make_unique<MediaNode>(loop_, random_, options, [this](const swarm::Event& event) { on_event(event); });
   SEALCAST_TRY(media_->open(config_.media));
+  auto confirm = [this](std::function<void(Status)> done) { confirm_registration(std::move(done)); };
+  key_requests_ = std::make_unique<KeyRequests>(loop_, *agent_, random_,
+                                                KeyRequests::Device{identity(), *device_, std::move(confirm)});
   calls_ = std::make_unique<AnsweredCalls>(loop_, *agent_, *media_, config_.domain);
   calls_->on_unused = [this](const swarm::SwarmId& root) { swarm_unused(root); };
   start_pages();
@@ -90,7 +91,7 @@ Status UeNode::start() {
 }
 
 void UeNode::stop() {
-  forget_key_requests();
+  key_requests_.reset();
   waiting_.clear();
   loop_.cancel(busy_timer_);
   if (pages_) pages_->withdraw();
@@ -132,7 +133,7 @@ void UeNode::register_now() {
   agent_->register_identity(
       std::move(credentials), k_registration,
       [this]() -> std::vector<sip::Header> {
-        return {{k_enrolment_header, keys::make_enrolment(identity(), os::unix_now(), *device_)}};
+        return {{k_enrolment_header, keys::make_enrolment(identity(), loop_.unix_now(), *device_)}};
       },
       [this](const sip::RegistrationState& state) { registration_changed(state); });
 }
@@ -230,7 +231,7 @@ void UeNode::announce(const UeSwarm& swarm) {
 }
 
 void UeNode::announcement_answered(const sip::Response& response) {
-  auto now = os::monotonic_now();
+  auto now = loop_.now();
   if (response.status != 403 || now < next_confirmation_) return;
   next_confirmation_ = now + k_least_between_confirmations;
   confirm_registration([](const Status&) {});  // the announcer asks again by itself
@@ -249,77 +250,13 @@ void UeNode::refresh_some() {
 
 // ---- keys
 
-void UeNode::request_key(const content::Description& description, const keys::KeyHolder& holder,
-                         std::function<void(Result<keys::KeyAnswer>)> done) {
-  auto request = keys::make_request(description, identity(), holder, os::unix_now(), *device_, random_);
-  auto rid = request.rid;
-  exchanges_.emplace(rid, KeyExchange{std::move(request), description, std::move(done)});
-  send_key_request(rid);
-}
-
-void UeNode::forget_key_requests() {
-  for (auto& [rid, exchange] : exchanges_) loop_.cancel(exchange.timer);
-  exchanges_.clear();
-}
-
-void UeNode::send_key_request(const std::string& rid) {
-  auto& exchange = exchanges_.at(rid);
-  if (exchange.attempts++ == k_key_attempts)
-    return finish_key_request(
-        rid, fail(ErrorCode::network, "the key holder " + exchange.request.holder.uri + " does not answer"));
-  sip::Request message;
-  message.method = "MESSAGE";
-  message.uri = exchange.request.holder.uri;
-  message.content_type = k_key_body;
-  message.body = exchange.request.body;
-  exchange.timer = loop_.after(k_key_patience, [this, rid] { send_key_request(rid); });
-  agent_->send(std::move(message), [this, rid](const sip::Response& response) { key_request_answered(rid, response); });
-}
-
-void UeNode::key_request_answered(const std::string& rid, const sip::Response& response) {
-  if (!exchanges_.contains(rid) || response.ok()) return;  // the answer itself is a MESSAGE of its own
-  auto reason =
-      "the key request was refused: " + std::to_string(response.status) + " " + printable(response.reason, 120);
-  auto& exchange = exchanges_.at(rid);
-  if (response.status == 403 && !std::exchange(exchange.confirmed, true)) {
-    loop_.cancel(exchange.timer);
-    return confirm_registration([this, rid](const Status& status) {
-      if (!exchanges_.contains(rid)) return;
-      if (!status) return finish_key_request(rid, fail(status.error()));
-      send_key_request(rid);
-    });
-  }
-  if (response.status == 403) {
-    auto warnings = response.values("Warning");
-    bool clocks = !warnings.empty() && sdp::parse_warning(warnings.front()).rule == k_not_fresh_rule;
-    return finish_key_request(rid, fail(clocks ? ErrorCode::authentication : ErrorCode::not_entitled, reason));
-  }
-  if (response.status == 404 || response.status == 400)
-    return finish_key_request(rid, fail(ErrorCode::key_not_released, reason));
-  log(LogLevel::info, "keys", reason + "; asking again");
-}
-
-void UeNode::finish_key_request(const std::string& rid, Result<keys::KeyAnswer> result) {
-  auto at = exchanges_.find(rid);
-  if (at == exchanges_.end()) return;
-  loop_.cancel(at->second.timer);
-  auto done = std::move(at->second.done);
-  exchanges_.erase(at);
-  done(std::move(result));
-}
-
 void UeNode::on_request(sip::RequestId id, const sip::Request& request) {
   if (request.method != "MESSAGE" || request.content_type != k_key_body)
     return agent_->reply(id, {request.method == "MESSAGE" ? 415 : 405, "Not for a UE", {}, {}, {}});
-  auto rid = keys::rid_of_answer(request.body);
-  auto exchange = exchanges_.find(rid);
   // 404: another device of this subscriber may have asked.
-  if (exchange == exchanges_.end()) return agent_->reply(id, {404, "No such key request", {}, {}, {}});
+  if (!key_requests_->expects(request.body)) return agent_->reply(id, {404, "No such key request", {}, {}, {}});
   agent_->reply(id, {200, "OK", {}, {}, {}});
-  // The request id is 128 random bits that only the holder and the core have seen: a wrong answer is theirs, and ends
-  // the exchange.
-  finish_key_request(rid, keys::check_answer(request.body, exchange->second.request, exchange->second.description,
-                                             identity(), os::unix_now()));
+  key_requests_->take(request.body);
 }
 
 // ---- invitations
@@ -354,7 +291,7 @@ UeSwarm* UeNode::invited_swarm(const sip::Request& request, tracking::Admission&
       refresh_timer_ = loop_.after(k_refresh_pause, [this] { refresh_some(); });
     return at->second->own_pseudonym();
   };
-  admission = token_gate_.admit(os::monotonic_now(), os::unix_now(), {request.from, request.from},
+  admission = token_gate_.admit(loop_.now(), loop_.unix_now(), {request.from, request.from},
                                 request.values(k_token_header), *trust_.tracker, expect);
   return admission.swarms.empty() ? nullptr : swarms_.at(admission.swarms.front());
 }
@@ -373,7 +310,7 @@ void UeNode::on_invite(sip::CallId id, const sip::Request& request) {
     return agent_->answer(id, {480, "The content cannot be opened now", {}, {}, {{"Retry-After", "5"}}});
   }
   AnsweredCalls::Terms terms{swarm->policy(), {swarm->description().root}, swarm::PartnerKind::ue, request.from};
-  terms.life = std::chrono::seconds(admission.expires_at - os::unix_now());
+  terms.life = std::chrono::seconds(admission.expires_at - loop_.unix_now());
   calls_->answer(id, request, terms);
   if (!calls_->uses(root_of(*swarm))) swarm_unused(root_of(*swarm));  // the offer was refused
 }
@@ -402,7 +339,7 @@ Status UeNode::take_up(UeSwarm& swarm) {
 // One that turned out damaged is fetched again, and stays.
 void UeNode::swarm_unused(const crypto::Digest& root) {
   auto at = swarms_.find(root);
-  if (at != swarms_.end() && at->second->may_sleep()) open_.leave(root, os::monotonic_now());
+  if (at != swarms_.end() && at->second->may_sleep()) open_.leave(root, loop_.now());
   look_for_unused();
 }
 
@@ -412,7 +349,7 @@ void UeNode::look_for_unused() {
 
 void UeNode::put_unused_away() {
   unused_timer_ = 0;
-  const auto now = os::monotonic_now();
+  const auto now = loop_.now();
   for (auto& [root, swarm] : awake_) {
     if (!swarm->may_sleep() || calls_->uses(root)) continue;
     if (!open_.contains(root)) open_.use(root);

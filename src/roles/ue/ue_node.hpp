@@ -4,7 +4,6 @@
 #include <memory>
 #include <set>
 
-#include "keys/request.hpp"
 #include "os/random.hpp"
 #include "roles/common/announcement_pages.hpp"
 #include "roles/common/answered_calls.hpp"
@@ -12,6 +11,7 @@
 #include "roles/common/media_node.hpp"
 #include "roles/common/open_pool.hpp"
 #include "roles/common/trust.hpp"
+#include "roles/ue/key_requests.hpp"
 #include "sip/agent/agent.hpp"
 #include "tracking/admission.hpp"
 #include "tracking/messages.hpp"
@@ -36,11 +36,11 @@ class UeNode final : private sip::Handler {
 
   // The signed description from the tracker, not verified yet. not_found, not_entitled, network.
   void fetch_description(const crypto::Digest& root, std::function<void(Result<std::string>)> done);
-  // Asks a holder over PP_s1; answers are checked (docs/protocol.md section 7). Asked again while nobody answers, three
-  // times.
-  void request_key(const content::Description& description, const keys::KeyHolder& holder,
-                   std::function<void(Result<keys::KeyAnswer>)> done);
-  void forget_key_requests();  // no callback comes after this
+  // Of a node that was started, until stop().
+  KeyRequests& key_requests() { return *key_requests_; }
+  void forget_key_requests() {  // no callback comes after this
+    if (key_requests_) key_requests_->forget();
+  }
 
   // Swarms register themselves; the node routes events and invitations to them and announces them.
   void join(UeSwarm& swarm);
@@ -57,7 +57,7 @@ class UeNode final : private sip::Handler {
   bool announced() const { return pages_ && pages_->settled(); }
   std::size_t swarms_announced() const { return pages_ ? pages_->taken() : 0; }
 
-  io::Loop& loop() { return loop_; }
+  Timers& timers() { return loop_; }
   sip::Signalling& agent() { return *agent_; }
   MediaNode& media() { return *media_; }
   RandomSource& random() { return random_; }
@@ -66,14 +66,6 @@ class UeNode final : private sip::Handler {
   std::string identity() const { return "sip:" + config_.name + "@" + config_.domain; }
 
  private:
-  struct KeyExchange {
-    keys::PendingRequest request;
-    content::Description description;
-    std::function<void(Result<keys::KeyAnswer>)> done;
-    int attempts = 0;
-    bool confirmed = false;  // refused once, and registered anew since
-    io::Loop::TimerId timer = 0;
-  };
   void on_request(sip::RequestId id, const sip::Request& request) override;
   void on_invite(sip::CallId id, const sip::Request& request) override;
   void on_reinvite(sip::CallId id, const sip::Request& request) override;
@@ -87,9 +79,6 @@ class UeNode final : private sip::Handler {
   void registration_told(const Status& status);
   void registration_changed(const sip::RegistrationState& state);
   void ask_description(const crypto::Digest& root, bool confirmed, std::function<void(Result<std::string>)> done);
-  void send_key_request(const std::string& rid);
-  void key_request_answered(const std::string& rid, const sip::Response& response);
-  void finish_key_request(const std::string& rid, Result<keys::KeyAnswer> result);
   UeSwarm* invited_swarm(const sip::Request& request, tracking::Admission& admission);
 
   io::Loop& loop_;
@@ -100,6 +89,7 @@ class UeNode final : private sip::Handler {
   std::optional<crypto::PrivateKey> device_;
   std::unique_ptr<MediaNode> media_;
   std::unique_ptr<sip::Agent> agent_;
+  std::unique_ptr<KeyRequests> key_requests_;
   std::unique_ptr<AnsweredCalls> calls_;
   tracking::TokenGate token_gate_;
   void start_pages();
@@ -107,13 +97,13 @@ class UeNode final : private sip::Handler {
   void refresh_some();
   std::unique_ptr<AnnouncementPages> pages_;
   std::set<crypto::Digest> to_refresh_;  // swarms whose pseudonym may have changed
-  io::Loop::TimerId refresh_timer_ = 0;
+  Timers::TimerId refresh_timer_ = 0;
   bool is_registered_ = false;
   int refusals_ = 0;  // in a row, of an identity that was registered
   std::function<void(const Error&)> on_expelled_;
   std::vector<std::function<void(Status)>> waiting_;  // for the registration under way
   Status busy_;                                       // why they still wait; told when that has lasted too long
-  io::Loop::TimerId busy_timer_ = 0;
+  Timers::TimerId busy_timer_ = 0;
   Instant next_confirmation_{};
   static const crypto::Digest& root_of(const UeSwarm& swarm);
   Status take_up(UeSwarm& swarm);
@@ -121,8 +111,7 @@ class UeNode final : private sip::Handler {
   void put_unused_away();
   std::map<crypto::Digest, UeSwarm*> swarms_, awake_;
   OpenPool open_;  // of the swarms that may sleep
-  io::Loop::TimerId unused_timer_ = 0;
-  std::map<std::string, KeyExchange> exchanges_;  // by rid
+  Timers::TimerId unused_timer_ = 0;
 };
 
 }  // namespace sealcast::roles

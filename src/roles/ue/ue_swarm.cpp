@@ -3,7 +3,6 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "content/uri.hpp"
-#include "os/clock.hpp"
 #include "roles/common/names.hpp"
 
 namespace sealcast::roles {
@@ -20,12 +19,12 @@ UeSwarm::UeSwarm(UeNode& node, ContentState& state, const content::Description& 
       description_(description),
       appetite_(appetite),
       events_(std::move(events)),
-      last_verified_(os::monotonic_now()) {}
+      last_verified_(node_.timers().now()) {}
 
 UeSwarm::~UeSwarm() {
-  *alive_ = false;
-  node_.loop().cancel(save_timer_);
-  node_.loop().cancel(ask_timer_);
+  lifetime_.end();
+  node_.timers().cancel(save_timer_);
+  node_.timers().cancel(ask_timer_);
   if (!joined_) return;
   node_.leave(*this);
   peers_.reset();
@@ -48,7 +47,8 @@ Status UeSwarm::enter_engine() {
   config.storage = &state_.object();
   config.appetite = appetite_;
   auto keyinfo = state_.keyinfo();
-  if (!keyinfo.empty() && keys::verify_keyinfo(keyinfo, description_, os::unix_now())) config.keyinfo = keyinfo;
+  if (!keyinfo.empty() && keys::verify_keyinfo(keyinfo, description_, node_.timers().unix_now()))
+    config.keyinfo = keyinfo;
   SEALCAST_TRY(node_.media().engine().add_swarm(std::move(config)));
   in_engine_ = true;
   node_.woke(*this);
@@ -117,7 +117,7 @@ void UeSwarm::follow_peers() {
   events.on_refused = [this](const sip::Response& response) { refused(response); };
   events.on_pseudonym = [this](const std::string& pseudonym) { called(pseudonym); };
   peers_ =
-      std::make_unique<SwarmPeers>(node_.loop(), node_.agent(), node_.media(), std::move(peers), std::move(events));
+      std::make_unique<SwarmPeers>(node_.timers(), node_.agent(), node_.media(), std::move(peers), std::move(events));
 }
 
 // The first time the tracker is believed: nobody has asked it about this content before. Later, what it has forgotten
@@ -125,8 +125,8 @@ void UeSwarm::follow_peers() {
 void UeSwarm::left_out() {
   if (!sleeper_) return;  // the peer list says so too
   if (!pseudonym_.empty()) {
-    node_.loop().cancel(ask_timer_);
-    ask_timer_ = node_.loop().after(k_announce_again, [this] { node_.announce(*this); });
+    node_.timers().cancel(ask_timer_);
+    ask_timer_ = node_.timers().after(k_announce_again, [this] { node_.announce(*this); });
     return;
   }
   if (events_.on_failed) events_.on_failed(Error{ErrorCode::not_entitled, "the tracker refuses the announcement"});
@@ -142,14 +142,13 @@ void UeSwarm::refused(const sip::Response& response) {
     log(LogLevel::info, "peers",
         "peer list refused (" + std::to_string(response.status) + " " + printable(response.reason, 120) +
             "), asking again");
-    node_.confirm_registration([this, alive = alive_](const Status& status) {
-      if (!*alive) return;
+    node_.confirm_registration(lifetime_.guard([this](const Status& status) {
       confirmed_ = status.has_value();
-      node_.loop().cancel(ask_timer_);
-      ask_timer_ = node_.loop().after(status && !list_seen() ? Duration(0) : k_ask_again, [this] {
+      node_.timers().cancel(ask_timer_);
+      ask_timer_ = node_.timers().after(status && !list_seen() ? Duration(0) : k_ask_again, [this] {
         if (peers_) peers_->ask_again();
       });
-    });
+    }));
     return;
   }
   auto code = response.status == 404 ? ErrorCode::not_found : ErrorCode::not_entitled;
@@ -160,12 +159,12 @@ void UeSwarm::refused(const sip::Response& response) {
 
 void UeSwarm::take_kept() {
   for (auto& range : state_.held().ranges())
-    if (!held().test(range)) node_.media().engine().add_chunks(os::monotonic_now(), description_.root, range);
+    if (!held().test(range)) node_.media().engine().add_chunks(node_.timers().now(), description_.root, range);
 }
 
 void UeSwarm::begin() {
   appetite_ = swarm::Appetite::all;
-  node_.media().engine().set_appetite(os::monotonic_now(), description_.root, appetite_);
+  node_.media().engine().set_appetite(node_.timers().now(), description_.root, appetite_);
   if (!held().empty()) node_.announce(*this);
   node_.media().pump();
 }
@@ -202,7 +201,7 @@ Status UeSwarm::save() {
 
 void UeSwarm::schedule_save() {
   if (save_timer_ != 0) return;
-  save_timer_ = node_.loop().after(k_save_interval, [this] {
+  save_timer_ = node_.timers().after(k_save_interval, [this] {
     save_timer_ = 0;
     if (auto saved = save(); !saved && events_.on_failed) events_.on_failed(saved.error());
     // Others learn what is new here; not more often than this.
@@ -217,7 +216,7 @@ void UeSwarm::on_event(const swarm::Event& event) {
       refusals_ = 0;
       confirmed_ = false;
       unsaved_ = true;
-      last_verified_ = os::monotonic_now();
+      last_verified_ = node_.timers().now();
       schedule_save();
       break;
     case swarm::EventKind::keyinfo:

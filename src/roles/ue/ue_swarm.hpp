@@ -3,6 +3,7 @@
 // whole may sleep: announced, but neither open nor in the engine, until somebody calls.
 #include <memory>
 
+#include "base/lifetime.hpp"
 #include "roles/common/swarm_peers.hpp"
 #include "roles/ue/content_state.hpp"
 #include "roles/ue/ue_node.hpp"
@@ -82,10 +83,10 @@ class UeSwarm {
   bool unsaved_ = false;
   Instant last_verified_{};
   std::uint32_t announced_chunks_ = 0;
-  io::Loop::TimerId save_timer_ = 0, ask_timer_ = 0;
+  Timers::TimerId save_timer_ = 0, ask_timer_ = 0;
   int refusals_ = 0;        // of the peer list, in a row
   bool confirmed_ = false;  // this device has registered anew since the first of them
-  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // owners: this, and callbacks that are under way
+  Lifetime lifetime_;
 };
 
 }  // namespace sealcast::roles
