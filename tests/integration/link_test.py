@@ -73,14 +73,21 @@ class Link(LabTest):
         self.whole(get)
         self.assertGreater(link.statistics()["down"]["dropped"]["outage"], 0)
 
-    def test_mtu_drop_in_mid_transfer(self):
+    def shrinks(self, change):
+        """The path shrinks in mid-transfer to what a chunk just fits through."""
         link, lab = self.linked("--both", "rate=8M,delay=5ms,queue=64k")
         uri = self.publish(lab, 3_000_000)
         get = lab.start_get(uri, "alice", self.path("out"))
         get.wait_progress(300_000)
-        link.change("both mtu=1250")
+        link.change(change)
         self.whole(get)
         self.assertGreater(link.statistics()["down"]["dropped"]["mtu"], 0)
+
+    def test_mtu_drop_in_mid_transfer(self):
+        self.shrinks("both mtu=1250")
+
+    def test_mtu_drop_that_icmp_tells(self):
+        self.shrinks("both mtu=1250,icmp=on")
 
 
 if __name__ == "__main__":

@@ -3,25 +3,32 @@
 #include <algorithm>
 #include <utility>
 
+#include "too_big.hpp"
+
 namespace sealcast::linklab {
 
 double Direction::chance() {
   return static_cast<double>(random_() >> 11) / 9007199254740992.0;  // 2^53: [0, 1), the same on every machine
 }
 
-void Direction::offer(Time now, Packet packet) {
+std::optional<Packet> Direction::offer(Time now, Packet packet) {
   advance(now);
   ++counters_.packets;
   counters_.octets += packet.size();
   counters_.packet_max = std::max(counters_.packet_max, packet.size());
   if (settings_.outage) {
     ++counters_.outage;
-    return;
+    return std::nullopt;
   }
   if (packet.size() > settings_.mtu) {
     ++counters_.too_big;
-    return;
+    return settings_.icmp ? too_big_message(packet, settings_.mtu) : std::nullopt;
   }
+  enter(now, std::move(packet));
+  return std::nullopt;
+}
+
+void Direction::enter(Time now, Packet packet) {
   if (settings_.rate <= 0 && queue_.empty()) return leave(now, std::move(packet));
   if (queued_ + packet.size() > settings_.queue) {
     ++counters_.queue_full;

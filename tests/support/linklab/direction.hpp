@@ -27,7 +27,8 @@ struct Settings {
   double duplicate = 0;         // two copies arrive, each with a jitter of its own
   double early = 0;             // packets that arrive `early_by` sooner than their neighbours: what reorders them
   Time early_by{};
-  std::size_t mtu = 65535;  // larger packets vanish: no ICMP message, no fragments
+  std::size_t mtu = 65535;  // larger packets are dropped, never fragmented
+  bool icmp = false;        // their sender is told so (too_big.hpp); not told, he has to find out
   bool outage = false;      // what is offered or leaves the queue now is lost; what has left it before arrives
 };
 
@@ -46,8 +47,9 @@ class Direction {
   // meanwhile: four draws are made for each packet that leaves the queue.
   Direction(Settings settings, std::uint64_t seed) : settings_(settings), random_(seed) {}
 
-  // Times never go back from one call to the next.
-  void offer(Time now, Packet packet);
+  // Times never go back from one call to the next. What comes back is for whoever sent the packet: what ICMP says of
+  // it.
+  std::optional<Packet> offer(Time now, Packet packet);
   // A packet whose time has come, in order of arrival.
   std::optional<Packet> take(Time now);
   // When take() may have something next: never later than it has, perhaps sooner. Time::max(): when something is
@@ -61,6 +63,7 @@ class Direction {
   std::size_t queued() const { return queued_; }  // octets
 
  private:
+  void enter(Time now, Packet packet);
   void advance(Time now);
   void begin(Time at);
   void leave(Time at, Packet packet);

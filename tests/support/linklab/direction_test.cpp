@@ -158,6 +158,18 @@ TEST(LinkDirection, packets_over_the_mtu_vanish) {
   EXPECT_EQ(link.counters().packet_max, 1201u);
 }
 
+TEST(LinkDirection, who_sent_a_packet_over_the_mtu_is_told_when_there_is_icmp) {
+  Packet datagram(1201);
+  datagram[0] = 0x45;
+  datagram[6] = 0x40;  // DF
+  datagram[9] = 17;
+  Direction silent({.mtu = 1200}, 1), telling({.mtu = 1200, .icmp = true}, 1);
+  EXPECT_FALSE(silent.offer(0us, datagram));
+  EXPECT_TRUE(telling.offer(0us, datagram));
+  datagram.pop_back();
+  EXPECT_FALSE(telling.offer(0us, datagram));
+}
+
 TEST(LinkDirection, an_outage_takes_what_is_offered_and_what_leaves_the_queue_and_leaves_what_had_left) {
   Direction link({.rate = k_50M, .delay = 25ms}, 1);
   link.offer(0us, packet(1000, 1));  // leaves at 160 µs

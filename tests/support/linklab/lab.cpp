@@ -123,7 +123,8 @@ void Lab::read_packets(Way& way) {
   for (std::size_t i = 0; i < k_batch; ++i) {
     auto length = ::read(way.from, octets, sizeof octets);
     if (length <= 0) return;
-    way.direction.offer(now(), Packet(octets, octets + length));
+    auto answer = way.direction.offer(now(), Packet(octets, octets + length));
+    if (answer) (void)!::write(way.from, answer->data(), answer->size());
   }
 }
 

@@ -64,6 +64,7 @@ bool change_one(std::string_view name, std::string_view value, Settings& into) {
   if (name == "mtu") return read_octets(value, into.mtu);
   if (name == "order" && (value == "kept" || value == "mixed"))
     return into.order = value == "kept" ? Order::kept : Order::mixed, true;
+  if (name == "icmp" && (value == "on" || value == "off")) return into.icmp = value == "on", true;
   if (name == "outage" && (value == "on" || value == "off")) return into.outage = value == "on", true;
   return false;
 }

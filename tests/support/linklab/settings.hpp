@@ -34,7 +34,8 @@ inline constexpr const char* k_settings_help =
     "  loss=0.01         probability for each packet, after the queue\n"
     "  early=0.01/12.5ms part of the packets that arrive so much sooner than their neighbours: reordering\n"
     "  duplicate=0.001   part of the packets that arrive twice\n"
-    "  mtu=1200          larger packets vanish, without ICMP (the devices' own MTU is --mtu)\n"
+    "  mtu=1200          larger packets are dropped (the devices' own MTU is --mtu)\n"
+    "  icmp=on           and their sender is told with \"fragmentation needed\", as routers should; off: he is not\n"
     "  outage=on         what is sent or leaves the queue while it is on is lost; off: it is over\n";
 
 }  // namespace sealcast::linklab

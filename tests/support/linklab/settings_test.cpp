@@ -10,7 +10,7 @@ using namespace std::chrono_literals;
 TEST(LinkSettings, each_name_changes_what_it_says) {
   auto read = changed({},
                       "rate=50M,queue=16k,delay=25ms,jitter=1500us,order=mixed,loss=0.01,early=0.02/12.5ms,"
-                      "duplicate=0.001,mtu=1200,outage=on");
+                      "duplicate=0.001,mtu=1200,icmp=on,outage=on");
   ASSERT_TRUE(read) << read.error().message;
   EXPECT_EQ(read->rate, 50e6);
   EXPECT_EQ(read->queue, 16'000u);
@@ -22,6 +22,7 @@ TEST(LinkSettings, each_name_changes_what_it_says) {
   EXPECT_EQ(read->early_by, 12500us);
   EXPECT_EQ(read->duplicate, 0.001);
   EXPECT_EQ(read->mtu, 1200u);
+  EXPECT_TRUE(read->icmp);
   EXPECT_TRUE(read->outage);
 }
 
