@@ -483,6 +483,25 @@ TEST(Path, TooSmallForDataIsNamed) {
   }
 }
 
+TEST(Path, ThatBecomesTooSmallIsNamedToo) {
+  Content c(3000 * 1152, 9);
+  Node cache(1, c, true, false), ue(2, c, false, false);
+  LinkOptions wide, narrow;
+  wide.rate = 50000000;
+  narrow = wide;
+  narrow.largest = 1172;
+  narrow.fragments = false;
+  World world(wide, {&cache, &ue});
+  world.connect(ue, cache, c.id, true);
+  world.run(100ms);
+  ASSERT_NE(ue.engine.progress(world.now, c.id).verified, Instant{});
+  world.link(cache.address, ue.address) = sim::Link(narrow);
+  world.run(15s);
+  EXPECT_FALSE(whole(ue, c));
+  EXPECT_EQ(ue.count(EventKind::path_too_small), 1);
+  EXPECT_EQ(cache.count(EventKind::path_too_small), 1);
+}
+
 // From the beginning, and when it becomes so in the middle: nobody waits for a stall.
 TEST(Path, WhatDoesNotPassWholePassesInFragments) {
   Content c(3000 * 1152, 9);

@@ -129,6 +129,7 @@ struct Association : Timed {
   bool ready = false, stale = false, overdue = false;  // Agenda's
   std::size_t jobs = 0;                                // runs from here that are with storage
   std::size_t largest_received = 0;                    // octets of RTP payload
+  Instant largest_at{};                                // when one of this size came last
   Instant last_received{}, last_sent{};
   std::uint64_t content_received = 0, content_sent = 0, integrity_failures = 0;
 

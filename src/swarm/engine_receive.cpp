@@ -65,7 +65,10 @@ void Engine::Impl::receive_rtp(Instant now, Association& a, std::span<rtp::Packe
         break;
     }
     a.last_received = now;
-    a.largest_received = std::max(a.largest_received, payload.size());
+    if (payload.size() >= a.largest_received) {
+      a.largest_received = payload.size();
+      a.largest_at = now;
+    }
     datagram(now, a, payload);
   }
 }
