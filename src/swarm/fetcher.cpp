@@ -419,7 +419,7 @@ void Fetcher::give_up(Instant now, Channel& c, std::string why) {
 void Fetcher::look_at_path(const Channel& c) {
   auto& a = *c.association;
   auto needed = ppspp::k_channel_octets + ppspp::k_data_overhead + c.swarm->geometry().size_of(0);
-  bool large_came = a.largest_received >= needed && a.largest_at >= *c.useless_since;
+  bool large_came = a.largest_received >= needed && a.largest_at > *c.useless_since;
   if (a.path_told || large_came || a.last_received < *c.useless_since || c.choked_by_partner) return;
   a.path_told = true;
   auto whole = needed + rtp::k_rtp_header + a.overhead() + (a.config.remote.address.is_v6() ? 48 : 28);
