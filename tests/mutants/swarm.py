@@ -4,6 +4,7 @@ RECEIVE, ENGINE, CORE, STATE = (
 )
 FETCH, SERVER, PACKETS, PICKER = (f"src/swarm/{name}.cpp" for name in ("fetcher", "server", "packet_builder", "picker"))
 ARRIVALS = "src/swarm/arrivals.cpp"
+CUBIC = "src/swarm/cubic.cpp"
 CONGESTION, RENO, DETECTOR = "src/swarm/congestion.cpp", "src/swarm/new_reno.cpp", "src/swarm/loss_detector.cpp"
 TEST = "swarm_test"
 SUMS = "swarm_test:SwarmStates.*:Serving.*"
@@ -224,14 +225,54 @@ MUTANTS = [
     ("a timeout that collapses nothing", RENO, "  window_ = k_smallest_window;\n", "", TEST),
     ("a threshold that a timeout leaves", RENO, "if (in_row == 1) threshold_", "if (false) threshold_", TEST),
     ("a threshold halved by each timeout", RENO, "if (in_row == 1) threshold_", "threshold_", TEST),
-    ("packets beyond the window", "src/swarm/congestion.hpp", "return window_open() &&", "return", TEST),
+    ("packets beyond the window", "src/swarm/congestion.hpp", "(window_open() && pacer_", "(pacer_", TEST),
     (
         "packets before their time",
         "src/swarm/congestion.hpp",
-        "return window_open() && control_->next_send() <= now;",
-        "return window_open() && now != k_never;",
+        "window_open() && pacer_.next_send() <= now",
+        "window_open()",
         TEST,
     ),
+    ("trains without end", "src/swarm/pacer.hpp", "waits_ = paid_ >= now + k_train;", "waits_ = false;", TEST),
+    (
+        "a pace that forgets parts of a microsecond",
+        "src/swarm/pacer.hpp",
+        "octets * 1e6 / rate + fraction_",
+        "octets * 1e6 / rate",
+        TEST,
+    ),
+    ("probes without end", CONGESTION, "if (probes_ > 0) --probes_;", "", TEST),
+    ("losses without a reordering window", DETECTOR, "path.newest() + reordering_window(path)", "path.newest()", TEST),
+    ("no probe before the timeout", DETECTOR, "if (!probed_ &&", "if (false &&", TEST),
+    ("a mistake that teaches nothing", CONGESTION, "detector_.on_arrived_after_all();", "", TEST),
+    ("what arrived after all is not told", CONGESTION, "out.mistaken.push_back(*mistaken);", "", TEST),
+    ("a window that is not used and grows", CUBIC, "if (!packet.window_was_full) {", "if (false) {", TEST),
+    ("a full queue that costs nothing", CUBIC, "  reduce(factor);\n", "", TEST),
+    (
+        "any loss costs the same",
+        CUBIC,
+        "few_are_lost() ? std::max(k_beta, gauge_.path_share()) : k_beta",
+        "k_beta",
+        TEST,
+    ),
+    ("many losses taken for accidents", CUBIC, "lost <= k_noise || lost * 100 <= packets * 12", "packets > 0", TEST),
+    ("a reduction for nothing that stays", CUBIC, "  state_ = event_.before;\n", "", TEST),
+    (
+        "slow start without end",
+        CUBIC,
+        "if (hystart_.on_acknowledged(packet, next_)) state_",
+        "hystart_.on_acknowledged(packet, next_);\n  if (false) state_",
+        TEST,
+    ),
+    ("a black hole that is not seen", "src/swarm/black_hole.hpp", "small_passed_ = true;", ";", TEST),
+    (
+        "fragments on a path that takes none told at once",
+        "src/swarm/engine_core.cpp",
+        "if (!fragment || std::exchange",
+        "if (std::exchange",
+        TEST,
+    ),
+    ("no small datagram behind a timeout", ENGINE, "a.small_wanted = a.congestion.timeouts_in_row() > 0;", "", TEST),
     ("timeouts that come as fast as the first", DETECTOR, "path.timeout() * backoff", "path.timeout()", TEST),
     (
         "a timer that progress does not start again",
@@ -243,15 +284,15 @@ MUTANTS = [
     (
         "losses that nobody counts",
         CONGESTION,
-        "    ++lost_total_;\n  }\n  history_.forget_done();\n}\n\nvoid",
-        "  }\n  history_.forget_done();\n}\n\nvoid",
+        "  ++lost_total_;\n",
+        "",
         TEST,
     ),
     (
         "the stay at the receiver in the round trip",
         CONGESTION,
-        "passed > stay ? passed - stay : passed",
-        "passed",
+        "path_.measure(away - stay_of(feedback.reports[i], away));",
+        "path_.measure(away);",
         TEST,
     ),
     (
@@ -324,8 +365,32 @@ MUTANTS = [
         "!have_queue.empty() || have_queue.empty()",
         TEST,
     ),
-    ("a run asked of everybody", PICKER, "if (owners >= (source.endgame ? 2 : 1)) return false;", "", TEST),
-    ("no second partner at the end", PICKER, "source.endgame ? 2 : 1", "1", TEST),
+    ("a run asked of everybody", PICKER, "asked.owners > 1 || source.fetching", "source.fetching", TEST),
+    ("no second partner for what is overdue", PICKER, "now > asked.due + k_grace ||", "", TEST),
+    (
+        "no second partner who would be much sooner",
+        PICKER,
+        " || asked.due - now > 2 * source.expected + k_grace",
+        "",
+        TEST,
+    ),
+    ("second partners for what comes soon", PICKER, "if (!slow || asked", "if (asked", TEST),
+    ("searches that go on hand in hand", PICKER, "run = source.cursor = chosen;", ";", TEST),
+    ("a search that begins at the beginning", PICKER, "if (source.has.empty()) {", "if (false) {", TEST),
+    (
+        "a walk for each HAVE",
+        PICKER,
+        "if (source.nothing_found == revision_ && source.news.size()",
+        "if (false && source.news.size()",
+        TEST,
+    ),
+    (
+        "as many runs at a slow partner as at any",
+        "src/swarm/run_rate.hpp",
+        "std::min({wanted, most, double{k_most}})",
+        "double{k_most}",
+        TEST,
+    ),
     (
         "chunks of a run that is under way",
         PICKER,
