@@ -94,6 +94,7 @@ struct Channel {
   Source source;
   bool bitmap_seen = false, choked_by_partner = false;
   Instant choked{}, pruned{};                       // `source.has` is cleared up at times
+  Instant shared{};                                 // when it was looked who else fetches
   Instant overtaken{};                              // when runs that were overtaken were last looked for
   bool news = false;                                // the datagram at hand told of chunks that were not known
   std::map<content::Bin, content::Digest> offered;  // hashes that help a run under way, not verified; bounded

@@ -28,7 +28,8 @@ enum class PartnerKind : std::uint8_t { cache, ue };
 // What signalling agreed. Keys are moved in; both are empty for a plain (RTP/AVPF) association, both set for a secured
 // one.
 struct AssociationConfig {
-  Endpoint remote;  // media address in the partner's SDP; datagrams from elsewhere are not taken
+  Endpoint remote;      // media address in the partner's SDP; datagrams from elsewhere are not taken
+  Endpoint local = {};  // ours, as the partner knows it
   std::uint32_t local_ssrc = 0;
   std::uint32_t remote_ssrc = 0;
   std::uint8_t payload_type = 98;

@@ -354,6 +354,7 @@ void Fetcher::fetch(Instant now, Channel& c, std::uint64_t steps) {
     return;
   }
   if (picker.idle(now, c.source)) return;
+  share(now, c);
   c.source.expected = c.source.rate.expected(c.source.busy(), c.association->congestion.round_trip());
   auto& allowance = c.association->allowance;
   auto budget = std::min(steps, allowance.available(now));
@@ -361,6 +362,22 @@ void Fetcher::fetch(Instant now, Channel& c, std::uint64_t steps) {
       now, c.source, budget, [&] { return may_ask(now, c); }, [&](RunFetch& fetch) { asked(now, c, fetch); });
   allowance.spend(spent);
   core_->ranges.work.count(spent);
+}
+
+// Who has all, or is a cache, asks nobody.
+void Fetcher::share(Instant now, Channel& c) {
+  constexpr Duration k_pause = 100ms;  // it changes with who comes and goes
+  if (c.association->config.partner != PartnerKind::cache || now < c.shared + k_pause) return;
+  c.shared = now;
+  const EndpointHash number;
+  std::vector<std::uint64_t> others;
+  for (auto* other : c.swarm->channels) {
+    auto& a = *other->association;
+    if (!other->open() || a.config.partner != PartnerKind::ue || c.swarm->all_of(other->source.has)) continue;
+    others.push_back(number(a.config.remote));
+  }
+  core_->ranges.work.count(others.size());
+  c.source.shares = Shares(number(c.association->config.local), std::move(others));
 }
 
 // Under a download limit asking is the timer's business, which takes the channels in turn: a fast partner would take

@@ -30,6 +30,7 @@ class Fetcher {
   Instant deadline(Instant now, const Channel& c) const;
 
  private:
+  void share(Instant now, Channel& c);
   bool may_fetch(Instant now, const Channel& c) const;
   bool may_ask(Instant now, const Channel& c);
   void asked(Instant now, Channel& c, RunFetch& fetch);

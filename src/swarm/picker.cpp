@@ -126,7 +126,7 @@ std::uint64_t Picker::step(Instant now, Source& source, const std::function<void
         source.left = chunks;  // once round from here
       }
       if (by_chunk_[run] || held_->test_any(runs_->whole(run))) cost += 32;
-      ask_run(now, source, run, ask);
+      if (source.any || source.shares.alone() || source.shares.ours(run)) ask_run(now, source, run, ask);
     }
     next_run = run + 1;
   }
@@ -138,7 +138,7 @@ std::uint64_t Picker::step(Instant now, Source& source, const std::function<void
 
 void Picker::begin(Source& source) const {
   source.searching = true;
-  source.jumped = false;
+  source.jumped = source.any = false;
   source.left = runs_->geometry().chunks();
   source.news.clear();
 }
@@ -189,8 +189,11 @@ std::uint64_t Picker::search(Instant now, Source& source, std::uint64_t steps, c
     spent = look_at_news(now, source, steps, allows, ask);
   } else {
     if (!source.searching) begin(source);
-    while (source.busy() < source.window && spent < steps && source.left > 0 && allows())
+    while (source.busy() < source.window && spent < steps && source.left > 0 && allows()) {
       spent += step(now, source, ask);
+      if (source.left > 0 || source.shares.alone() || std::exchange(source.any, true)) continue;
+      source.left = runs_->geometry().chunks();
+    }
     if (source.left == 0) source.nothing_found = revision_;
     // Only a search whose budget is at its end goes on where it is.
     source.searching = spent >= steps && source.left > 0;

@@ -13,6 +13,7 @@
 #include "swarm/range_set.hpp"
 #include "swarm/run_rate.hpp"
 #include "swarm/runs.hpp"
+#include "swarm/shares.hpp"
 
 namespace sealcast::swarm {
 
@@ -52,6 +53,8 @@ struct Source {
   std::vector<content::ChunkRange> news;       // what the partner has got since
   Duration expected = RunRate::k_unknown;      // until what is asked for now would be here
   Instant overdue_at{};                        // when to look for what is overdue elsewhere
+  Shares shares;                               // of a partner that others fetch from as well
+  bool any = false;                            // this search has come to what is not our share
 };
 
 // Chooses runs of one swarm for its channels. The rules, and why:
@@ -81,6 +84,8 @@ struct Source {
 //  9. Where the next missing chunk begins a gap, another partner of ours or somebody who tells us what he gets is at
 //     work. A random run of the gap is taken, once in a search: UEs whose searches have met would ask for the same
 //     from there on.
+// 10. Of a cache, which all UEs of a swarm ask, first what is our share among the UEs that we know and that fetch, too;
+//     they bring us the rest. When nothing of it is left, anything.
 //
 // O(log n) in what a partner said for a step, which passes up to 4,096 chunks.
 class Picker {

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "tests/support/seeded_random.hpp"
@@ -73,6 +74,25 @@ TEST_F(PickerTest, WhereAGapBeginsARandomRunOfItIsTaken) {
     a.searching = false;
   }
   EXPECT_GE(begun.size(), 6u);
+}
+
+TEST_F(PickerTest, OurShareComesFirstAndThenAnything) {
+  has(a, {0, k_chunks - 1});
+  a.shares = Shares(1, {2, 3});
+  a.window = 1;
+  std::vector<std::uint32_t> order;
+  while (!held.full()) {
+    auto asked = search(a);
+    ASSERT_EQ(asked.size(), 1u);
+    order.push_back(asked[0].first / 32);
+    held.set(asked[0]);
+    picker.release_all(a);
+  }
+  auto ours = [&](std::uint32_t n) { return a.shares.ours(n); };
+  EXPECT_EQ(order.size(), 10u);
+  EXPECT_TRUE(std::is_partitioned(order.begin(), order.end(), ours));
+  EXPECT_TRUE(ours(order.front()));
+  EXPECT_FALSE(ours(order.back()));
 }
 
 TEST_F(PickerTest, OfWhatAPartnerHasGotOnlyThatIsLookedAt) {

@@ -19,6 +19,7 @@ class SwarmState {
 
   const SwarmId& id() const { return config.id; }
   const content::Geometry& geometry() const { return config.geometry; }
+  bool all_of(const RangeSet& chunks) const { return chunks.contains({0, geometry().chunks() - 1}); }
   bool hungry() const { return config.appetite == Appetite::all && !config.held.full(); }
 
   // Reads held chunks, a run, and checks them up to the root: tree and chunks may have been damaged on a disk. Chunks

@@ -375,6 +375,8 @@ MUTANTS = [
         TEST,
     ),
     ("second partners for what comes soon", PICKER, "if (!slow || asked", "if (asked", TEST),
+    ("nobody's share", PICKER, "source.any || source.shares.alone() || source.shares.ours(run)", "true", TEST),
+    ("shares and nothing else", PICKER, "std::exchange(source.any, true)) continue;", "true) continue;", TEST),
     ("searches that go on hand in hand", PICKER, "run = source.cursor = chosen;", ";", TEST),
     ("a search that begins at the beginning", PICKER, "if (source.has.empty()) {", "if (false) {", TEST),
     (

@@ -86,6 +86,8 @@ class World : public sim::Network {
     AssociationConfig mine, theirs;
     mine.remote = other.address;
     theirs.remote = opener.address;
+    mine.local = theirs.remote;
+    theirs.local = mine.remote;
     mine.local_ssrc = theirs.remote_ssrc = random_.u32() | 1;
     mine.remote_ssrc = theirs.local_ssrc = random_.u32() | 1;
     mine.initiator = true;

@@ -98,6 +98,7 @@ Result<NegotiatedAssociation> MediaNode::add(sdp::Agreement agreement, bool init
   if (agreement.send_key) out.suite = rtp::name(agreement.send_key->suite);
   swarm::AssociationConfig config;
   config.remote = agreement.remote;
+  config.local = driver_.local();
   config.local_ssrc = agreement.local_ssrc;
   config.remote_ssrc = agreement.remote_ssrc;
   config.payload_type = agreement.answer.payload_type;
