@@ -463,6 +463,51 @@ TEST(Stranger, AFarewellThatNothingFollowsIsBelieved) {
 
 // ---- Paths and sizes
 
+// Climbs from a chunk to the root with what was heard before it.
+bool proven(const Content& c, std::uint32_t chunk, ByteView data,
+            const std::map<content::Bin, content::Digest>& heard) {
+  auto hash = crypto::sha256(data);
+  for (auto at = bin::leaf(chunk);; at = bin::parent(at)) {
+    if (hash == c.id) return true;
+    auto sibling = heard.find(bin::sibling(at));
+    if (sibling == heard.end()) return false;
+    Bytes both(64);
+    auto& left = bin::sibling(at) < at ? sibling->second : hash;
+    auto& right = bin::sibling(at) < at ? hash : sibling->second;
+    std::copy(left.begin(), left.end(), both.begin());
+    std::copy(right.begin(), right.end(), both.begin() + 32);
+    hash = crypto::sha256(both);
+  }
+}
+
+TEST(Path, WhoDidNotSayRunsGetsEachChunkWithWhatProvesIt) {
+  Content c(128 * 1152, 9);
+  Node cache(1, c, true, true);
+  Script partner;
+  partner.runs = false;
+  Instant now{1s};
+  partner.call(cache, now, c.id);
+  partner.say(cache, now, [](Writer& w) { ppspp::write_range(w, MessageType::request, {32, 63}); });
+  for (int i = 0; i < 100; ++i) {
+    now += 20ms;
+    if (cache.engine.deadline() <= now) cache.engine.on_deadline(now);
+    partner.listen(cache, now);
+    partner.report(cache, now);
+  }
+  std::map<content::Bin, content::Digest> heard;
+  std::set<std::uint32_t> chunks;
+  for (auto& payload : partner.heard) {
+    ppspp::Decoder decoder(ByteView(payload).subspan(4));
+    while (auto m = decoder.next()) {
+      if (m->type == MessageType::integrity) heard[*ppspp::node_of(m->range)] = m->hash;
+      if (m->type != MessageType::data) continue;
+      EXPECT_TRUE(proven(c, m->range.first, m->data, heard)) << m->range.first;
+      chunks.insert(m->range.first);
+    }
+  }
+  EXPECT_EQ(chunks.size(), 32u);
+}
+
 TEST(Path, TooSmallForDataIsNamed) {
   Content c(400 * 1152, 9);
   for (bool secured : {true, false}) {

@@ -37,7 +37,7 @@ struct AssociationConfig {
   std::optional<rtp::SrtpKey> receive_key;
   rtp::SrtpOptions srtp;
   std::size_t max_datagram = 1204;  // largest RTP payload the partner takes (a=fmtp maxdg)
-  bool runs = true;                 // both said ig=run
+  bool runs = true;                 // both said ig=run; else each chunk is sent with what proves it alone
   bool initiator = false;           // we open channels, the partner answers
   PartnerKind partner = PartnerKind::cache;
 };

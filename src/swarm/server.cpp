@@ -181,6 +181,7 @@ std::optional<ChunkRange> Server::next_request(Channel& c) {
       auto whole = s.runs.whole(*first / 32);
       run = whole.first == *first && whole.last <= range.last ? whole : ChunkRange{*first, *first};
     }
+    if (!c.association->config.runs) run = {*first, *first};  // ig=chunk: each is proven for itself
     c.requested.remove(run);
     if (run.last >= range.last)
       c.serve_queue.pop_front();

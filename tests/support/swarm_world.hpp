@@ -131,9 +131,11 @@ struct Script {
   ppspp::ChannelId channel = 0;
   std::vector<Bytes> heard;  // RTP payloads
   std::uint16_t first_heard = 0, packets_heard = 0;
+  bool runs = true;  // ig=run
 
   AssociationId meet(Node& node, Instant now, std::size_t max_datagram = 1204) {
     AssociationConfig config;
+    config.runs = runs;
     config.remote = address;
     config.local_ssrc = 8;
     config.remote_ssrc = 7;
