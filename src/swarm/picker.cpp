@@ -152,7 +152,7 @@ std::uint64_t Picker::look_at_news(Instant now, Source& source, std::uint64_t st
     auto run = range.first / 32;
     spent += 8;
     ask_run(now, source, run, ask);
-    if (source.busy() >= source.window && by_chunk_[run]) break;  // some of its chunks may be left
+    if (source.busy() >= source.window) break;  // some of its chunks may be left
     if (range.last / 32 > run)
       range.first = (run + 1) * 32;
     else
@@ -194,7 +194,8 @@ std::uint64_t Picker::search(Instant now, Source& source, std::uint64_t steps, c
       if (source.left > 0 || source.shares.alone() || std::exchange(source.any, true)) continue;
       source.left = runs_->geometry().chunks();
     }
-    if (source.left == 0) source.nothing_found = revision_;
+    // Of the last run some chunks may be left.
+    if (source.left == 0 && source.busy() < source.window) source.nothing_found = revision_;
     // Only a search whose budget is at its end goes on where it is.
     source.searching = spent >= steps && source.left > 0;
   }

@@ -76,6 +76,30 @@ TEST_F(PickerTest, WhereAGapBeginsARandomRunOfItIsTaken) {
   EXPECT_GE(begun.size(), 6u);
 }
 
+// A window that is full in the middle of a run that is fetched by chunk: in the news, and at the end of a walk.
+TEST_F(PickerTest, NoChunkOfARunIsForgottenBecauseTheWindowWasFull) {
+  for (bool news : {true, false}) {
+    held.reset({0, k_chunks - 1});
+    held.set({0, k_chunks - 3});
+    picker.changed();
+    a.window = 1;
+    if (news) {
+      a.has.clear();
+      has(a, {0, 31});
+      EXPECT_TRUE(search(a).empty());
+    } else {
+      a.cursor = 0;
+    }
+    if (news) has(a, {k_chunks - 32, k_chunks - 1});
+    for (auto chunk : {k_chunks - 2, k_chunks - 1}) {
+      auto asked = search(a);
+      ASSERT_EQ(asked, (std::vector{ChunkRange{chunk, chunk}})) << news;
+      held.set(asked[0]);
+      picker.release_all(a);
+    }
+  }
+}
+
 TEST_F(PickerTest, OurShareComesFirstAndThenAnything) {
   has(a, {0, k_chunks - 1});
   a.shares = Shares(1, {2, 3});
