@@ -563,6 +563,12 @@ TEST(Congestion, WhatWasTakenForLostAndArrivesIsToldOnce) {
   EXPECT_EQ(b.losses.mistaken[0].chunk, 0u);
   b.report(0, {true, true, true, true, true, true, true, true, true, true});
   EXPECT_TRUE(b.losses.mistaken.empty());
+  // And it teaches patience.
+  b.send(10);
+  auto sent_at = b.now;
+  b.now += 20ms;
+  b.report(10, {false, true, true, true, true, true, true, true, true, true});
+  EXPECT_EQ(b.congestion.deadline(), sent_at + 20ms + 10ms);
 }
 
 // The last packets of a transfer: nothing comes behind them that could overtake them.

@@ -272,7 +272,6 @@ MUTANTS = [
         "if (std::exchange",
         TEST,
     ),
-    ("no small datagram behind a timeout", ENGINE, "a.small_wanted = a.congestion.timeouts_in_row() > 0;", "", TEST),
     ("timeouts that come as fast as the first", DETECTOR, "path.timeout() * backoff", "path.timeout()", TEST),
     (
         "a timer that progress does not start again",
