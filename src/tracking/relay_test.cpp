@@ -92,6 +92,10 @@ TEST_F(Relay, WithdrawnEntitlementEndsItAtOnce) {
   ASSERT_EQ(ended.size(), 1u);
   EXPECT_EQ(ended[0].call.callee, "bob");
   EXPECT_EQ(calls.size(), 1u);
+  entitled.erase("alice");  // of the one who called, too
+  ended = tick().ended;
+  ASSERT_EQ(ended.size(), 1u);
+  EXPECT_EQ(ended[0].call.callee, "carol");
 }
 
 TEST_F(Relay, NoCallLastsForEver) {
