@@ -76,6 +76,8 @@ class ManyContents(LabTest):
             base = lab.object(uri)
             with open(base + (".data" if uri == uris[3] else ".tree"), "r+b") as handle:
                 handle.write(b"\xff" * 20)
+        with open(os.path.join(lab.dir, "cache.toml"), "a", encoding="utf-8") as handle:
+            handle.write("scrub_rate = 0\n")  # it may begin with one of them
         self.roles(lab)
         lab.subscribers("alice")
         self.assertEqual(lab.content(uris[3])["state"], "offered")
