@@ -29,7 +29,7 @@ Time clock_now() {
 // struct sched_attr of sched_setattr(2), which the C library does not declare.
 struct SchedulingAttributes {
   std::uint32_t size = sizeof(SchedulingAttributes), policy = 6;  // SCHED_DEADLINE
-  std::uint64_t flags = 0;
+  std::uint64_t flags = 1;  // SCHED_FLAG_RESET_ON_FORK: without it no thread can be made (by a sanitizer, at the end)
   std::int32_t nice = 0;
   std::uint32_t priority = 0;
   std::uint64_t runtime = 800'000, deadline = 1'000'000, period = 1'000'000;  // ns
