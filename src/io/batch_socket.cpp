@@ -29,7 +29,9 @@ void enlarge(int descriptor, int forced, int plain) {
 // Not allowed, as a rule: the kernel does not cut datagrams, and does not learn a path's MTU from forgeable ICMP. For
 // partners whose path is too small the engine asks for it.
 bool set_fragments(int descriptor, bool v6, bool allowed) {
-  return v6 ? set(descriptor, IPPROTO_IPV6, IPV6_MTU_DISCOVER, allowed ? IPV6_PMTUDISC_DONT : IPV6_PMTUDISC_PROBE)
+  constexpr int k_least_mtu = 1280;  // of IPv6, which routers do not cut: pieces of this size pass everywhere
+  return v6 ? set(descriptor, IPPROTO_IPV6, IPV6_MTU_DISCOVER, allowed ? IPV6_PMTUDISC_DONT : IPV6_PMTUDISC_PROBE) &&
+                  set(descriptor, IPPROTO_IPV6, IPV6_MTU, allowed ? k_least_mtu : 0)
             : set(descriptor, IPPROTO_IP, IP_MTU_DISCOVER, allowed ? IP_PMTUDISC_DONT : IP_PMTUDISC_PROBE);
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 // Does a path swallow large datagrams while small ones pass (RFC 8899 section 4.3)? From the fate of packets alone.
+#include <algorithm>
 #include <cstdint>
 
 namespace sealcast::swarm {
@@ -19,8 +20,9 @@ class BlackHole {
   bool found() const { return small_passed_; }
 
  private:
-  static constexpr int k_in_row = 8;  // at a loss of one in five: once in 400,000
-  static bool is_large(std::uint32_t octets, std::uint32_t largest) { return octets > largest / 2; }
+  static constexpr int k_in_row = 8;             // at a loss of one in five: once in 400,000
+  static constexpr std::uint32_t k_small = 700;  // octets that pass everywhere
+  static bool is_large(std::uint32_t octets, std::uint32_t largest) { return octets > std::max(largest / 2, k_small); }
   int large_lost_ = 0;
   bool small_passed_ = false;
 };

@@ -70,6 +70,7 @@ void Congestion::acknowledge(Instant now, const rtp::Feedback& feedback, std::in
       history_.acknowledge(*packet);
     } else if (auto mistaken = gone_.take(number)) {
       control_->on_arrived_after_all(number);
+      black_hole_ = {};
       out.mistaken.push_back(*mistaken);
     }
   }
@@ -95,10 +96,14 @@ void Congestion::lose(std::uint64_t number, Losses& out) {
   ++lost_total_;
 }
 
-bool Congestion::swallows_large() {
-  if (!black_hole_.found()) return false;
+void Congestion::path_is_another() {
   black_hole_ = {};
   path_from_ = history_.next();
+}
+
+bool Congestion::swallows_large() {
+  if (!black_hole_.found()) return false;
+  path_is_another();
   return true;
 }
 

@@ -37,6 +37,7 @@ class Congestion {
   int timeouts_in_row() const { return detector_.timeouts_in_row(); }
   // Large packets are lost, and small ones pass; asked anew after each true.
   bool swallows_large();
+  void path_is_another();  // what was sent so far says nothing about sizes
 
   // The packet with the next sequence number was sent.
   void sent(SentPacket packet);

@@ -123,7 +123,7 @@ void Cubic::reduce(double factor) {
 
 void Cubic::on_lost(const PacketFate& packet, std::uint64_t next) {
   count(true, packet.number);
-  if (packet.number >= event_.end) event_ = {packet.number, next, 0, false, state_};
+  if (packet.number >= event_.end) event_ = {packet.number, next, 0, false, false, state_};
   ++event_.packets;
   if (event_.answered) return;
   auto factor = few_are_lost() ? std::max(k_beta, gauge_.path_share()) : k_beta;
@@ -138,6 +138,10 @@ void Cubic::on_arrived_after_all(std::uint64_t number) {
   if (number < event_.first || number >= event_.end || event_.packets == 0) return;
   if (now_.lost > 0) --now_.lost;
   if (--event_.packets > 0 || !event_.answered) return;
+  if (event_.timed_out) {  // one of many: how many were lost is not known
+    state_.threshold = std::max(state_.threshold, event_.before.window);
+    return;
+  }
   event_.answered = false;
   if (state_.window >= event_.before.window) return;
   state_ = event_.before;
@@ -147,7 +151,7 @@ void Cubic::on_arrived_after_all(std::uint64_t number) {
 void Cubic::on_timeout(int in_row, std::uint64_t next) {
   auto& s = state_;
   if (in_row == 1) {
-    event_ = {0, next, 1, true, s};  // a single one that arrives after all shows that nothing was lost
+    event_ = {0, next, 1, true, true, s};
     s.maximum = s.window;
     s.threshold = std::max(k_smallest_window, s.window * k_beta);
   }

@@ -67,7 +67,7 @@ class Cubic final : public CongestionControl {
   struct LossEvent {
     std::uint64_t first = 0, end = 0;  // numbers of packets
     std::uint64_t packets = 0;
-    bool answered = false;
+    bool answered = false, timed_out = false;
     State before;
   };
   void grow(const PacketFate& packet);

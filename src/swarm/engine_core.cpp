@@ -79,7 +79,7 @@ void EngineCore::sweep() {
 
 // First the network may cut what does not pass whole; when that does not help, the role is told.
 void EngineCore::path_is_small(Association& a, std::size_t octets, bool fragment) {
-  a.fragments = true;
+  if (!std::exchange(a.fragments, true)) a.congestion.path_is_another();
   if (!fragment || std::exchange(a.path_told, true)) return;
   auto headers = a.config.remote.address.is_v6() ? 48 : 28;
   emit(EventKind::path_too_small, a.id, {}, {},

@@ -377,7 +377,10 @@ void Fetcher::share(Instant now, Channel& c) {
     others.push_back(number(a.config.remote));
   }
   core_->ranges.work.count(others.size());
-  c.source.shares = Shares(number(c.association->config.local), std::move(others));
+  Shares shares(number(c.association->config.local), std::move(others));
+  if (shares == c.source.shares) return;
+  c.source.shares = std::move(shares);
+  c.source.any = false;
 }
 
 // Under a download limit asking is the timer's business, which takes the channels in turn: a fast partner would take
@@ -499,7 +502,7 @@ Instant Fetcher::deadline(Instant now, const Channel& c) const {
   if (!source.denied.empty()) by(std::max(source.denied_until, now + k_search_pause));
   bool room = may_fetch(now, c) && source.busy() < source.window;
   if (source.searching || (room && !limited && !c.swarm->picker.idle(now, source))) by(now + k_search_pause);
-  if (room && !limited) by(c.swarm->picker.overdue_at(source));
+  if (room && !limited) by(std::max(c.swarm->picker.overdue_at(source), now + k_search_pause));
   if (limited) by(std::max(core_->download.next(now), now + 1ms));
   return out;
 }

@@ -27,8 +27,11 @@ LossDetector::Deadline LossDetector::deadline(const SentHistory& history, const 
   constexpr Duration k_feedback = 10ms;
   if (history.in_flight() == 0) return {};
   auto backoff = 1 << std::min(timeouts_in_row_, 6);
-  Deadline out{timer_from_ + std::min<Duration>(path.timeout() * backoff, RoundTrip::k_longest_timeout), Due::timeout};
-  auto probe = timer_from_ + 2 * path.smoothed() + k_feedback;
+  // On a long and steady path the timer of RFC 6298 would end before feedback that waits at the receiver is here.
+  const auto patience = 2 * path.smoothed() + k_feedback;
+  const auto timeout = std::max<Duration>(path.timeout(), path.smoothed() > Duration{0} ? patience + k_feedback : 0us);
+  Deadline out{timer_from_ + std::min<Duration>(timeout * backoff, RoundTrip::k_longest_timeout), Due::timeout};
+  auto probe = timer_from_ + patience;
   if (!probed_ && timeouts_in_row_ == 0 && path.smoothed() > Duration{0} && probe < out.at) out = {probe, Due::probe};
   if (look_again_ < out.at) out = {look_again_, Due::reordering};
   return out;

@@ -44,7 +44,8 @@ class LossDetector {
   // How long a packet may be behind one that was sent after it: a quarter of the least round trip at first, a smoothed
   // one at most; not less than a receiver's clock can tell.
   Duration reordering_window(const RoundTrip& path) const {
-    return std::max<Duration>(1ms, std::min(path.least() * steps_ / 4, path.smoothed()));
+    const auto least = std::max(path.least(), path.smoothed() / 4);  // whatever one sample said
+    return std::max<Duration>(1ms, std::min(least * steps_ / 4, path.smoothed()));
   }
   // Numbers of the packets that are lost, oldest first. What later ones have overtaken, and is still waited for, is
   // looked at again at the deadline.

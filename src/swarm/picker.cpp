@@ -46,6 +46,7 @@ void Picker::has(Source& source, ChunkRange range) {
     return;
   }
   source.nothing_found.reset();
+  source.left = runs_->geometry().chunks();  // of a search under way: it may have passed what is new, or is moved there
   if (source.fetching.empty() && (source.cursor < range.first / 32 || source.cursor > range.last / 32))
     source.cursor = range.first / 32;
 }
@@ -102,7 +103,8 @@ bool Picker::ask_run(Instant now, Source& source, std::uint32_t run, const std::
 // The gap that the next missing chunk begins is where another one is at work, of whom we have what is before it: its
 // middle is as good for us, and leaves that one alone. A random run of the part of the gap that is near.
 std::uint32_t Picker::within_gap(Source& source, std::uint32_t missing, std::uint32_t block_end) const {
-  auto first = missing / 32, last = (std::min(held_->next_set(missing), block_end + 1) - 1) / 32;
+  auto first = missing / 32, last = first;
+  while (last < block_end / 32 && !held_->test_any(runs_->whole(last + 1))) ++last;
   source.dice = source.dice * 6364136223846793005u + 1442695040888963407u;  // any will do: nobody is to guess it
   return first + static_cast<std::uint32_t>((source.dice >> 33) % (last - first + 1));
 }
@@ -138,7 +140,7 @@ std::uint64_t Picker::step(Instant now, Source& source, const std::function<void
 
 void Picker::begin(Source& source) const {
   source.searching = true;
-  source.jumped = source.any = false;
+  source.jumped = false;
   source.left = runs_->geometry().chunks();
   source.news.clear();
 }

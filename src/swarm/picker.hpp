@@ -54,7 +54,7 @@ struct Source {
   Duration expected = RunRate::k_unknown;      // until what is asked for now would be here
   Instant overdue_at{};                        // when to look for what is overdue elsewhere
   Shares shares;                               // of a partner that others fetch from as well
-  bool any = false;                            // this search has come to what is not our share
+  bool any = false;                            // nothing of our share was left
 };
 
 // Chooses runs of one swarm for its channels. The rules, and why:
@@ -102,7 +102,7 @@ class Picker {
   }
   // When it is worth asking this partner for what is under way elsewhere.
   Instant overdue_at(const Source& source) const {
-    return source.busy() > 0 || asked_.empty() ? k_never : source.overdue_at;
+    return source.busy() > 0 || asked_.empty() || source.has.empty() ? k_never : source.overdue_at;
   }
   // The partner has this, which was not known.
   void has(Source& source, content::ChunkRange range);

@@ -100,6 +100,30 @@ TEST_F(PickerTest, NoChunkOfARunIsForgottenBecauseTheWindowWasFull) {
   }
 }
 
+// It may lie behind what the search has passed, or move the search.
+TEST_F(PickerTest, NewsDuringASearchIsFoundByIt) {
+  held.set({64, k_chunks - 1});
+  a.cursor = 2;
+  has(a, {64, k_chunks - 1});
+  (void)search(a, 1);
+  a.searching = true;  // at the end of its budget
+  a.left = 1;
+  has(a, run(1));
+  has(a, run(0));
+  std::vector<ChunkRange> found;
+  for (int i = 0; i < 50 && (a.searching || i == 0); ++i)
+    for (auto range : search(a, 5)) found.push_back(range);
+  EXPECT_EQ(found.size(), 2u);
+}
+
+TEST_F(PickerTest, AnIdlePartnerThatHasNothingWantsNoTimer) {
+  has(a, run(2));
+  EXPECT_EQ(search(a).size(), 1u);
+  EXPECT_TRUE(search(b).empty());
+  EXPECT_EQ(picker.overdue_at(b), k_never);
+  EXPECT_TRUE(picker.idle(now, b));
+}
+
 TEST_F(PickerTest, OurShareComesFirstAndThenAnything) {
   has(a, {0, k_chunks - 1});
   a.shares = Shares(1, {2, 3});

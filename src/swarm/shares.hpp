@@ -13,6 +13,7 @@ class Shares {
   Shares() = default;
   // Numbers of nodes: each the same to all who know it.
   Shares(std::uint64_t own, std::vector<std::uint64_t> others) : own_(own), others_(std::move(others)) {}
+  bool operator==(const Shares&) const = default;
   bool alone() const { return others_.empty(); }
   bool ours(std::uint32_t run) const {
     const auto mine = rank(own_, run);
