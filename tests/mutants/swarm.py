@@ -272,7 +272,7 @@ MUTANTS = [
         "if (std::exchange",
         TEST,
     ),
-    ("timeouts that come as fast as the first", DETECTOR, "path.timeout() * backoff", "path.timeout()", TEST),
+    ("timeouts that come as fast as the first", DETECTOR, "timeout * backoff", "timeout", TEST),
     (
         "a timer that progress does not start again",
         "src/swarm/loss_detector.hpp",
