@@ -7,7 +7,8 @@ namespace sealcast::swarm {
 
 class BlackHole {
  public:
-  // largest: octets of the largest packet that was sent. What is more than half of it counts as large.
+  // largest: octets of the largest packet that was sent. What is more than half of it counts as large, if it
+  // does not pass everywhere.
   void on_acknowledged(std::uint32_t octets, std::uint32_t largest) {
     if (is_large(octets, largest))
       *this = {};
